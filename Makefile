@@ -1,0 +1,95 @@
+# Two commands matter to a newcomer: "make demo" and "make test".
+# "make help" lists the others.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+BIN     := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# Which packages, and for how long, "make fuzz", "make bench" and "make soak" work.
+PKG      ?= ./...
+FUZZTIME ?= 20s
+SOAKMINUTES ?= 10
+# What "make demo" backs up; any directory will do.
+DEMO_SOURCE ?=
+
+# The tools, pinned in tools/go.mod; rebuilt only when that changes.
+LINTER  := $(BIN)/golangci-lint
+TESTERS := $(BIN)/gotestsum $(BIN)/nats
+TOOLS   := $(LINTER) $(TESTERS) $(BIN)/gofumpt $(BIN)/govulncheck
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## the whole story on this machine in under a minute: back up, break, verify, restore
+	@$(BIN)/mahavishnu demo $(if $(DEMO_SOURCE),--source "$(DEMO_SOURCE)")
+
+.PHONY: test
+test: $(TESTERS) build ## every test with the race detector on; says how many and how long
+	@mkdir -p $(BIN)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/gotestsum --format pkgname-and-test-fails --hide-summary=skipped \
+		--jsonfile-timing-events $(BIN)/test.json -- -race -timeout 15m $(TESTFLAGS) $(PKG)
+
+.PHONY: build
+build: ## the static binary bin/mahavishnu
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+.PHONY: lint
+lint: $(LINTER) ## the linters, the floors of the architecture, and the other operating systems
+	$(BIN)/golangci-lint run ./...
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+
+.PHONY: format
+format: $(LINTER) ## format the code the way lint wants it
+	$(BIN)/golangci-lint fmt ./...
+
+.PHONY: vulnerable
+vulnerable: $(BIN)/govulncheck ## known vulnerabilities that the code reaches (needs the internet)
+	$(BIN)/govulncheck ./...
+
+.PHONY: bench
+bench: ## the benchmarks beside the hot code
+	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	@for pkg in $$($(GO) list $(PKG)); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target for $(FUZZTIME)"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: soak
+soak: ## the tests over and over in random order for SOAKMINUTES, race detector on
+	@end=$$(( $$(date +%s) + 60 * $(SOAKMINUTES) )); round=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+		round=$$((round + 1)); echo "== round $$round"; \
+		$(GO) test -race -count 1 -shuffle on -timeout 30m $(PKG); \
+	done
+
+.PHONY: docs
+docs: build ## regenerate what is generated from the code: commands, configuration reference, schemas
+	$(BIN)/mahavishnu man --markdown docs/commands.md
+	$(BIN)/mahavishnu man --dir $(BIN)/man
+	$(BIN)/mahavishnu config reference > docs/configuration.md
+
+.PHONY: tools
+tools: $(TOOLS) ## build the pinned tools of tools/go.mod into bin/
+
+$(TOOLS): tools/go.mod tools/go.sum
+	@mkdir -p $(BIN)
+	$(GO) build -C tools -o ../$@ $$(sed -n 's|^\t\(.*/$(@F)\)$$|\1|p' tools/go.mod)
+	@touch $@
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf $(BIN)
