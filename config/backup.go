@@ -1,0 +1,159 @@
+package config
+
+// Backup says what is backed up when, how, where to, and for how long it is kept.
+type Backup struct {
+	// Whether the schedules run. With false nothing is backed up by itself;
+	// backups asked for by a person or by a message still run.
+	Enabled bool `yaml:"enabled"`
+	// Where the repository lives: the short form of storage.local.path. Give
+	// either; given both, they must name the same directory.
+	Directory string `yaml:"directory" reload:"restart"`
+	// When backups are made. Beside the three fixed names, any other name is a
+	// schedule of your own with a cron expression.
+	Schedules Schedules `yaml:"schedules"`
+	// Rules that keep more than the schedules' own retention does. A snapshot is
+	// kept when any rule keeps it.
+	Retention Retention `yaml:"retention"`
+	// How backups are sealed. They always are.
+	Encryption Encryption `yaml:"encryption" reload:"restart"`
+	// How data is made smaller before it is sealed.
+	Compression Compression `yaml:"compression"`
+	// Where the repository's objects are kept.
+	Storage Storage `yaml:"storage" reload:"restart"`
+	// Copies of the repository in other regions. Not available yet: leave it off.
+	Replication Replication `yaml:"replication"`
+	// What is checked while backing up and restoring.
+	Validation Validation `yaml:"validation"`
+	// Metrics, and who is told when a backup fails.
+	Monitoring Monitoring `yaml:"monitoring"`
+}
+
+// Encryption says how backups are sealed.
+type Encryption struct {
+	// Must be true: backups are always encrypted.
+	Enabled bool `yaml:"enabled"`
+	// The cipher. Must be AES-256-GCM.
+	Algorithm string `yaml:"algorithm"`
+	// The key ring file, readable by its owner only (mode 0600), made by
+	// `mahavishnu key create`. It must lie outside every storage path: whoever
+	// finds the backups must not find the key beside them. Without this file no
+	// backup can be read: keep a recovery copy elsewhere.
+	KeyPath string `yaml:"key_path"`
+}
+
+// Names of compression algorithms.
+const (
+	CompressionZstd = "zstd"
+	CompressionGzip = "gzip"
+	CompressionNone = "none"
+)
+
+// Compression says how data is made smaller. Data that does not shrink is
+// detected and stored as it is, whatever the setting.
+type Compression struct {
+	// With false nothing is compressed, whatever the algorithm says.
+	Enabled bool `yaml:"enabled"`
+	// The algorithm: "zstd", "gzip" or "none". The default is zstd because at the
+	// same ratio it is several times faster than gzip in both directions, so that
+	// backup and restore run at the speed of the disks. Both can be read back
+	// always; changing it affects new data only.
+	Algorithm string `yaml:"algorithm"`
+	// The effort: 1 to 9 for gzip, 1 to 22 for zstd; more is smaller and slower.
+	// 0 means the algorithm's own default: 6 for gzip, 1 for zstd. Archival
+	// backups always use the highest effort that pays.
+	Level int `yaml:"level"`
+}
+
+// Storage says where the repository's objects are kept.
+type Storage struct {
+	// A directory of this machine, or one mounted on it.
+	Local LocalStorage `yaml:"local"`
+	// Amazon S3 and what speaks its protocol. Not available yet: leave it off.
+	S3 S3Storage `yaml:"s3"`
+	// Azure Blob Storage. Not available yet: leave it off.
+	AzureBlob AzureBlobStorage `yaml:"azure_blob"`
+}
+
+// LocalStorage keeps the repository in a directory.
+type LocalStorage struct {
+	// Whether the repository is kept in a directory.
+	Enabled bool `yaml:"enabled"`
+	// The directory; made when missing. Backups written to the disk they protect
+	// die with it: use another disk, a mounted share, or replicate.
+	Path string `yaml:"path"`
+}
+
+// S3Storage keeps the repository in a bucket. Not available yet.
+type S3Storage struct {
+	// Whether the repository is kept in S3. Not available yet: leave it off.
+	Enabled bool `yaml:"enabled"`
+	// The bucket's name.
+	Bucket string `yaml:"bucket"`
+	// The bucket's region, as AWS names it.
+	Region string `yaml:"region"`
+	// What every object's name starts with, ending in "/". Empty: the whole bucket
+	// is ours.
+	Prefix string `yaml:"prefix"`
+}
+
+// AzureBlobStorage keeps the repository in a container. Not available yet.
+type AzureBlobStorage struct {
+	// Whether the repository is kept in Azure. Not available yet: leave it off.
+	Enabled bool `yaml:"enabled"`
+	// The container's name.
+	Container string `yaml:"container"`
+	// What every object's name starts with, ending in "/". Empty: the whole
+	// container is ours.
+	Prefix string `yaml:"prefix"`
+}
+
+// Replication copies the repository to other regions. Not available yet.
+type Replication struct {
+	// Whether backups are copied to other regions. Not available yet: leave it off.
+	Enabled bool `yaml:"enabled"`
+	// Which region is copied to which.
+	Regions []RegionPair `yaml:"regions"`
+}
+
+// RegionPair is one direction of replication.
+type RegionPair struct {
+	// The region whose backups are copied.
+	Primary string `yaml:"primary"`
+	// The region that receives the copies; another one than primary.
+	Secondary string `yaml:"secondary"`
+}
+
+// Names of checksum algorithms.
+const (
+	ChecksumSHA256 = "sha256"
+	ChecksumBLAKE3 = "blake3"
+)
+
+// Validation says what is checked while backing up and restoring.
+type Validation struct {
+	// With false neither verify_on_create nor verify_on_restore takes effect.
+	// Stored data is always checksummed and authenticated, whatever this says.
+	Enabled bool `yaml:"enabled"`
+	// How content is named and recognised: "sha256" or "blake3", both keyed with
+	// the repository's secret. It is fixed when the repository is created; a
+	// repository made with the other one keeps its own.
+	ChecksumAlgorithm string `yaml:"checksum_algorithm"`
+	// Whether each backup is followed by a verify of what it stored.
+	VerifyOnCreate bool `yaml:"verify_on_create"`
+	// Whether each restore reads back and compares what it wrote.
+	VerifyOnRestore bool `yaml:"verify_on_restore"`
+}
+
+// Monitoring says what is measured and who is told.
+type Monitoring struct {
+	// With false neither metrics nor alerts are produced.
+	Enabled bool `yaml:"enabled"`
+	// Whether a failed backup raises an alert. Alerts cannot be sent yet: until
+	// they can, a failure shows in the exit code, the job's record, the events
+	// and the metrics, and every start prints a notice.
+	AlertOnFailure bool `yaml:"alert_on_failure"`
+	// Where alerts go: "email", "slack", "pagerduty", "webhook".
+	AlertChannels []string `yaml:"alert_channels"`
+	// Whether /metrics is served on node.listen.
+	MetricsEnabled bool `yaml:"metrics_enabled" reload:"restart"`
+}

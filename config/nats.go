@@ -1,0 +1,65 @@
+package config
+
+// NATS is the message system that carries jobs.
+type NATS struct {
+	// The servers, as "tls://host:4222", several separated by commas. Empty: a
+	// server runs inside this process (`mahavishnu up`). Anything but a loopback
+	// address needs TLS 1.3.
+	URL string `yaml:"url"`
+	// Where the embedded server listens, as "host:port"; port 0 picks a free one.
+	// Without meaning when url is set. Listening on anything but a loopback
+	// address needs a password and a certificate.
+	Listen string `yaml:"listen"`
+	// Where the embedded server keeps its streams. Empty: "nats" inside
+	// node.data_dir.
+	StoreDir string `yaml:"store_dir"`
+	// How often the embedded server makes what it has accepted safe against a
+	// power cut; "always" is before every acknowledgement. Up to this much of
+	// the queue, never of a backup, is lost when the power goes.
+	SyncInterval SyncInterval `yaml:"sync_interval"`
+	// How many servers hold each stream: 1, 3 or 5. The embedded server is one.
+	// 0: 1 when embedded, 3 otherwise.
+	Replicas int `yaml:"replicas"`
+	// The user to connect as; for the embedded server, the one that may connect.
+	User string `yaml:"user"`
+	// The user's password. Prefer password_file, or the environment variable
+	// MAHAVISHNU_NATS_PASSWORD; only one of the three may be given.
+	Password Secret `yaml:"password"`
+	// A file that holds the password, readable by its owner only.
+	PasswordFile string `yaml:"password_file"`
+	// A NATS credentials file (JWT and seed), readable by its owner only; instead
+	// of user and password.
+	CredsFile string `yaml:"creds_file"`
+	// Certificates of the connection.
+	TLS TLS `yaml:"tls"`
+	// How leadership is held.
+	Lease Lease `yaml:"lease"`
+}
+
+// TLS names the certificates of a connection. TLS 1.3 is the least accepted.
+type TLS struct {
+	// The authority that signed the other side's certificate, as a PEM file.
+	// Empty: the system's.
+	CAFile string `yaml:"ca_file"`
+	// Our certificate, as a PEM file; needs key_file.
+	CertFile string `yaml:"cert_file"`
+	// Our certificate's private key, as a PEM file readable by its owner only.
+	KeyFile string `yaml:"key_file"`
+}
+
+// Lease says how leadership is held. The leader stops itself before anybody
+// else may take over: renew_deadline + stop_time + margin must be less than
+// duration, and renew_interval less than renew_deadline.
+type Lease struct {
+	// How long a leader that has gone silent keeps its place.
+	Duration Duration `yaml:"duration"`
+	// How often the leader renews.
+	RenewInterval Duration `yaml:"renew_interval"`
+	// How long after the last renewal that was acknowledged the leader stops
+	// leading by itself.
+	RenewDeadline Duration `yaml:"renew_deadline"`
+	// How long it may take the leader to stop.
+	StopTime Duration `yaml:"stop_time"`
+	// What is kept for clocks that run unevenly.
+	Margin Duration `yaml:"margin"`
+}
