@@ -1,0 +1,92 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"mahavishnu/storage/backend"
+)
+
+// writebackFrom is the size from which the kernel is asked to start writing a
+// new file at once, so that the later Sync finds little left to do.
+const writebackFrom = 1 << 20
+
+// Put writes a temporary file and gives it its name in one step.
+func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.PutOptions) error {
+	const op = "write"
+	if err := b.check(ctx, op, name); err != nil {
+		return err
+	}
+	b.sweep.Do(b.sweepStale)
+	final := b.path(name)
+	if o.IfAbsent {
+		// Spares writing what is going to be refused; publishNew decides.
+		if _, err := os.Lstat(final); err == nil {
+			return &backend.Error{Op: op, Object: name, Err: backend.ErrExists}
+		}
+	}
+	temp, err := b.writeTemp(data, o.Sync)
+	if err != nil {
+		return failed(op, name, err)
+	}
+	publish := os.Rename
+	if o.IfAbsent {
+		publish = publishNew
+	}
+	err = publish(temp, final)
+	if missing(err) {
+		if err = os.MkdirAll(filepath.Dir(final), 0o700); err == nil {
+			err = publish(temp, final)
+		}
+	}
+	if err != nil {
+		err = errors.Join(err, ignoreMissing(os.Remove(temp)))
+		if errors.Is(err, fs.ErrExist) {
+			err = backend.ErrExists
+		}
+		return failed(op, name, err)
+	}
+	if o.Sync {
+		if err := b.syncDirs(dirSet(b.root, final)); err != nil {
+			return failed("sync", name, err)
+		}
+	}
+	return nil
+}
+
+// writeTemp writes data to a new temporary file and returns its path. With
+// sync the bytes are durable when it returns.
+func (b *Backend) writeTemp(data []byte, sync bool) (string, error) {
+	dir := filepath.Join(b.root, tempDir)
+	f, err := os.CreateTemp(dir, "put-")
+	if missing(err) {
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			f, err = os.CreateTemp(dir, "put-")
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	switch {
+	case err != nil:
+	case sync:
+		err = f.Sync()
+	case len(data) >= writebackFrom:
+		startWriteback(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+func ignoreMissing(err error) error {
+	if missing(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,53 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ReadAll reads a whole object into buf's space (or into a new slice when that
+// is too small) and returns it. An object larger than limit bytes is refused,
+// so that a damaged or hostile storage cannot fill the memory.
+func ReadAll(ctx context.Context, be Backend, name string, limit int64, buf []byte) ([]byte, error) {
+	info, err := be.Stat(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size > limit {
+		return nil, &Error{Op: "read", Object: name,
+			Err: fmt.Errorf("object of %d bytes is larger than any of its kind can be (%d)", info.Size, limit)}
+	}
+	if int64(cap(buf)) < info.Size {
+		buf = make([]byte, info.Size)
+	}
+	buf = buf[:info.Size]
+	if err := ReadRange(ctx, be, name, 0, buf); err != nil {
+		return nil, err
+	}
+	return buf, nil
+}
+
+// ReadRange fills buf from the object's bytes at offset, or fails.
+func ReadRange(ctx context.Context, be Backend, name string, offset int64, buf []byte) error {
+	if len(buf) == 0 {
+		return nil
+	}
+	r, err := be.Get(ctx, name, offset, int64(len(buf)))
+	if err != nil {
+		return err
+	}
+	_, err = io.ReadFull(r, buf)
+	err = errors.Join(err, r.Close())
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return &Error{Op: "read", Object: name, Err: ErrShort}
+	case ctx.Err() != nil:
+		return &Error{Op: "read", Object: name, Err: context.Cause(ctx)}
+	default:
+		return &Error{Op: "read", Object: name, Err: err}
+	}
+}
