@@ -1,0 +1,129 @@
+package messages
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+const (
+	maxText = 256
+	maxList = 1024
+)
+
+func (s *BackupSpec) check() *RefusedError {
+	return first(
+		required("source", s.Source), text("source", s.Source),
+		oneOf("type", string(s.Type), string(BackupIncremental), string(BackupFull), string(BackupArchival)),
+		texts("tags", s.Tags), texts("exclude", s.Exclude),
+	)
+}
+
+func (s *VerifySpec) check() *RefusedError {
+	return first(text("source", s.Source), text("snapshot", s.Snapshot), percent("read_data", s.ReadData))
+}
+
+func (s *ReplicateSpec) check() *RefusedError {
+	return first(text("source", s.Source), text("snapshot", s.Snapshot), required("to", s.To), name("to", s.To))
+}
+
+func (s *RestoreSpec) check() *RefusedError {
+	return first(
+		required("snapshot", s.Snapshot), text("snapshot", s.Snapshot), text("source", s.Source),
+		required("target", s.Target), name("target", s.Target),
+		texts("include", s.Include), texts("exclude", s.Exclude),
+		oneOf("overwrite", s.Overwrite, "never-newer", "always", "never", "if-changed"),
+	)
+}
+
+func (s *RestoreTestSpec) check() *RefusedError {
+	return first(text("source", s.Source), text("snapshot", s.Snapshot), percent("sample", s.Sample))
+}
+
+func (s *DrillSpec) check() *RefusedError {
+	return first(required("scenario", s.Scenario), name("scenario", s.Scenario))
+}
+
+func (s *ForgetSpec) check() *RefusedError {
+	return first(text("source", s.Source), texts("snapshots", s.Snapshots))
+}
+
+func (*PruneSpec) check() *RefusedError { return nil }
+
+func (s *BaseBackupSpec) check() *RefusedError {
+	return first(required("source", s.Source), text("source", s.Source), texts("tags", s.Tags))
+}
+
+func first(all ...*RefusedError) *RefusedError {
+	for _, e := range all {
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func required(field, value string) *RefusedError {
+	if value != "" {
+		return nil
+	}
+	return &RefusedError{Reason: "the field " + quote(field) + " is missing, and this job needs it", Field: field}
+}
+
+func text(field, value string) *RefusedError {
+	if len(value) > maxText {
+		return &RefusedError{Reason: fmt.Sprintf("the value of %q is %d bytes long; at most %d are taken", field, len(value), maxText), Field: field}
+	}
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		return &RefusedError{Reason: "the value of " + quote(field) + " holds a control character", Field: field}
+	}
+	return nil
+}
+
+func texts(field string, values []string) *RefusedError {
+	if len(values) > maxList {
+		return &RefusedError{Reason: fmt.Sprintf("%q has %d entries; at most %d are taken", field, len(values), maxList), Field: field}
+	}
+	for _, v := range values {
+		if v == "" {
+			return &RefusedError{Reason: quote(field) + " has an empty entry", Field: field}
+		}
+		if e := text(field, v); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func name(field, value string) *RefusedError {
+	if ValidName(value) {
+		return nil
+	}
+	return &RefusedError{
+		Reason: "the value " + quote(value) + " of " + quote(field) + " is not a name: 1 to 64 letters, digits, '-' and '_', starting with a letter or digit",
+		Field:  field,
+	}
+}
+
+func oneOf(field, value string, allowed ...string) *RefusedError {
+	if value == "" {
+		return nil
+	}
+	for _, a := range allowed {
+		if value == a {
+			return nil
+		}
+	}
+	return &RefusedError{
+		Reason:     "the value " + quote(value) + " of " + quote(field) + " is not one of " + list(allowed),
+		Field:      field,
+		Suggestion: Nearest(value, allowed),
+	}
+}
+
+func percent(field string, value float64) *RefusedError {
+	if value >= 0 && value <= 100 {
+		return nil
+	}
+	return &RefusedError{Reason: fmt.Sprintf("%q is %v; it is a percentage from 0 to 100", field, value), Field: field}
+}
