@@ -117,9 +117,9 @@ func (d *Dir) ApplySelf(n *tree.Node, o Ownership) ([]Loss, error) {
 	return (&handle{fd: d.fd, typ: tree.Dir}).apply(n, o, d.owners)
 }
 
-// ApplyFile gives an open regular file the metadata of n. Writing to it later
-// would spoil the times.
-func (d *Dir) ApplyFile(f *os.File, n *tree.Node, o Ownership) ([]Loss, error) {
+// ApplyFile gives a regular file of this directory, open and called name, the
+// metadata of n. Writing to it later would spoil the times.
+func (d *Dir) ApplyFile(f *os.File, _ string, n *tree.Node, o Ownership) ([]Loss, error) {
 	return (&handle{fd: int(f.Fd()), typ: tree.File}).apply(n, o, d.owners)
 }
 
@@ -129,14 +129,13 @@ func (h *handle) apply(n *tree.Node, o Ownership, owners *Owners) ([]Loss, error
 		return nil, err
 	}
 	var lost []Loss
-	mode := n.Mode
+	uid, gid := o.owner(n, owners)
 	if o != OwnerNone {
-		uid, gid := o.owner(n, owners)
 		if err := h.setOwner(&st, uid, gid); err != nil {
 			lost = append(lost, Loss{fmt.Sprintf("owner %d:%d", uid, gid), err})
 		}
 	}
-	mode, stripped := safeMode(n, &st, mode, o)
+	mode, stripped := safeMode(n, &st, uid, gid)
 	if stripped != nil {
 		lost = append(lost, *stripped)
 	}
@@ -172,32 +171,29 @@ func (h *handle) setOwner(st *unix.Stat_t, uid, gid uint32) error {
 }
 
 // safeMode drops setuid and setgid bits from a file that does not have the
-// owner they were meant for: they would grant that other owner's rights.
-func safeMode(n *tree.Node, st *unix.Stat_t, mode uint32, o Ownership) (uint32, *Loss) {
-	if n.Type == tree.Dir || o == OwnerNames {
-		// On a directory setgid only passes the group on. Owners chosen by
-		// name are the intended ones, whatever their numbers here.
-		if n.Type == tree.Dir {
-			return mode, nil
-		}
+// owner they were meant for: they would grant somebody else's rights. On a
+// directory they only pass the group on.
+func safeMode(n *tree.Node, st *unix.Stat_t, uid, gid uint32) (uint32, *Loss) {
+	if n.Type == tree.Dir {
+		return n.Mode, nil
 	}
 	drop := uint32(0)
-	if mode&setuid != 0 && st.Uid != n.UID {
-		drop |= setuid
+	if st.Uid != uid {
+		drop |= n.Mode & setuid
 	}
-	if mode&setgid != 0 && st.Gid != n.GID {
-		drop |= setgid
+	if st.Gid != gid {
+		drop |= n.Mode & setgid
 	}
 	if drop == 0 {
-		return mode, nil
+		return n.Mode, nil
 	}
-	return mode &^ drop, &Loss{fmt.Sprintf("mode bits %04o", drop), errors.New("dropped, because the owner they act for could not be set")}
+	return n.Mode &^ drop, &Loss{fmt.Sprintf("mode bits %04o", drop), errors.New("dropped, because the owner they act for could not be set")}
 }
 
 // setXattrs works on a file that its owner may not write by letting it be
 // written meanwhile; setMode follows.
 func (h *handle) setXattrs(n *tree.Node, st *unix.Stat_t) []Loss {
-	if h.typ != tree.Symlink && st.Mode&0o200 == 0 && len(n.Xattrs) > 0 && unix.Geteuid() != 0 {
+	if h.typ != tree.Symlink && st.Mode&0o200 == 0 && unix.Geteuid() != 0 {
 		if err := h.chmod(st.Mode&0o7777 | 0o600); err != nil {
 			return []Loss{{"attributes", err}}
 		}
