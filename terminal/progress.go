@@ -1,0 +1,172 @@
+package terminal
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How often progress is shown: a person sees motion, a script is not flooded.
+const (
+	drawEvery  = 200 * time.Millisecond
+	eventEvery = time.Second
+)
+
+// Work is how far something has come. Totals of zero are unknown.
+type Work struct {
+	Files, Bytes           int64 // done: files finished, bytes read or written
+	Stored                 int64 // bytes that were new and had to be stored
+	Errors                 int64
+	TotalFiles, TotalBytes int64
+	Path                   string // what is being worked on
+}
+
+// Progress shows work going on, until Stop.
+type Progress struct {
+	terminal *Terminal
+	verb     string
+	started  time.Time
+	done     chan struct{}
+	stopped  sync.WaitGroup
+
+	mu   sync.Mutex
+	work Work
+	rate float64 // bytes a second, smoothed
+	seen sample
+}
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+// Progress begins to show work under a verb: "backing up".
+func (t *Terminal) Progress(verb string) *Progress {
+	now := t.Clock.Now()
+	p := &Progress{terminal: t, verb: verb, started: now, seen: sample{at: now}, done: make(chan struct{})}
+	switch {
+	case t.JSON:
+		p.stopped.Go(func() { p.every(eventEvery, p.event) })
+	case t.Live():
+		p.stopped.Go(func() { p.every(drawEvery, p.draw) })
+	}
+	return p
+}
+
+// Update changes the work done so far. It does not block on the terminal.
+func (p *Progress) Update(change func(*Work)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.work)
+}
+
+// Stop ends the display and returns the work done and the time it took.
+func (p *Progress) Stop() (Work, time.Duration) {
+	select {
+	case <-p.done:
+	default:
+		close(p.done)
+	}
+	p.stopped.Wait()
+	p.terminal.mu.Lock()
+	p.terminal.wipe()
+	p.terminal.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.work, p.terminal.Clock.Now().Sub(p.started)
+}
+
+func (p *Progress) every(interval time.Duration, show func(Work, float64, time.Duration)) {
+	timer := p.terminal.Clock.NewTimer(interval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.done:
+			return
+		case <-timer.C():
+			work, rate, elapsed := p.measure()
+			show(work, rate, elapsed)
+			timer.Reset(interval)
+		}
+	}
+}
+
+// measure takes the state and keeps a rate smoothed over about five seconds.
+func (p *Progress) measure() (Work, float64, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.terminal.Clock.Now()
+	if gap := now.Sub(p.seen.at).Seconds(); gap > 0 {
+		current := float64(p.work.Bytes-p.seen.bytes) / gap
+		weight := min(1, gap/5)
+		if p.rate == 0 {
+			weight = 1
+		}
+		p.rate += weight * (current - p.rate)
+		p.seen = sample{now, p.work.Bytes}
+	}
+	return p.work, p.rate, now.Sub(p.started)
+}
+
+// remaining estimates the time left; ok is false when nothing tells.
+func remaining(w Work, rate float64) (time.Duration, bool) {
+	if w.TotalBytes <= w.Bytes || rate <= 0 {
+		return 0, false
+	}
+	return time.Duration(float64(w.TotalBytes-w.Bytes) / rate * float64(time.Second)), true
+}
+
+func (p *Progress) draw(w Work, rate float64, elapsed time.Duration) {
+	p.terminal.draw(line(p.verb, w, rate, elapsed, p.terminal.columns()-1))
+}
+
+// line renders one line of progress; the path takes the room that is left.
+func line(verb string, w Work, rate float64, elapsed time.Duration, width int) string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if w.TotalBytes > 0 {
+		add("%3.0f %%", 100*min(1, float64(w.Bytes)/float64(w.TotalBytes)))
+		add("%s of %s", Bytes(w.Bytes), Bytes(w.TotalBytes))
+	} else {
+		add("%s", Bytes(w.Bytes))
+	}
+	add("%s", Plural(w.Files, "file"))
+	add("%s/s", Bytes(int64(rate)))
+	if w.Errors > 0 {
+		add("%s", Plural(w.Errors, "error"))
+	}
+	if left, ok := remaining(w, rate); ok {
+		add("%s left", Duration(max(left.Round(time.Second), time.Second)))
+	} else {
+		add("%s", Duration(elapsed.Round(time.Second)))
+	}
+	text := verb + "  " + strings.Join(parts, " · ")
+	if room := width - len([]rune(text)) - 2; w.Path != "" && room >= 12 {
+		text += "  " + CutLeft(Name(w.Path), room)
+	}
+	return text
+}
+
+// ProgressEvent is the JSON of the event "progress".
+type ProgressEvent struct {
+	Verb        string  `json:"verb"`
+	Seconds     float64 `json:"seconds"`
+	Files       int64   `json:"files"`
+	Bytes       int64   `json:"bytes"`
+	Stored      int64   `json:"stored_bytes,omitempty"`
+	Errors      int64   `json:"errors,omitempty"`
+	TotalFiles  int64   `json:"total_files,omitempty"`
+	TotalBytes  int64   `json:"total_bytes,omitempty"`
+	Rate        float64 `json:"bytes_per_second"`
+	SecondsLeft float64 `json:"seconds_left,omitempty"`
+	Path        string  `json:"path,omitempty"`
+}
+
+func (p *Progress) event(w Work, rate float64, elapsed time.Duration) {
+	left, _ := remaining(w, rate)
+	p.terminal.Event("progress", ProgressEvent{
+		Verb: p.verb, Seconds: elapsed.Seconds(), Files: w.Files, Bytes: w.Bytes, Stored: w.Stored, Errors: w.Errors,
+		TotalFiles: w.TotalFiles, TotalBytes: w.TotalBytes, Rate: rate, SecondsLeft: left.Seconds(), Path: w.Path,
+	})
+}
