@@ -1,0 +1,244 @@
+package keyring
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"mahavishnu/fault"
+)
+
+const (
+	fileFormat  = "mahavishnu key ring"
+	fileVersion = 1
+	maxFileSize = 1 << 20
+)
+
+// fileRing is the key ring's file: indented JSON. The checksum is the SHA-256
+// of the compact JSON with an empty checksum.
+type fileRing struct {
+	Format   string    `json:"format"`
+	Version  int       `json:"version"`
+	Warning  string    `json:"warning"`
+	Created  time.Time `json:"created"`
+	IDKey    string    `json:"id_key"`
+	Keys     []fileKey `json:"keys"`
+	Checksum string    `json:"checksum"`
+}
+
+type fileKey struct {
+	Version uint32    `json:"version"`
+	Created time.Time `json:"created"`
+	State   string    `json:"state"` // "current" or "retired"
+	Key     string    `json:"key"`
+}
+
+const fileWarning = "Whoever loses this file loses every backup. Whoever reads it reads every backup. Keep a copy away from this machine."
+
+// Create makes a new ring and writes it to path, which must not exist.
+func Create(path string, now time.Time) (*Ring, error) {
+	r := Generate(now)
+	if err := r.WriteNew(path); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Load reads the ring at path. A file that others may read is refused.
+func Load(path string) (*Ring, error) {
+	const op = "read key ring"
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fault.New(op, path, ErrNoRing,
+			"create one with `mahavishnu key create`, or put your copy of it there")
+	case err != nil:
+		return nil, fault.New(op, path, cause(err), "run as the owner of the file")
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	if err := checkMode(f); err != nil {
+		return nil, fault.New(op, path, err, "run `chmod 600 "+path+"`, and rotate the key if others may have read it")
+	}
+	var buf bytes.Buffer
+	if _, err := buf.ReadFrom(&limitedFile{f, maxFileSize}); err != nil {
+		return nil, fault.New(op, path, cause(err), "")
+	}
+	r, err := Parse(buf.Bytes())
+	if err != nil {
+		return nil, fault.New(op, path, err, "put your copy of the key ring in its place, or recover it from the printed text")
+	}
+	return r, nil
+}
+
+// Rotate adds a version to the ring at path and returns the new ring. Two
+// rotations at once leave two versions.
+func Rotate(path string, now time.Time) (*Ring, error) {
+	unlock, err := lock(path)
+	if err != nil {
+		return nil, fault.New("lock key ring", path, err, "")
+	}
+	defer unlock()
+	r, err := Load(path)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Rotated(now)
+	if err := write(path, r.marshal(), os.Rename); err != nil {
+		return nil, fault.New("write key ring", path, cause(err), "")
+	}
+	return r, nil
+}
+
+// WriteNew writes the ring to path, which must not exist.
+func (r *Ring) WriteNew(path string) error {
+	const op = "create key ring"
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fault.New(op, path, cause(err), "")
+	}
+	// A hard link replaces nothing: an existing ring is never lost.
+	link := func(temp, final string) error {
+		if err := os.Link(temp, final); err != nil {
+			return err
+		}
+		return os.Remove(temp)
+	}
+	err := write(path, r.marshal(), link)
+	if errors.Is(err, fs.ErrExist) {
+		return fault.New(op, path, ErrExists, "use it, or rotate it with `mahavishnu key rotate`")
+	}
+	if err != nil {
+		return fault.New(op, path, cause(err), "")
+	}
+	return nil
+}
+
+// write puts data under path in one durable step.
+func write(path string, data []byte, publish func(temp, final string) error) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".key-ring-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = publish(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(dir)
+}
+
+// Parse reads the text of a key ring's file.
+func Parse(data []byte) (*Ring, error) {
+	var file fileRing
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if d.More() {
+		return nil, fmt.Errorf("%w: more text after its end", ErrDamaged)
+	}
+	if file.Format != fileFormat || file.Version != fileVersion {
+		return nil, fmt.Errorf("%w: format %q version %d, want %q version %d",
+			ErrDamaged, file.Format, file.Version, fileFormat, fileVersion)
+	}
+	if file.Checksum != file.sum() {
+		return nil, fmt.Errorf("%w: the checksum does not match", ErrDamaged)
+	}
+	r := &Ring{created: file.Created}
+	if err := parseKey(r.idKey[:], file.IDKey); err != nil {
+		return nil, fmt.Errorf("%w: id key: %w", ErrDamaged, err)
+	}
+	for i, k := range file.Keys {
+		v := version{number: k.Version, created: k.Created}
+		if k.Version != uint32(i)+1 {
+			return nil, fmt.Errorf("%w: key version %d where %d belongs", ErrDamaged, k.Version, i+1)
+		}
+		if err := parseKey(v.key[:], k.Key); err != nil {
+			return nil, fmt.Errorf("%w: key version %d: %w", ErrDamaged, k.Version, err)
+		}
+		r.versions = append(r.versions, v)
+	}
+	if len(r.versions) == 0 {
+		return nil, fmt.Errorf("%w: it has no key", ErrDamaged)
+	}
+	return r, nil
+}
+
+func parseKey(dst []byte, s string) error {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(dst) {
+		return fmt.Errorf("not %d bytes in hexadecimal", len(dst)) // never show what is there
+	}
+	copy(dst, b)
+	return nil
+}
+
+// marshal returns the text of the ring's file.
+func (r *Ring) marshal() []byte {
+	file := fileRing{
+		Format: fileFormat, Version: fileVersion, Warning: fileWarning,
+		Created: r.created, IDKey: hex.EncodeToString(r.idKey[:]),
+	}
+	for _, v := range r.versions {
+		state := "retired"
+		if v.number == r.Current() {
+			state = "current"
+		}
+		file.Keys = append(file.Keys, fileKey{
+			Version: v.number, Created: v.created, State: state, Key: hex.EncodeToString(v.key[:]),
+		})
+	}
+	file.Checksum = file.sum()
+	data, err := json.MarshalIndent(file, "", "  ")
+	if err != nil {
+		panic("keyring: " + err.Error()) // strings, numbers and times of years 0 to 9999
+	}
+	return append(data, '\n')
+}
+
+func (f fileRing) sum() string {
+	f.Checksum = ""
+	data, err := json.Marshal(f)
+	if err != nil {
+		return "" // a year JSON cannot say; no checksum is empty
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// cause drops the path that an *fs.PathError repeats.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// limitedFile reads at most left bytes and refuses more.
+type limitedFile struct {
+	f    *os.File
+	left int
+}
+
+func (l *limitedFile) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, fmt.Errorf("%w: larger than any key ring", ErrDamaged)
+	}
+	n, err := l.f.Read(p[:min(len(p), l.left)])
+	l.left -= n
+	return n, err
+}
