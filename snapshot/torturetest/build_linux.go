@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -31,6 +32,31 @@ type builder struct {
 	testing.TB
 	root string
 	priv bool // running as root
+}
+
+// Dir makes a directory for a torture tree or a copy of one. Unlike that of
+// t.TempDir it can be removed again by an ordinary user, whatever the modes of
+// the directories in it.
+func Dir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "torture-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		unlock := func(path string, d fs.DirEntry, _ error) error {
+			if d != nil && d.IsDir() {
+				_ = os.Chmod(path, 0o700)
+			}
+			return nil
+		}
+		// Twice: the first walk cannot enter what it is about to unlock.
+		_, _ = filepath.WalkDir(dir, unlock), filepath.WalkDir(dir, unlock)
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
+		}
+	})
+	return dir
 }
 
 // Build fills dir, which must exist and be empty.
@@ -63,7 +89,6 @@ func AddUnreadable(tb testing.TB, dir string) []string {
 	b.write("locked/dir/inside", []byte("nor this"))
 	b.try(os.Chmod(b.path("locked/file"), 0))
 	b.try(os.Chmod(b.path("locked/dir"), 0))
-	tb.Cleanup(func() { _ = os.Chmod(b.path("locked/dir"), 0o700) }) // so that it can be removed
 	return []string{"locked/dir", "locked/file"}
 }
 
@@ -190,7 +215,7 @@ func (b *builder) sparse() {
 	b.holes(Sparse, SparseSize, map[int64]int{12345: 1, 4<<30 - 100: 5000, 7<<30 + 777: 2 << 20})
 	b.holes("sparse/only-a-hole", 3<<30+1, nil)
 	b.holes("sparse/data-then-hole", 64<<20, map[int64]int{0: 100_000})
-	b.holes("sparse/hole-then-data", 64 << 20, map[int64]int{64<<20 - 4096: 4096})
+	b.holes("sparse/hole-then-data", 64<<20, map[int64]int{64<<20 - 4096: 4096})
 	parts := map[int64]int{}
 	for i := range int64(200) { // more extents than a node holds itself
 		parts[i*1<<20+i*7] = 4096

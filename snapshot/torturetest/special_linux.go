@@ -21,7 +21,7 @@ func (b *builder) attributes() {
 	b.xattr("xattrs/dir", "user.on-dir", []byte("yes"))
 	b.write("acl/file", []byte("with an ACL"))
 	b.write("acl/dir/inside", []byte("in a directory with a default ACL"))
-	access := acl(aclEntry{1, 6, ^uint32(0)}, aclEntry{2, 4, 12345}, aclEntry{4, 4, ^uint32(0)},
+	access := acl(aclEntry{1, 7, ^uint32(0)}, aclEntry{2, 4, 12345}, aclEntry{4, 4, ^uint32(0)},
 		aclEntry{8, 5, 54321}, aclEntry{16, 5, ^uint32(0)}, aclEntry{32, 0, ^uint32(0)})
 	b.xattr("acl/file", "system.posix_acl_access", access)
 	b.xattr("acl/dir", "system.posix_acl_access", access)
@@ -74,7 +74,6 @@ func (b *builder) modes() {
 	b.xattr("modes/read-only-dir/inside", "user.in", []byte("x"))
 	b.try(os.Chmod(b.path("modes/read-only-dir/inside"), 0o400))
 	b.try(os.Chmod(b.path("modes/read-only-dir"), 0o555))
-	b.Cleanup(func() { _ = os.Chmod(b.path("modes/read-only-dir"), 0o755) }) // so that it can be removed
 	b.mkdir("modes/setgid-dir")
 	b.try(unix.Chmod(b.path("modes/setgid-dir"), 0o2775))
 	b.mkdir("modes/sticky-dir")
