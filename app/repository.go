@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"mahavishnu/clock"
+	"mahavishnu/config"
+	"mahavishnu/fault"
+	"mahavishnu/repository"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/storage"
+)
+
+// Access says which repository to open, with which key. [AccessTo] takes it
+// from a configuration; commands override its fields by flags.
+type Access struct {
+	// Location is the storage's URL, or a plain path.
+	Location string
+	// KeyPath is the key ring's file.
+	KeyPath string
+	// CacheDir keeps indexes between runs; "" keeps none.
+	CacheDir string
+	// Create makes the repository when the storage holds none.
+	Create bool
+	// Hash makes content ids in a repository that is created.
+	Hash repository.Hash
+	// Clock is asked for the time of creation; nil is the machine's.
+	Clock clock.Clock
+}
+
+// AccessTo returns how the configuration reaches its repository.
+func AccessTo(cfg *config.Config) Access {
+	return Access{
+		Location: cfg.Place(),
+		KeyPath:  cfg.Backup.Encryption.KeyPath,
+		CacheDir: cfg.Node.CacheDir,
+		Hash:     repository.Hash(cfg.Backup.Validation.ChecksumAlgorithm),
+	}
+}
+
+// Opened is a repository with the storage below it; Close lets go of both.
+type Opened struct {
+	*repository.Repository
+	// Created reports that the repository was made just now.
+	Created bool
+
+	storage storage.Backend
+}
+
+// Close closes the repository, then its storage.
+func (o *Opened) Close() error {
+	return errors.Join(o.Repository.Close(), o.storage.Close())
+}
+
+// Open opens the repository, and makes it first where there is none and Create
+// is set.
+func (a Access) Open(ctx context.Context) (*Opened, error) {
+	ring, err := keyring.Load(a.KeyPath)
+	if err != nil {
+		return nil, err
+	}
+	be, err := storage.Open(ctx, a.Location)
+	if err != nil {
+		return nil, err
+	}
+	repo, created, err := a.open(ctx, be, ring)
+	if err != nil {
+		return nil, errors.Join(err, be.Close())
+	}
+	return &Opened{Repository: repo, Created: created, storage: be}, nil
+}
+
+func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring) (*repository.Repository, bool, error) {
+	options := repository.OpenOptions{CacheDir: a.CacheDir}
+	repo, err := repository.Open(ctx, be, ring, options)
+	if !errors.Is(err, repository.ErrNotRepository) {
+		return repo, false, err
+	}
+	if !a.Create {
+		return nil, false, fault.New("open repository", be.Location(), err, "name the right place with --repository or backup.storage; the first backup creates it")
+	}
+	repo, err = repository.Create(ctx, be, ring, repository.CreateOptions{
+		Hash: a.Hash, CacheDir: a.CacheDir, Clock: clock.Or(a.Clock),
+	})
+	if errors.Is(err, repository.ErrExists) {
+		// Another process was first; its repository is as good as ours.
+		repo, err = repository.Open(ctx, be, ring, options)
+		return repo, false, err
+	}
+	return repo, err == nil, err
+}
