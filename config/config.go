@@ -13,8 +13,9 @@ type Config struct {
 	// snapshots call the source: letters, digits, dot, dash and underscore, up
 	// to 64 of them.
 	Sources map[string]Source `yaml:"sources"`
-	// The names of all regions. Jobs are addressed to a region, or to "any".
-	// One machine or one site needs only one. The name "any" is taken.
+	// The names of all regions: letters, digits, dash and underscore. Jobs are
+	// addressed to a region, or to "any", which therefore cannot be a region's
+	// name. One machine or one site needs only one.
 	Regions []string `yaml:"regions" reload:"restart"`
 	// This machine: its name, its region, where it keeps its files, how much it
 	// does at once.

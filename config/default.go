@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Default returns the configuration that an empty file means. Paths are
 // relative; loading makes them absolute.
@@ -39,7 +42,7 @@ func Default() *Config {
 				Enabled: true, Schedule: FrequencyWeekly, Day: Weekday(time.Saturday),
 				Time: TimeOfDay{Hour: 5}, Timezone: "UTC",
 			},
-			Drills: Drills{Frequency: FrequencyMonthly},
+			Drills: Drills{Frequency: FrequencyMonthly, Scenarios: slices.Clone(scenarios)},
 		},
 		Regions: []string{"local"},
 		Node: Node{

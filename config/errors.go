@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -27,12 +28,11 @@ type Error struct {
 // culprit, and the suggestion.
 func (e *Error) Error() string {
 	var b strings.Builder
-	if e.File != "" {
-		b.WriteString(e.File)
-		if e.Line > 0 {
-			fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
-		}
-		b.WriteString(": ")
+	switch {
+	case e.Line > 0:
+		fmt.Fprintf(&b, "%s:%d:%d: ", cmp.Or(e.File, "configuration"), e.Line, e.Column)
+	case e.File != "":
+		b.WriteString(e.File + ": ")
 	}
 	if e.Key != "" {
 		b.WriteString(e.Key + ": ")

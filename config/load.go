@@ -1,8 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"reflect"
+
+	"mahavishnu/fault"
 )
 
 // Option changes how a configuration is loaded.
@@ -14,16 +20,20 @@ func Environment(lookup func(string) (string, bool)) Option {
 }
 
 // Set gives one setting by its dotted path, "node.region", in place of what the
-// file says, as a flag on the command line does.
+// file and the environment say, as a flag on the command line does. Only
+// settings with a single value can be given.
 func Set(key, value string) Option {
 	return func(l *loader) { l.sets = append(l.sets, setting{key, value, "the command line"}) }
 }
 
+// setting is a value that does not come from the file.
 type setting struct{ key, value, from string }
 
 type loader struct {
+	*reporter
 	lookup func(string) (string, bool)
 	sets   []setting
+	base   string // where relative paths start
 }
 
 // origin tells where a configuration came from.
@@ -32,23 +42,99 @@ type origin struct{ file string }
 // Load reads the file at path. An empty path means the defaults, with what the
 // environment says. The error is [Errors] when the file could be read.
 func Load(path string, opts ...Option) (*Config, error) {
-	l := loader{lookup: os.LookupEnv}
-	for _, o := range opts {
-		o(&l)
+	if path == "" {
+		return load("", nil, opts)
 	}
-	return nil, errors.ErrUnsupported
+	text, err := os.ReadFile(path)
+	if err != nil {
+		hint := ""
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			hint = "name another file with --config, or write one: `mahavishnu config show --defaults` prints a start"
+		case errors.Is(err, fs.ErrPermission):
+			hint = "run as a user who may read " + path
+		}
+		var plain *fs.PathError
+		if errors.As(err, &plain) {
+			err = plain.Err
+		}
+		return nil, fault.New("read configuration", path, err, hint)
+	}
+	return load(path, text, opts)
 }
 
 // Parse is Load for text at hand; name stands for the file in messages, and
 // its directory is where relative paths start.
 func Parse(name string, text []byte, opts ...Option) (*Config, error) {
-	return nil, errors.ErrUnsupported
+	if text == nil {
+		text = []byte{}
+	}
+	return load(name, text, opts)
 }
 
-// Reload loads the file at path in place of old. When it is bad, fresh is old
-// itself and the error says that the old configuration stays in force. changed
-// lists the dotted paths that differ; restart lists those among them that take
-// effect only when the process is started again.
-func Reload(old *Config, path string, opts ...Option) (fresh *Config, changed, restart []string, err error) {
-	return old, nil, nil, errors.ErrUnsupported
+// load does the work; text is nil when there is no file.
+func load(name string, text []byte, opts []Option) (*Config, error) {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	l := loader{reporter: newReporter(name, string(text)), lookup: os.LookupEnv}
+	for _, o := range opts {
+		o(&l)
+	}
+	base, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return nil, fault.New("find the directory of", name, err, "")
+	}
+	l.base = base
+	c := Default()
+	if text != nil {
+		c.origin.file = name
+		body := l.parseSyntax(text)
+		if len(l.errs) > 0 {
+			return nil, l.sorted()
+		}
+		l.decode(body, c)
+	}
+	l.environment(c)
+	for _, s := range l.sets {
+		l.setFromText(c, s)
+	}
+	l.secrets(c)
+	l.resolve(c)
+	l.check(c)
+	if len(l.errs) > 0 {
+		return nil, l.sorted()
+	}
+	return c, nil
+}
+
+// environment applies the variables that fields name in their env tag. A
+// secret may not be given in two places; anything else overrides the file.
+func (l *loader) environment(c *Config) {
+	for _, v := range environmentKeys() {
+		value, ok := l.lookup(v.env)
+		if !ok || value == "" {
+			continue
+		}
+		if v.secret && l.given(v.key) {
+			l.value(v.key, "is given both here and by the environment variable "+v.env+": keep one")
+			continue
+		}
+		l.setFromText(c, setting{v.key, value, "environment variable " + v.env})
+	}
+}
+
+// environmentKey is a setting that a variable may give.
+type environmentKey struct {
+	key, env string
+	secret   bool
+}
+
+// environmentKeys lists the settings with an env tag, in declared order.
+func environmentKeys() []environmentKey {
+	var keys []environmentKey
+	walkFields(reflect.TypeFor[Config](), "", func(path string, f field) {
+		if f.env != "" {
+			keys = append(keys, environmentKey{path, f.env, isSecretKey(path)})
+		}
+	})
+	return keys
 }

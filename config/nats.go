@@ -5,7 +5,7 @@ type NATS struct {
 	// The servers, as "tls://host:4222", several separated by commas. Empty: a
 	// server runs inside this process (`mahavishnu up`). Anything but a loopback
 	// address needs TLS 1.3.
-	URL string `yaml:"url"`
+	URL string `yaml:"url" env:"MAHAVISHNU_NATS_URL"`
 	// Where the embedded server listens, as "host:port"; port 0 picks a free one.
 	// Without meaning when url is set. Listening on anything but a loopback
 	// address needs a password and a certificate.
@@ -21,15 +21,16 @@ type NATS struct {
 	// 0: 1 when embedded, 3 otherwise.
 	Replicas int `yaml:"replicas"`
 	// The user to connect as; for the embedded server, the one that may connect.
-	User string `yaml:"user"`
-	// The user's password. Prefer password_file, or the environment variable
-	// MAHAVISHNU_NATS_PASSWORD; only one of the three may be given.
-	Password Secret `yaml:"password"`
-	// A file that holds the password, readable by its owner only.
-	PasswordFile string `yaml:"password_file"`
-	// A NATS credentials file (JWT and seed), readable by its owner only; instead
-	// of user and password.
-	CredsFile string `yaml:"creds_file"`
+	User string `yaml:"user" env:"MAHAVISHNU_NATS_USER"`
+	// The user's password. Prefer password_file, or the environment; only one of
+	// them may be given.
+	Password Secret `yaml:"password" env:"MAHAVISHNU_NATS_PASSWORD"`
+	// A file that holds the password, which others must not be able to read
+	// (mode 0640 or stricter). One newline at its end does not count.
+	PasswordFile string `yaml:"password_file" env:"MAHAVISHNU_NATS_PASSWORD_FILE"`
+	// A NATS credentials file (JWT and seed), mode 0640 or stricter; instead of
+	// user and password.
+	CredsFile string `yaml:"creds_file" env:"MAHAVISHNU_NATS_CREDS_FILE"`
 	// Certificates of the connection.
 	TLS TLS `yaml:"tls"`
 	// How leadership is held.
@@ -43,7 +44,7 @@ type TLS struct {
 	CAFile string `yaml:"ca_file"`
 	// Our certificate, as a PEM file; needs key_file.
 	CertFile string `yaml:"cert_file"`
-	// Our certificate's private key, as a PEM file readable by its owner only.
+	// Our certificate's private key, as a PEM file, mode 0640 or stricter.
 	KeyFile string `yaml:"key_file"`
 }
 

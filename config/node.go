@@ -5,8 +5,8 @@ type Source struct {
 	// The directory. It must not lie inside the repository, and when the
 	// repository or the node's data lie inside it, they must be excluded.
 	Path string `yaml:"path"`
-	// The region whose workers can read the path. "any": all of them can.
-	// Empty: the node's own region.
+	// The region whose workers can read the path; "any": all of them can. May be
+	// left out when there is only one region.
 	Region string `yaml:"region"`
 	// What to leave out: patterns as in .gitignore, relative to the path. "!"
 	// takes back, a leading "/" anchors, a trailing "/" means directories only,
@@ -27,11 +27,12 @@ type Source struct {
 // Node is this machine.
 type Node struct {
 	// What this machine is called in jobs, leases and logs; unique among all
-	// nodes. Empty: the host's name.
-	Name string `yaml:"name" reload:"restart"`
+	// nodes: letters, digits, dash and underscore. Empty: the host's name, with a
+	// dash for what else is in it.
+	Name string `yaml:"name" reload:"restart" env:"MAHAVISHNU_NODE_NAME"`
 	// The region this machine is in; one of regions. May be left out when there
 	// is only one region.
-	Region string `yaml:"region" reload:"restart"`
+	Region string `yaml:"region" reload:"restart" env:"MAHAVISHNU_NODE_REGION"`
 	// Where this machine keeps what it needs between starts. Losing it loses no
 	// backup.
 	DataDir string `yaml:"data_dir" reload:"restart"`

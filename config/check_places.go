@@ -1,0 +1,147 @@
+package config
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// checkPlaces looks for directories and files that must not lie inside each
+// other.
+func (l *loader) checkPlaces(c *Config) {
+	repo := c.Backup.Storage.Local.Path
+	if !c.Backup.Storage.Local.Enabled || repo == "" {
+		return
+	}
+	if key := c.Backup.Encryption.KeyPath; key != "" && contains(repo, key) {
+		l.valuef("backup.encryption.key_path", "%s lies inside the storage path %s: whoever gets the backups would get the key with them; "+
+			"keep it elsewhere, for example /etc/mahavishnu/backup_key", key, repo)
+	}
+	own := []struct{ key, path string }{
+		{"node.data_dir", c.Node.DataDir},
+		{"node.cache_dir", c.Node.CacheDir},
+		{"node.staging_dir", c.Node.StagingDir},
+		{"nats.store_dir", c.NATS.StoreDir},
+	}
+	for _, o := range own {
+		if o.path == "" {
+			continue
+		}
+		if contains(repo, o.path) {
+			l.valuef(o.key, "%s lies inside the storage path %s, which holds nothing but the repository: choose another directory", o.path, repo)
+		}
+	}
+	for _, o := range own[1:] {
+		if o.path != "" && contains(o.path, repo) {
+			l.valuef(o.key, "%s contains the storage path %s, but its contents may be deleted: choose another directory", o.path, repo)
+		}
+		if key := c.Backup.Encryption.KeyPath; o.path != "" && key != "" && contains(o.path, key) {
+			l.valuef(o.key, "%s contains the key ring %s, but its contents may be deleted: choose another directory", o.path, key)
+		}
+	}
+	for _, name := range c.sourceNames() {
+		l.checkSourcePlace(c, name, append([]struct{ key, path string }{{"the storage path", repo}}, own...))
+	}
+}
+
+// checkSourcePlace refuses a source that would back up the backups, or this
+// node's working files, unless they are excluded.
+func (l *loader) checkSourcePlace(c *Config, name string, places []struct{ key, path string }) {
+	s, key := c.Sources[name], "sources."+name
+	if s.Path == "" || s.Region != AnyRegion && s.Region != c.Node.Region {
+		return // a path of other machines
+	}
+	if repo := places[0].path; contains(repo, s.Path) {
+		l.valuef(key+".path", "%s lies inside the storage path %s: a repository cannot back itself up", s.Path, repo)
+		return
+	}
+	var missing []string
+	for _, p := range places {
+		if p.path == "" || p.path == s.Path || !contains(s.Path, p.path) {
+			continue
+		}
+		rel, err := filepath.Rel(realPath(s.Path), realPath(p.path))
+		if err != nil || excludes(s.Exclude, filepath.ToSlash(rel)) {
+			continue
+		}
+		pattern := `"/` + filepath.ToSlash(rel) + `/"`
+		covered := slices.ContainsFunc(missing, func(m string) bool { return strings.HasPrefix(pattern, strings.TrimSuffix(m, `"`)) })
+		if !covered {
+			missing = append(missing, pattern)
+		}
+	}
+	if len(missing) > 0 {
+		l.valuef(key+".path", "%s contains the repository or this node's own files, which would be backed up into themselves: "+
+			"give the source exclude: [%s]", s.Path, strings.Join(missing, ", "))
+	}
+}
+
+// excludes reports whether the patterns leave out the directory rel as a whole,
+// by naming it or one above it, anchored, and not taking it back later. Other
+// patterns may leave it out too, but only this form is certain.
+func excludes(patterns []string, rel string) bool {
+	out := false
+	for _, p := range patterns {
+		back, negated := strings.CutPrefix(p, "!")
+		for above := rel; above != "" && above != "."; above = parentOf(above) {
+			if !negated && strings.TrimSuffix(p, "/") == "/"+above {
+				out = true
+			}
+			if negated && mayMatch(strings.Trim(back, "/"), above) {
+				out = false
+			}
+		}
+	}
+	return out
+}
+
+// mayMatch reports whether a pattern could mean rel; when in doubt it does.
+func mayMatch(pattern, rel string) bool {
+	if strings.Contains(pattern, "**") {
+		return true
+	}
+	whole, err := path.Match(pattern, rel)
+	base, _ := path.Match(pattern, path.Base(rel))
+	return err != nil || whole || base
+}
+
+func parentOf(rel string) string {
+	i := strings.LastIndexByte(rel, '/')
+	if i < 0 {
+		return ""
+	}
+	return rel[:i]
+}
+
+// contains reports whether name is dir or lies inside it, links followed as far
+// as they exist.
+func contains(dir, name string) bool {
+	rel, err := filepath.Rel(realPath(dir), realPath(name))
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// realPath follows the links of the part of a path that exists.
+func realPath(name string) string {
+	for existing, rest := name, ""; ; {
+		if real, err := filepath.EvalSymlinks(existing); err == nil {
+			return filepath.Join(real, rest)
+		}
+		parent := filepath.Dir(existing)
+		if parent == existing {
+			return name
+		}
+		existing, rest = parent, filepath.Join(filepath.Base(existing), rest)
+	}
+}
+
+// readable refuses a file that is missing or cannot be opened.
+func (l *loader) readable(key, name string) {
+	f, err := os.Open(name)
+	if err != nil {
+		l.value(key, plainly(name, err).Error())
+		return
+	}
+	f.Close()
+}

@@ -1,0 +1,114 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+)
+
+// maxSecret is the longest secret file that is read, in bytes.
+const maxSecret = 64 << 10
+
+// isSecretKey reports whether a key is a secret or names a secret's file.
+func isSecretKey(key string) bool {
+	var c Config
+	v, ok := fieldAt(&c, strings.TrimSuffix(key, "_file"))
+	return ok && v.Type() == secretType
+}
+
+// secrets reads the file of every secret that has one, and refuses a secret
+// that is given twice.
+func (l *loader) secrets(c *Config) {
+	walkFields(reflect.TypeFor[Config](), "", func(key string, f field) {
+		if f.typ != secretType {
+			return
+		}
+		secret, _ := fieldAt(c, key)
+		fileKey := key + "_file"
+		path, ok := fieldAt(c, fileKey)
+		if !ok || path.String() == "" {
+			return
+		}
+		if l.given(key) && l.given(fileKey) {
+			l.value(key, "is given twice, here and by "+fileKey+l.whence(fileKey)+": keep one")
+			return
+		}
+		path.SetString(l.absolute(path.String()))
+		text, err := readSecret(path.String())
+		if err != nil {
+			l.value(fileKey, err.Error())
+			return
+		}
+		secret.Set(reflect.ValueOf(NewSecret(text)))
+	})
+}
+
+// whence says where a setting came from when that is not the file.
+func (r *reporter) whence(key string) string {
+	if from := r.from[key]; from != "" {
+		return " (" + from + ")"
+	}
+	return ""
+}
+
+// readSecret reads a secret's file. Its errors never hold what the file does.
+func readSecret(path string) (string, error) {
+	if err := checkPrivate(path); err != nil {
+		return "", err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", plainly(path, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", plainly(path, err)
+	}
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+	switch {
+	case len(text) > maxSecret:
+		return "", fmt.Errorf("%s is too long for a secret: is this the right file?", path)
+	case len(text) == 0:
+		return "", fmt.Errorf("%s is empty", path)
+	case bytes.ContainsAny(text, "\n\r\x00"):
+		return "", fmt.Errorf("%s holds more than one line: write the secret alone", path)
+	}
+	return string(text), nil
+}
+
+// checkPrivate refuses a file that is missing, not a file, or readable by
+// everybody.
+func checkPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return plainly(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", path)
+	}
+	if tooOpen(info.Mode().Perm()) {
+		return fmt.Errorf("%s has mode %04o and can be read or changed by others: chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	return nil
+}
+
+// plainly turns a file system error into a sentence.
+func plainly(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s does not exist", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s cannot be read by this user", path)
+	}
+	var plain *fs.PathError
+	if errors.As(err, &plain) {
+		return fmt.Errorf("%s: %w", path, plain.Err)
+	}
+	return err
+}
