@@ -1,0 +1,227 @@
+package main
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/terminal"
+)
+
+func newKeyCommand(e *env) *cobra.Command {
+	cmd := parent("key", "Make, rotate and show the key that seals every backup",
+		`The key ring is one small file that seals every backup. It lies outside the
+storage, readable by its owner only. Without it no backup can be read by anyone,
+us included: keep a recovery copy on paper or in a safe.`,
+		`  mahavishnu key create --key ~/mahavishnu.key
+  mahavishnu key list
+  mahavishnu key print | lpr`,
+		newKeyCreateCommand(e), newKeyListCommand(e), newKeyRotateCommand(e), newKeyPrintCommand(e), newKeyRecoverCommand(e))
+	return cmd
+}
+
+// ringInfo is what is shown of a key ring; it holds no secret.
+type ringInfo struct {
+	Path        string        `json:"path"`
+	Fingerprint string        `json:"fingerprint"`
+	Versions    []versionLine `json:"versions"`
+	Recovery    string        `json:"recovery,omitempty"`
+}
+
+type versionLine struct {
+	Number      uint32    `json:"number"`
+	Created     time.Time `json:"created"`
+	Current     bool      `json:"current"`
+	Fingerprint string    `json:"fingerprint"`
+}
+
+func describeRing(path string, ring *keyring.Ring) ringInfo {
+	info := ringInfo{Path: path, Fingerprint: ring.Fingerprint()}
+	for _, v := range ring.Versions() {
+		info.Versions = append(info.Versions, versionLine(v))
+	}
+	return info
+}
+
+func (e *env) printRing(info ringInfo) {
+	e.term.Printf("key ring %s\nfingerprint %s", info.Path, info.Fingerprint)
+	table := terminal.NewTable("version>", "created", "fingerprint", "use")
+	for _, v := range info.Versions {
+		use := "opens what it sealed"
+		if v.Current {
+			use = "seals new backups"
+		}
+		table.Row(terminal.Count(v.Number), terminal.Moment(v.Created), v.Fingerprint, use)
+	}
+	e.term.Printf("%s", table)
+}
+
+const lossWarning = `
+Without this file no backup can be read, by anyone. Keep a copy that survives
+this machine:
+  mahavishnu key print --key %[1]s     a recovery copy to print and lock away
+Never keep it beside the backups.`
+
+func newKeyCreateCommand(e *env) *cobra.Command {
+	return exits(&cobra.Command{
+		Use:   "create",
+		Short: "Make a new key ring",
+		Long: `Make a new key ring where --key or the configuration's encryption.key_path says.
+An existing one is never overwritten.`,
+		Example: "  mahavishnu key create\n  mahavishnu key create --key ~/mahavishnu.key",
+		Args:    takes(0, 0, ""),
+		RunE:    func(*cobra.Command, []string) error { return runKeyCreate(e) },
+	})
+}
+
+func runKeyCreate(e *env) error {
+	path, err := e.keyPath()
+	if err != nil {
+		return err
+	}
+	ring, err := keyring.Create(path, e.clock.Now())
+	if err != nil {
+		return err
+	}
+	info := describeRing(path, ring)
+	e.term.Document(info)
+	e.term.Printf("made key ring %s\nfingerprint %s", path, info.Fingerprint)
+	e.term.Printf(lossWarning, path)
+	return nil
+}
+
+func newKeyListCommand(e *env) *cobra.Command {
+	return exits(&cobra.Command{
+		Use:     "list",
+		Short:   "Show the versions of the key",
+		Long:    "Show the fingerprint of the key ring and of each version in it. No secret is shown.",
+		Example: "  mahavishnu key list\n  mahavishnu key list --json",
+		Args:    takes(0, 0, ""),
+		RunE:    func(*cobra.Command, []string) error { return runKeyList(e) },
+	})
+}
+
+func runKeyList(e *env) error {
+	ring, path, err := e.ring()
+	if err != nil {
+		return err
+	}
+	info := describeRing(path, ring)
+	e.term.Document(info)
+	e.printRing(info)
+	return nil
+}
+
+func newKeyRotateCommand(e *env) *cobra.Command {
+	return exits(&cobra.Command{
+		Use:   "rotate",
+		Short: "Add a new version that seals from now on",
+		Long: `Add a new version to the key ring. New backups are sealed with it; older ones
+still open with the versions that sealed them, which stay in the ring. Recovery
+copies made before do not hold the new version: print a new one.`,
+		Example: "  mahavishnu key rotate\n  mahavishnu key print",
+		Args:    takes(0, 0, ""),
+		RunE:    func(*cobra.Command, []string) error { return runKeyRotate(e) },
+	})
+}
+
+func runKeyRotate(e *env) error {
+	path, err := e.keyPath()
+	if err != nil {
+		return err
+	}
+	ring, err := keyring.Rotate(path, e.clock.Now())
+	if err != nil {
+		return err
+	}
+	info := describeRing(path, ring)
+	e.term.Document(info)
+	e.printRing(info)
+	e.term.Warnf("recovery copies made before now lack version %d; make a new one: mahavishnu key print --key %s", ring.Current(), path)
+	return nil
+}
+
+func newKeyPrintCommand(e *env) *cobra.Command {
+	return exits(&cobra.Command{
+		Use:   "print",
+		Short: "Print a recovery copy of the key, to keep on paper",
+		Long: `Print the key ring as text that can be typed in again, each line with a check of
+its own. Whoever reads it can read every backup: print it, lock it away, and
+leave no file behind.`,
+		Example: "  mahavishnu key print | lpr",
+		Args:    takes(0, 0, ""),
+		RunE:    func(*cobra.Command, []string) error { return runKeyPrint(e) },
+	})
+}
+
+func runKeyPrint(e *env) error {
+	ring, path, err := e.ring()
+	if err != nil {
+		return err
+	}
+	info := describeRing(path, ring)
+	info.Recovery = ring.RecoveryText()
+	e.term.Document(info)
+	e.term.Printf("%s", info.Recovery)
+	return nil
+}
+
+type keyRecoverOptions struct {
+	from string
+}
+
+func newKeyRecoverCommand(e *env) *cobra.Command {
+	var o keyRecoverOptions
+	cmd := &cobra.Command{
+		Use:   "recover [FILE]",
+		Short: "Make the key ring again from a recovery copy",
+		Long: `Read the text that "key print" wrote, from a file or typed in and ended with
+Ctrl-D, and write the key ring where --key or the configuration says. A line
+that was mistyped is named.`,
+		Example: "  mahavishnu key recover --key ~/mahavishnu.key\n  mahavishnu key recover typed-from-paper.txt",
+		Args:    takes(0, 1, ""),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.from = args[0]
+			}
+			return runKeyRecover(e, o)
+		},
+	}
+	return exits(cmd)
+}
+
+func runKeyRecover(e *env, o keyRecoverOptions) error {
+	path, err := e.keyPath()
+	if err != nil {
+		return err
+	}
+	// A recovery copy is a few lines; a megabyte is something else.
+	input := io.LimitReader(e.in, 1<<20)
+	if o.from != "" && o.from != "-" {
+		file, err := os.Open(o.from)
+		if err != nil {
+			return fault.New("open recovery copy", o.from, err, "")
+		}
+		defer file.Close()
+		input = io.LimitReader(file, 1<<20)
+	}
+	text, err := io.ReadAll(input)
+	if err != nil {
+		return fault.New("read recovery copy", o.from, err, "")
+	}
+	ring, err := keyring.Recover(string(text))
+	if err != nil {
+		return err
+	}
+	if err := ring.WriteNew(path); err != nil {
+		return err
+	}
+	info := describeRing(path, ring)
+	e.term.Document(info)
+	e.printRing(info)
+	return nil
+}

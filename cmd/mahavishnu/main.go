@@ -1,0 +1,35 @@
+// Command mahavishnu is the operator's binary: it backs up, verifies, restores,
+// and runs the roles that do so by themselves.
+//
+// Every command is one file with an options struct, a function newXCommand that
+// binds flags to it, and a function runX(ctx, env, options) that does the work
+// and returns an error; nothing below main exits or reads global state. What an
+// error means to a script is decided in one place, exitCode.
+//
+// An interrupt ends the command's context; commands stop at the next safe point
+// and say what is kept. A second interrupt ends the process at once.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		cancel(&interruptedError{<-signals})
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interruptedError is the cause of a context that a signal ended.
+type interruptedError struct{ signal os.Signal }
+
+func (e *interruptedError) Error() string { return "stopped by " + e.signal.String() }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run this test binary as the real command.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"mahavishnu": main})
+}
+
+// TestScripts runs the real binary as people and scripts do.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			// An empty home: nothing but what the script itself makes.
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("TMPDIR", env.WorkDir)
+			env.Setenv("NO_COLOR", "1")
+			env.Setenv("TZ", "UTC")
+			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": cmdStatus,
+			"flip":   cmdFlip,
+		},
+	})
+}
+
+// cmdStatus runs a command and checks its exit code: status 3 mahavishnu …
+func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status CODE COMMAND [ARGUMENT]...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exited, ok := err.(*exec.ExitError); ok {
+		got = exited.ExitCode()
+		if status, ok := exited.Sys().(syscall.WaitStatus); ok && runtime.GOOS != "windows" && status.Signaled() {
+			got = 128 + int(status.Signal())
+		}
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// cmdFlip flips one bit in the middle of every file that matches a pattern:
+// flip repo/packs/*/*
+func cmdFlip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: flip PATTERN")
+	}
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("no file matches %s", args[0])
+	}
+	for _, file := range files {
+		bytes, err := os.ReadFile(file)
+		ts.Check(err)
+		if len(bytes) == 0 {
+			ts.Fatalf("%s is empty", file)
+		}
+		bytes[len(bytes)/2] ^= 1
+		ts.Check(os.Chmod(file, 0o600))
+		ts.Check(os.WriteFile(file, bytes, 0o600))
+	}
+}
