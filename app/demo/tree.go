@@ -1,9 +1,7 @@
 package demo
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,15 +11,15 @@ import (
 	"path/filepath"
 
 	"mahavishnu/fault"
+	"mahavishnu/loadtest/corpus"
 )
 
 // size is what a tree amounts to.
 type size struct {
-	Files int64 `json:"files"`
-	Bytes int64 `json:"bytes"`
+	corpus.Size
 	// Skipped counts entries a plain copy cannot make: devices, sockets, and
 	// what may not be read.
-	Skipped int64 `json:"skipped"`
+	Skipped int64
 }
 
 // copyTree copies directories, regular files and symbolic links, so that the
@@ -154,93 +152,4 @@ func writeRandom(path string, bytes int64, seed uint64) error {
 	key[0], key[1] = byte(seed), byte(seed>>8)
 	_, err = io.CopyN(f, rand.NewChaCha8(key), bytes)
 	return errors.Join(err, f.Close())
-}
-
-// differences compares two trees by reading every byte of both, without any of
-// the code that made or restored the backup. It returns how many files and
-// bytes it compared, and what differs.
-func differences(ctx context.Context, want, got string) (size, []string, error) {
-	var s size
-	var differ []string
-	seen := map[string]bool{}
-	err := filepath.WalkDir(want, func(path string, d fs.DirEntry, err error) error {
-		if err = errors.Join(err, context.Cause(ctx)); err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(want, path)
-		if err != nil {
-			return err
-		}
-		seen[rel] = true
-		n, why, err := compareEntry(path, filepath.Join(got, rel), d)
-		if why != "" {
-			differ = append(differ, rel+": "+why)
-		}
-		s.Bytes += n
-		if d.Type().IsRegular() {
-			s.Files++
-		}
-		return err
-	})
-	if err != nil {
-		return s, differ, err
-	}
-	err = filepath.WalkDir(got, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(got, path)
-		if err == nil && !seen[rel] {
-			differ = append(differ, rel+": is not in the source")
-		}
-		return err
-	})
-	return s, differ, err
-}
-
-// compareEntry returns the bytes compared and, when the two differ, in what.
-func compareEntry(want, got string, d fs.DirEntry) (n int64, why string, err error) {
-	a, err := os.Lstat(want)
-	if err != nil {
-		return 0, "", err
-	}
-	b, err := os.Lstat(got)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return 0, "is missing", nil
-	case err != nil:
-		return 0, "", err
-	case a.Mode() != b.Mode():
-		return 0, fmt.Sprintf("has mode %v instead of %v", b.Mode(), a.Mode()), nil
-	case !a.ModTime().Equal(b.ModTime()):
-		return 0, "has another modification time", nil
-	}
-	switch d.Type() {
-	case fs.ModeSymlink:
-		x, errX := os.Readlink(want)
-		y, errY := os.Readlink(got)
-		if x != y {
-			why = "points elsewhere"
-		}
-		return 0, why, errors.Join(errX, errY)
-	case 0:
-		x, n, errX := hashFile(want)
-		y, _, errY := hashFile(got)
-		if !bytes.Equal(x, y) {
-			why = "has other content"
-		}
-		return n, why, errors.Join(errX, errY)
-	}
-	return 0, "", nil
-}
-
-func hashFile(path string) ([]byte, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return h.Sum(nil), n, err
 }

@@ -1,0 +1,6 @@
+package loadtest
+
+import "os"
+
+// peakMemory is not told by os.ProcessState on Windows.
+func peakMemory(*os.ProcessState) int64 { return 0 }
