@@ -162,7 +162,7 @@ func (l *loader) checkCron(key, expression string) (gap time.Duration) {
 
 func (l *loader) checkPolicy(c *Config, key string, p SchedulePolicy, gap time.Duration) {
 	l.zone(key+".timezone", p.Timezone)
-	l.oneOf(key+".overlap", p.Overlap, "what to do about overlap", OverlapSkip, OverlapQueue, OverlapAllow)
+	l.oneOf(key+".overlap", p.Overlap, "an overlap policy", OverlapSkip, OverlapQueue, OverlapAllow)
 	if p.CatchUp.Std() > 366*day {
 		l.valuef(key+".catch_up", "%s is more than a year", p.CatchUp)
 	}

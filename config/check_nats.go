@@ -74,9 +74,9 @@ func (l *loader) checkCredentials(n *NATS) {
 	case n.CredsFile != "":
 		l.private("nats.creds_file", n.CredsFile)
 	case n.User != "" && n.Password.IsZero():
-		l.value("nats.user", "has no password: set nats.password_file, or MAHAVISHNU_NATS_PASSWORD")
+		l.missing("nats.user", "has no password: set nats.password_file, or MAHAVISHNU_NATS_PASSWORD", "nats")
 	case n.User == "" && !n.Password.IsZero():
-		l.value("nats.user", "is missing, but a password is given: name whose it is")
+		l.missing("nats.user", "is missing, but a password is given: name whose it is", "nats")
 	}
 	t := n.TLS
 	switch {
@@ -103,14 +103,18 @@ func (l *loader) private(key, path string) {
 // checkLease holds the leader to stopping before anybody else may take over.
 func (l *loader) checkLease(s Lease) {
 	const at = "nats.lease."
+	none := false
 	for key, d := range map[string]Duration{
 		"duration": s.Duration, "renew_interval": s.RenewInterval, "renew_deadline": s.RenewDeadline,
 		"stop_time": s.StopTime, "margin": s.Margin,
 	} {
 		if d <= 0 {
-			l.valuef(at+key, "must be more than nothing")
-			return
+			l.value(at+key, "must be more than nothing")
+			none = true
 		}
+	}
+	if none {
+		return
 	}
 	if s.RenewInterval >= s.RenewDeadline {
 		l.valuef(at+"renew_interval", "%s is not less than renew_deadline, %s: the leader would stop before it renews",

@@ -26,24 +26,29 @@ func (l *loader) checkPlaces(c *Config) {
 		{"nats.store_dir", c.NATS.StoreDir},
 	}
 	for _, o := range own {
-		if o.path == "" {
-			continue
-		}
-		if contains(repo, o.path) {
+		if o.path != "" && (o.path == c.Node.DataDir || !contains(c.Node.DataDir, o.path)) && contains(repo, o.path) {
 			l.valuef(o.key, "%s lies inside the storage path %s, which holds nothing but the repository: choose another directory", o.path, repo)
 		}
 	}
 	for _, o := range own[1:] {
 		if o.path != "" && contains(o.path, repo) {
-			l.valuef(o.key, "%s contains the storage path %s, but its contents may be deleted: choose another directory", o.path, repo)
+			l.valuef(l.repositoryKey(), "%s lies inside %s, %s, whose contents may be deleted: choose another directory", repo, o.key, o.path)
 		}
 		if key := c.Backup.Encryption.KeyPath; o.path != "" && key != "" && contains(o.path, key) {
-			l.valuef(o.key, "%s contains the key ring %s, but its contents may be deleted: choose another directory", o.path, key)
+			l.valuef("backup.encryption.key_path", "%s lies inside %s, %s, whose contents may be deleted: keep it elsewhere", key, o.key, o.path)
 		}
 	}
 	for _, name := range c.sourceNames() {
 		l.checkSourcePlace(c, name, append([]struct{ key, path string }{{"the storage path", repo}}, own...))
 	}
+}
+
+// repositoryKey is the setting that names the repository's directory.
+func (l *loader) repositoryKey() string {
+	if l.given("backup.storage.local.path") {
+		return "backup.storage.local.path"
+	}
+	return "backup.directory"
 }
 
 // checkSourcePlace refuses a source that would back up the backups, or this

@@ -21,7 +21,7 @@ func noSuch(what, name, section string, there []string) string {
 		return text + ", which is empty"
 	}
 	if len(there) <= 8 {
-		text += "; there are " + strings.Join(there, ", ")
+		text += "; known names: " + strings.Join(there, ", ")
 	}
 	return text
 }
@@ -38,10 +38,10 @@ func (l *loader) checkRecovery(d *DisasterRecovery) {
 		l.value(at+"hot_standby.endpoint", "must be an https URL with a host, for example https://standby.example.com")
 	}
 	tests := d.AutomatedTests
-	l.oneOf(at+"automated_tests.schedule", tests.Schedule, "how often tests can run",
+	l.oneOf(at+"automated_tests.schedule", tests.Schedule, "a frequency of tests",
 		FrequencyDaily, FrequencyWeekly, FrequencyMonthly)
 	l.zone(at+"automated_tests.timezone", tests.Timezone)
-	l.oneOf(at+"drills.frequency", d.Drills.Frequency, "how often drills can run",
+	l.oneOf(at+"drills.frequency", d.Drills.Frequency, "a frequency of drills",
 		FrequencyWeekly, FrequencyMonthly, FrequencyQuarterly)
 	for i, name := range d.Drills.Scenarios {
 		key := element(at+"drills.scenarios", i)
@@ -75,8 +75,8 @@ func (l *loader) checkRegions(c *Config) {
 	}
 	switch {
 	case c.Node.Region == "" && len(c.Regions) > 1:
-		l.value("node.region", "there are several regions: say which this machine is in, here, "+
-			"by --region or by MAHAVISHNU_NODE_REGION")
+		l.missing("node.region", "there are several regions: say which this machine is in, here, "+
+			"by --region or by MAHAVISHNU_NODE_REGION", "regions", "node")
 	case c.Node.Region != "" && !slices.Contains(c.Regions, c.Node.Region):
 		l.about("node.region", noSuch("region", c.Node.Region, "regions", c.Regions), nearest(c.Node.Region, c.Regions))
 	}
@@ -95,7 +95,7 @@ func (l *loader) checkSources(c *Config) {
 				"and start with neither dot nor dash", name)
 		}
 		if s.Path == "" {
-			l.value(key+".path", "is missing: name the directory to protect")
+			l.missing(key+".path", "is missing: name the directory to protect", key)
 		}
 		l.checkSourceRegion(c, key+".region", s.Region)
 		for i, pattern := range s.Exclude {
@@ -120,7 +120,7 @@ func (l *loader) checkSourceRegion(c *Config, key, region string) {
 	switch {
 	case region == AnyRegion || slices.Contains(c.Regions, region):
 	case region == "":
-		l.valuef(key, `there are several regions: say which can read the path (%s), or "any"`, strings.Join(c.Regions, ", "))
+		l.missing(key, fmt.Sprintf(`there are several regions: say which can read the path (%s), or "any"`, strings.Join(c.Regions, ", ")), "regions")
 	default:
 		l.about(key, noSuch("region", region, "regions", c.Regions), nearest(region, c.Regions))
 	}

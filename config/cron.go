@@ -16,6 +16,9 @@ const cronFields = cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow |
 // describes. The schedule's Next works in the location of the time it is given.
 func ParseCron(expression string) (cron.Schedule, error) {
 	e := strings.TrimSpace(expression)
+	if e == "" {
+		return nil, errors.New("it is empty: write five fields, for example 0 2 * * *")
+	}
 	if strings.HasPrefix(e, "@every") || strings.HasPrefix(e, "@reboot") {
 		return nil, errors.New("its slots would depend on when a process started: write five fields, for example */15 * * * *")
 	}

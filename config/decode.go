@@ -182,13 +182,32 @@ func (d *decoder) section(node ast.Node, v reflect.Value, path string) {
 				continue
 			}
 			d.into(e.value, v.FieldByIndex(fields[i].index), key)
-		case rest != nil:
+		case rest != nil && !d.misspelt(e, fields):
 			d.mark(key, e)
 			d.named(e, v.FieldByIndex(rest), key)
 		default:
 			d.unknown(e, fields, path)
 		}
 	}
+}
+
+// misspelt reports whether a key of one's own choice is rather a fixed one with
+// a slip: its name is near, and it lacks what every schedule of one's own has.
+func (d *decoder) misspelt(e entry, fields []field) bool {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	mapping, ok := e.value.(ast.MapNode)
+	if !ok || nearest(e.name, names) == "" {
+		return false
+	}
+	for it := mapping.MapRange(); it.Next(); {
+		if it.Key().IsMergeKey() || it.Key().GetToken().Value == "cron" {
+			return false
+		}
+	}
+	return true
 }
 
 // unknown refuses a key, saying which was probably meant or where it belongs.

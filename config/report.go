@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -70,6 +69,20 @@ func (r *reporter) about(key, message, suggestion string) {
 	}
 }
 
+// missing reports that something is not given, unless an error in one of the
+// sections already explains why.
+func (r *reporter) missing(key, message string, unless ...string) {
+	for _, e := range r.errs {
+		for _, section := range unless {
+			rest, within := strings.CutPrefix(e.Key, section)
+			if within && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				return
+			}
+		}
+	}
+	r.about(key, message, "")
+}
+
 // failed reports an error that a value's own parser returned.
 func (r *reporter) failed(key string, at place, err error) {
 	suggestion := ""
@@ -110,7 +123,7 @@ func (r *reporter) sorted() Errors {
 		if (a.Line == 0) != (b.Line == 0) {
 			return cmp.Compare(b.Line, a.Line)
 		}
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
 	})
 	return r.errs
 }
@@ -120,47 +133,4 @@ func placeOf(tk *token.Token) place {
 		return place{}
 	}
 	return place{tk.Position.Line, tk.Position.Column}
-}
-
-var (
-	secretValue = regexp.MustCompile(`(?i)((?:[a-z0-9_-]*(?:passw|secret|token|credential|api_?key|seed)[a-z0-9_-]*)["']?\s*:\s*)(.*)$`)
-	secretFile  = regexp.MustCompile(`(?i)_file["']?\s*:\s*$`)
-	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]*@`)
-)
-
-// excerpt returns a line for showing, without the secrets it may hold.
-func (r *reporter) excerpt(line int) string {
-	if line < 1 || line > len(r.lines) {
-		return ""
-	}
-	text := strings.TrimRight(strings.ToValidUTF8(r.lines[line-1], "\uFFFD"), "\r \t")
-	if r.continuesSecret(line) {
-		return text[:len(text)-len(strings.TrimLeft(text, " \t"))] + masked
-	}
-	return maskLine(text)
-}
-
-func maskLine(text string) string {
-	text = urlPassword.ReplaceAllString(text, "${1}"+masked+"@")
-	m := secretValue.FindStringSubmatchIndex(text)
-	if m == nil || m[4] == m[5] || secretFile.MatchString(text[m[2]:m[3]]) {
-		return text
-	}
-	return text[:m[4]] + masked
-}
-
-// continuesSecret reports whether a line is part of a secret that began on an
-// earlier, less indented one, as block scalars and folded text do.
-func (r *reporter) continuesSecret(line int) bool {
-	indent := func(s string) int { return len(s) - len(strings.TrimLeft(s, " \t")) }
-	own := indent(r.lines[line-1])
-	for i := line - 2; i >= 0; i-- {
-		above := strings.TrimRight(r.lines[i], "\r")
-		if strings.TrimSpace(above) == "" || indent(above) >= own {
-			continue
-		}
-		m := secretValue.FindStringSubmatch(above)
-		return m != nil && !secretFile.MatchString(m[1])
-	}
-	return false
 }

@@ -92,8 +92,10 @@ func describe(node ast.Node) string {
 	switch n := node.(type) {
 	case *ast.StringNode, *ast.LiteralNode:
 		return "text"
-	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+	case *ast.IntegerNode:
 		return "a number"
+	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return "a number that is not whole"
 	case *ast.BoolNode:
 		return fmt.Sprint(n.Value)
 	case *ast.NullNode:

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nearest returns the candidate that name was probably meant to be, or "".
-// Names differ by at most a third of their letters; capitals, dashes and
-// spaces do not count as differences.
+// nearest returns the candidate that name was probably meant to be, or "": the
+// only one that begins with it, or the one that differs least, by at most a
+// third of the letters. Capitals, dashes and spaces do not count.
 func nearest(name string, candidates []string) string {
 	plain := func(s string) string {
 		return strings.Map(func(r rune) rune {
@@ -16,6 +16,15 @@ func nearest(name string, candidates []string) string {
 			}
 			return r
 		}, strings.ToLower(s))
+	}
+	var begun []string
+	for _, c := range candidates {
+		if len(name) >= 4 && strings.HasPrefix(plain(c), plain(name)) {
+			begun = append(begun, c)
+		}
+	}
+	if len(begun) == 1 {
+		return begun[0]
 	}
 	best, bestDistance := "", len(name)/3+1
 	for _, c := range candidates {

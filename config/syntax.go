@@ -45,7 +45,11 @@ func (r *reporter) parseSyntax(text []byte) ast.Node {
 			continue
 		}
 		if body != nil {
-			r.atToken(doc.Body.GetToken(), "", "the file holds a second document: keep one, and remove the line with ---")
+			at := doc.Body.GetToken()
+			if doc.Start != nil {
+				at = doc.Start
+			}
+			r.atToken(at, "", "the file holds a second document: keep one, and remove the line with ---")
 			return nil
 		}
 		body = doc.Body
@@ -97,6 +101,10 @@ func tooDeep(tokens token.Tokens) *token.Token {
 // checkCharacters refuses what is not UTF-8 text, and tabs used as indentation,
 // which are easy to make and hard to see.
 func (r *reporter) checkCharacters(text []byte) bool {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		r.at(place{}, "", "the file is UTF-16: save it as UTF-8")
+		return false
+	}
 	good := true
 	for i, line := range bytes.Split(text, []byte("\n")) {
 		for column, rest := 1, line; len(rest) > 0; column++ {
@@ -133,6 +141,10 @@ func (r *reporter) syntaxError(err error) {
 		message = `a second colon: put the value in quotes if the colon belongs to it, or the key on its own line`
 	case strings.Contains(message, "could not find end character"):
 		message = "the quote that opens here is never closed"
+	case strings.Contains(message, "',' or ']' must be specified"), strings.Contains(message, "',' or '}' must be specified"):
+		message = "a [ or { that opened before this is not closed, or a comma is missing"
+	case strings.Contains(message, "invalid key for this map"):
+		message = "a name must be plain text"
 	case strings.Contains(message, "sequence end token"):
 		message = "the [ that opens here is never closed"
 	case strings.Contains(message, "flow mapping end token"):

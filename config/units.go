@@ -193,7 +193,7 @@ func (s *SyncInterval) UnmarshalText(text []byte) error {
 		return fmt.Errorf(`%w, or "always"`, err)
 	}
 	if d == 0 {
-		return errors.New(`0s would be never or always, who knows: write "always", or a duration`)
+		return errors.New(`0s could be read as never or as always: write "always", or a duration`)
 	}
 	*s = SyncInterval(d)
 	return nil

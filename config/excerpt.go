@@ -1,0 +1,70 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+var (
+	// namedValue finds the names on a line that have a value behind them.
+	namedValue  = regexp.MustCompile(`([A-Za-z0-9_-]+)["']?\s*:\s*`)
+	secretName  = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|api_?key|seed`)
+	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s]*@`)
+)
+
+// soundsSecret reports whether a name, misspelt perhaps, is a secret's. A
+// secret's file is none.
+func soundsSecret(name string) bool {
+	if strings.HasSuffix(strings.ToLower(name), "_file") {
+		return false
+	}
+	return secretName.MatchString(name) || nearest(name, []string{"password", "pwd", "token", "secret"}) != ""
+}
+
+// excerpt returns a line for showing: without the secrets it may hold, and
+// without characters that a terminal would obey.
+func (r *reporter) excerpt(line int) string {
+	if line < 1 || line > len(r.lines) {
+		return ""
+	}
+	text := strings.TrimRight(strings.ToValidUTF8(r.lines[line-1], "\uFFFD"), "\r \t")
+	if r.continuesSecret(line) {
+		text = text[:indentOf(text)] + masked
+	}
+	return strings.Map(func(c rune) rune {
+		if c != '\t' && !unicode.IsPrint(c) {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, maskLine(text))
+}
+
+// maskLine hides what follows the first name of a secret on a line, and the
+// passwords of URLs.
+func maskLine(text string) string {
+	text = urlPassword.ReplaceAllString(text, "${1}"+masked+"@")
+	for _, m := range namedValue.FindAllStringSubmatchIndex(text, -1) {
+		if soundsSecret(text[m[2]:m[3]]) && m[1] < len(text) {
+			return text[:m[1]] + masked
+		}
+	}
+	return text
+}
+
+// continuesSecret reports whether a line is part of a secret that began on an
+// earlier, less indented one, as block scalars and folded text do.
+func (r *reporter) continuesSecret(line int) bool {
+	own := indentOf(r.lines[line-1])
+	for i := line - 2; i >= 0; i-- {
+		above := r.lines[i]
+		if strings.TrimSpace(above) == "" || indentOf(above) >= own {
+			continue
+		}
+		names := namedValue.FindAllStringSubmatch(above, -1)
+		return len(names) > 0 && soundsSecret(names[len(names)-1][1])
+	}
+	return false
+}
+
+func indentOf(s string) int { return len(s) - len(strings.TrimLeft(s, " \t")) }
