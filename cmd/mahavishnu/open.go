@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"mahavishnu/app"
 	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/repository"
@@ -33,17 +34,24 @@ func (e *env) configFile() string {
 	return ""
 }
 
-// config loads the configuration. Where the command line already says all that
-// a command on one repository needs, a bad file that nobody asked for does not
-// stand in the way: it is told and left aside.
+// config loads the configuration, once. Where the command line already says
+// all that a command on one repository needs, a bad file that nobody asked for
+// does not stand in the way: it is told and left aside.
 func (e *env) config() (*config.Config, error) {
+	if e.loaded != nil {
+		return e.loaded, nil
+	}
 	path := e.configFile()
 	cfg, err := config.Load(path)
 	if err != nil && e.ConfigPath == "" && e.Repository != "" && e.KeyPath != "" {
 		e.term.Warnf("%s is left aside, because --repository and --key say all that is needed; it has errors, see: mahavishnu config check --config %s", path, path)
-		return config.Load("")
+		cfg, err = config.Load("")
 	}
-	return cfg, err
+	if err != nil {
+		return nil, err
+	}
+	e.loaded = cfg
+	return cfg, nil
 }
 
 // keyPath returns where the key ring is.
@@ -72,98 +80,89 @@ func (e *env) ring() (*keyring.Ring, string, error) {
 	return ring, path, err
 }
 
-// place returns the repository's URL.
-func (e *env) place() (string, error) {
-	if e.Repository != "" {
-		return e.Repository, nil
-	}
+// access returns which repository to open: what the configuration says, with
+// the command line's word above it.
+func (e *env) access() (app.Access, error) {
 	cfg, err := e.config()
 	if err != nil {
-		return "", err
+		return app.Access{}, err
 	}
-	return cfg.Place(), nil
-}
-
-// opened is a repository with what must be closed after it.
-type opened struct {
-	*repository.Repository
-	storage storage.Backend
-	url     string
-	created bool
-}
-
-func (o *opened) Close() error {
-	return errors.Join(o.Repository.Close(), o.storage.Close())
+	a := app.AccessTo(cfg)
+	a.Clock = e.clock
+	if cfg.File() == "" {
+		a.CacheDir = "" // the defaults' directories were nobody's choice
+	}
+	if e.Repository != "" {
+		a.Location = e.Repository
+	}
+	if e.KeyPath != "" {
+		a.KeyPath = e.KeyPath
+	}
+	if e.CacheDir != "" {
+		a.CacheDir = e.CacheDir
+	}
+	return a, nil
 }
 
 // open opens the repository that the command line or the configuration names.
-func (e *env) open(ctx context.Context) (*opened, error) {
-	return e.openOr(ctx, nil)
-}
-
-// openOrCreate is open for a first backup: where nothing is stored yet, it
-// makes a repository and says so.
-func (e *env) openOrCreate(ctx context.Context, cfg *config.Config) (*opened, error) {
-	return e.openOr(ctx, func(be storage.Backend, ring *keyring.Ring) (*repository.Repository, error) {
-		if err := mustBeEmpty(ctx, be); err != nil {
-			return nil, err
-		}
-		repo, err := repository.Create(ctx, be, ring, repository.CreateOptions{
-			Hash: repository.Hash(cfg.Backup.Validation.ChecksumAlgorithm), CacheDir: e.CacheDir, Clock: e.clock,
-		})
-		if err == nil {
-			e.term.Warnf("made a new repository in %s; if you expected backups to be there, check that the right disk is mounted", be.Location())
-		}
-		return repo, err
-	})
-}
-
-func (e *env) openOr(ctx context.Context, create func(storage.Backend, *keyring.Ring) (*repository.Repository, error)) (*opened, error) {
-	url, err := e.place()
+func (e *env) open(ctx context.Context) (*app.Opened, error) {
+	a, err := e.access()
 	if err != nil {
 		return nil, err
 	}
-	ring, keyPath, err := e.ring()
-	if err != nil {
-		return nil, err
-	}
-	be, err := storage.Open(ctx, url)
-	if err != nil {
-		return nil, err
-	}
-	repo, err := repository.Open(ctx, be, ring, repository.OpenOptions{CacheDir: e.CacheDir})
-	created := false
+	repo, err := a.Open(ctx)
 	switch {
-	case errors.Is(err, repository.ErrNotRepository) && create != nil:
-		repo, err = create(be, ring)
-		created = err == nil
 	case errors.Is(err, repository.ErrNotRepository):
-		err = fault.New("open repository", be.Location(), repository.ErrNotRepository,
-			"check the path and that the disk is mounted; the first backup makes the repository: mahavishnu backup PATH --repository "+url)
+		return nil, fault.New("open repository", a.Location, repository.ErrNotRepository,
+			"check the path, and that the disk is mounted; the first backup makes the repository:\nmahavishnu backup PATH --repository "+a.Location)
 	case errors.Is(err, repository.ErrWrongKey):
-		err = fault.New("open repository", be.Location(), err,
-			"this key ring is "+keyPath+" ("+ring.Fingerprint()+"); give the one made for this repository with --key FILE")
+		return nil, fault.New("open repository", a.Location, err,
+			"the key ring used was "+a.KeyPath+"; name the one made for this repository with --key FILE")
 	}
+	return repo, err
+}
+
+// openOrCreate is open for a backup: where nothing at all is stored yet, it
+// makes a repository and says so.
+func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
+	repo, err := e.open(ctx)
+	if !errors.Is(err, repository.ErrNotRepository) {
+		return repo, err
+	}
+	a, err := e.access()
 	if err != nil {
-		return nil, errors.Join(err, be.Close())
+		return nil, err
 	}
-	return &opened{Repository: repo, storage: be, url: url, created: created}, nil
+	if err := mustBeEmpty(ctx, a.Location); err != nil {
+		return nil, err
+	}
+	a.Create = true
+	repo, err = a.Open(ctx)
+	if err == nil && repo.Created {
+		e.term.Warnf("made a new repository in %s; if you expected backups to be there, check that the right disk is mounted", repo.Backend().Location())
+	}
+	return repo, err
 }
 
 // mustBeEmpty refuses to make a repository among somebody else's files, or
 // where one was and lost its head.
-func mustBeEmpty(ctx context.Context, be storage.Backend) error {
+func mustBeEmpty(ctx context.Context, location string) (err error) {
+	be, err := storage.Open(ctx, location)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, be.Close()) }()
 	errFound := errors.New("found")
 	var name string
-	err := be.List(ctx, "", func(info storage.Info) error {
+	err = be.List(ctx, "", func(info storage.Info) error {
 		name = info.Name
 		return errFound
 	})
-	if errors.Is(err, errFound) {
-		return fault.New("make a repository in", be.Location(), errors.New("it is not empty: it holds "+name+" but no readable config"),
-			"if this was a repository, its config objects are lost: restore both from a copy of the storage; if not, choose an empty directory")
-	}
-	if errors.Is(err, storage.ErrNotFound) {
+	switch {
+	case errors.Is(err, errFound):
+		return fault.New("make a repository in", be.Location(), errors.New("it is not empty: it holds "+name+" but no config of a repository"),
+			"if a repository was here, put its config objects back from a copy; if not, choose an empty directory")
+	case errors.Is(err, storage.ErrNotFound):
 		return nil
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mahavishnu/clock"
+	"mahavishnu/config"
 	"mahavishnu/terminal"
 )
 
@@ -28,6 +29,7 @@ type env struct {
 	clock     clock.Clock
 	term      *terminal.Terminal
 	getenv    func(string) string
+	loaded    *config.Config
 }
 
 // execute runs one command line and returns the exit code.
@@ -120,8 +122,9 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 		&cobra.Group{ID: groupJobs, Title: "Run and watch jobs:"},
 		&cobra.Group{ID: groupSetup, Title: "Set up:"},
 	)
-	addGrouped(root, groupUpkeep)
-	addGrouped(root, groupSetup, newKeyCommand(e), newVersionCommand(e), newManCommand(e), newCompletionCommand(e))
+	addGrouped(root, groupBackups, newSnapshotsCommand(e))
+	addGrouped(root, groupJobs, newJobsCommand(e))
+	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newVersionCommand(e), newManCommand(e), newCompletionCommand(e))
 	return root
 }
 

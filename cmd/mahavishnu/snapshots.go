@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository"
+	"mahavishnu/terminal"
+)
+
+type snapshotsOptions struct {
+	source string
+	typ    string
+	tags   []string
+	last   int
+}
+
+func newSnapshotsCommand(e *env) *cobra.Command {
+	var o snapshotsOptions
+	cmd := &cobra.Command{
+		Use:   "snapshots",
+		Short: "List snapshots, show one, compare two",
+		Long: `List the snapshots in the repository, oldest first within each source. A damaged
+snapshot never hides the others: it is named, and the command ends with 4.
+
+A snapshot is named by its id, a beginning of it that no other has, "latest", or
+"latest:SOURCE".`,
+		Example: `  mahavishnu snapshots
+  mahavishnu snapshots --source home --last 5
+  mahavishnu snapshots show latest:home
+  mahavishnu snapshots diff 4f2a 91bc`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return runSnapshots(cmd.Context(), e, o)
+		},
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the snapshots", Example: "  mahavishnu snapshots list --source home",
+		Args: takes(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSnapshots(cmd.Context(), e, o) },
+	}
+	for _, c := range []*cobra.Command{cmd, list} {
+		c.Flags().StringVar(&o.source, "source", "", "only snapshots of this `SOURCE`")
+		c.Flags().StringVar(&o.typ, "type", "", "only this `TYPE`: incremental, full or archival")
+		c.Flags().StringSliceVar(&o.tags, "tag", nil, "only snapshots with this `TAG`; may be repeated, all must be there")
+		c.Flags().IntVar(&o.last, "last", 0, "only the newest `N` of each source")
+	}
+	cmd.AddCommand(exits(list, exitIntegrity), newSnapshotsShowCommand(e))
+	return exits(cmd, exitIntegrity)
+}
+
+func runSnapshots(ctx context.Context, e *env, o snapshotsOptions) (err error) {
+	if err := oneOf("--type", o.typ, "", "incremental", "full", "archival"); err != nil {
+		return err
+	}
+	repo, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repo.Close()) }()
+	all, damaged, err := repo.Snapshots(ctx, o.source)
+	if err != nil {
+		return err
+	}
+	chosen := o.choose(all)
+	e.term.Document(struct {
+		Snapshots []repository.Snapshot `json:"snapshots"`
+		Damaged   []string              `json:"damaged"`
+	}{nonNil(chosen), nonNil(texts(damaged))})
+	table := terminal.NewTable("snapshot", "time", "source", "type", "files>", "size>", "new>", "stored>", "notes")
+	for _, s := range chosen {
+		table.Row(s.ID, terminal.Moment(s.Time.Local()), s.Source, s.Type, terminal.Count(s.Totals.Files),
+			terminal.Bytes(s.Totals.Bytes), terminal.Bytes(s.Totals.NewBytes), terminal.Bytes(s.Totals.StoredBytes), notes(s))
+	}
+	switch {
+	case table.Len() > 0:
+		e.term.Printf("%s", table)
+		e.term.Sayf("%s", terminal.Plural(len(chosen), "snapshot"))
+	case len(all) == 0:
+		e.term.Printf("no snapshot yet in %s", repo.Backend().Location())
+	default:
+		e.term.Printf("none of %s fits", terminal.Plural(len(all), "snapshot"))
+	}
+	return damagedSnapshots(damaged)
+}
+
+func (o snapshotsOptions) choose(all []repository.Snapshot) []repository.Snapshot {
+	bySource := map[string][]repository.Snapshot{}
+	for _, s := range all {
+		fits := o.typ == "" || s.Type == o.typ
+		for _, tag := range o.tags {
+			fits = fits && slices.Contains(s.Tags, tag)
+		}
+		if fits {
+			bySource[s.Source] = append(bySource[s.Source], s)
+		}
+	}
+	var chosen []repository.Snapshot
+	for _, source := range slices.Sorted(maps.Keys(bySource)) {
+		list := bySource[source]
+		slices.SortStableFunc(list, func(a, b repository.Snapshot) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID)) })
+		if o.last > 0 && len(list) > o.last {
+			list = list[len(list)-o.last:]
+		}
+		chosen = append(chosen, list...)
+	}
+	return chosen
+}
+
+// notes is what a person should know of a snapshot in a list.
+func notes(s repository.Snapshot) string {
+	var all []string
+	if s.UnreadableTotal > 0 {
+		all = append(all, terminal.Plural(s.UnreadableTotal, "unreadable file"))
+	}
+	if s.ChangedTotal > 0 {
+		all = append(all, terminal.Count(s.ChangedTotal)+" changed while read")
+	}
+	if len(s.Tags) > 0 {
+		all = append(all, strings.Join(s.Tags, " "))
+	}
+	return strings.Join(all, ", ")
+}
+
+// damagedSnapshots turns what could not be read into the command's error.
+func damagedSnapshots(damaged []error) error {
+	if len(damaged) == 0 {
+		return nil
+	}
+	return fault.New("read "+terminal.Plural(len(damaged), "snapshot"), "", errors.Join(append([]error{errIntegrity}, damaged...)...),
+		"mahavishnu verify")
+}
+
+func newSnapshotsShowCommand(e *env) *cobra.Command {
+	return exits(&cobra.Command{
+		Use:   "show SNAPSHOT",
+		Short: "Show all that is known of a snapshot",
+		Long: `Show all that is known of a snapshot: what it holds, what storing it took, and
+every file that could not be read.`,
+		Example: "  mahavishnu snapshots show latest\n  mahavishnu snapshots show 4f2a9c --json",
+		Args:    takes(1, 1, "the snapshot (an id, latest, or latest:SOURCE)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSnapshotsShow(cmd.Context(), e, args[0])
+		},
+	}, exitIntegrity)
+}
+
+func runSnapshotsShow(ctx context.Context, e *env, ref string) (err error) {
+	repo, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repo.Close()) }()
+	s, err := e.find(ctx, repo.Repository, ref)
+	if err != nil {
+		return err
+	}
+	e.term.Document(s)
+	e.term.Printf("%s", describeSnapshot(s))
+	for _, u := range s.Unreadable {
+		e.term.Printf("  not read: %s: %s", terminal.Name(u.Path), u.Err)
+	}
+	if hidden := s.UnreadableTotal - int64(len(s.Unreadable)); hidden > 0 {
+		e.term.Printf("  and %s more", terminal.Count(hidden))
+	}
+	for _, path := range s.Changed {
+		e.term.Printf("  changed while read: %s", terminal.Name(path))
+	}
+	return nil
+}
+
+func describeSnapshot(s repository.Snapshot) string {
+	var f terminal.Fields
+	f.Add("snapshot", s.ID)
+	f.Add("source", s.Source)
+	f.Add("of", s.Host+":"+s.Path)
+	f.Add("type", s.Type)
+	f.Add("time", terminal.Moment(s.Time.Local()))
+	f.Add("took", terminal.Duration(s.End.Sub(s.Start)))
+	f.Add("holds", terminal.Plural(s.Totals.Files, "file")+", "+terminal.Plural(s.Totals.Dirs, "directory")+", "+
+		terminal.Plural(s.Totals.Others, "other entry")+", "+terminal.Bytes(s.Totals.Bytes))
+	f.Add("new", terminal.Bytes(s.Totals.NewBytes)+", stored in "+terminal.Bytes(s.Totals.StoredBytes))
+	f.Add("reused", terminal.Bytes(s.Totals.ReusedBytes))
+	f.Add("parent", s.Parent)
+	f.Add("job", s.Job)
+	f.Add("tags", strings.Join(s.Tags, " "))
+	f.Add("made by", s.Engine)
+	return f.String()
+}
+
+// find returns the snapshot that ref names, with the next step when none does.
+func (e *env) find(ctx context.Context, repo *repository.Repository, ref string) (repository.Snapshot, error) {
+	s, err := repo.FindSnapshot(ctx, ref)
+	if errors.Is(err, repository.ErrNoSnapshot) || errors.Is(err, repository.ErrAmbiguous) {
+		return s, fault.New("find snapshot", ref, err, "mahavishnu snapshots")
+	}
+	return s, err
+}
