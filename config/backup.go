@@ -83,11 +83,11 @@ type LocalStorage struct {
 	Path string `yaml:"path"`
 }
 
-// S3Storage keeps the repository in a bucket. Not available yet.
+// S3Storage keeps the repository in a bucket.
 type S3Storage struct {
 	// Whether the repository is kept in S3. Not available yet: leave it off.
 	Enabled bool `yaml:"enabled"`
-	// The bucket's name.
+	// The name of the bucket.
 	Bucket string `yaml:"bucket"`
 	// The bucket's region, as AWS names it.
 	Region string `yaml:"region"`
@@ -96,7 +96,7 @@ type S3Storage struct {
 	Prefix string `yaml:"prefix"`
 }
 
-// AzureBlobStorage keeps the repository in a container. Not available yet.
+// AzureBlobStorage keeps the repository in a container.
 type AzureBlobStorage struct {
 	// Whether the repository is kept in Azure. Not available yet: leave it off.
 	Enabled bool `yaml:"enabled"`
@@ -107,7 +107,7 @@ type AzureBlobStorage struct {
 	Prefix string `yaml:"prefix"`
 }
 
-// Replication copies the repository to other regions. Not available yet.
+// Replication copies the repository to other regions.
 type Replication struct {
 	// Whether backups are copied to other regions. Not available yet: leave it off.
 	Enabled bool `yaml:"enabled"`

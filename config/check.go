@@ -28,8 +28,8 @@ func (l *loader) valuef(key, format string, args ...any) { l.value(key, fmt.Spri
 // oneOf refuses a value that is not among the choices.
 func (l *loader) oneOf(key, value, what string, choices ...string) {
 	if !slices.Contains(choices, value) {
-		e := &choiceError{value, what, choices}
-		l.about(key, e.Error(), e.suggestion())
+		err := notOneOf(value, what, choices)
+		l.about(key, err.Error(), suggestionOf(err))
 	}
 }
 
@@ -48,17 +48,14 @@ func (l *loader) notYet(key string, on bool, instead string) {
 }
 
 // zone refuses a time zone that the IANA database does not have.
-func (l *loader) zone(key, name string) *time.Location {
+func (l *loader) zone(key, name string) {
 	if name == "Local" {
 		l.value(key, `"Local" means something else on every machine: name the zone, for example "Europe/Berlin"`)
-		return nil
+		return
 	}
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "" {
+	if _, err := time.LoadLocation(name); err != nil || name == "" {
 		l.about(key, fmt.Sprintf(`%q is not a time zone: write a name of the IANA database, for example "UTC" or "Europe/Berlin"`, name), nearest(name, commonZones))
-		return nil
 	}
-	return zone
 }
 
 // commonZones are the names offered when one is misspelt.

@@ -25,5 +25,9 @@ func ParseCron(expression string) (cron.Schedule, error) {
 	if strings.Contains(e, "TZ=") {
 		return nil, errors.New("the time zone belongs in timezone, not in the expression")
 	}
-	return cron.NewParser(cronFields).Parse(e)
+	parser, err := cron.TryNewParser(cronFields)
+	if err != nil {
+		return nil, err
+	}
+	return parser.Parse(e)
 }

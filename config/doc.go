@@ -29,3 +29,5 @@
 // and are returned by [Config.Notices], which every start, `config check` and
 // `doctor` print.
 package config
+
+//go:generate go run ./refdoc -source . -out ../docs/configuration.md

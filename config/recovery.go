@@ -17,7 +17,7 @@ type DisasterRecovery struct {
 	Drills Drills `yaml:"drills"`
 }
 
-// HotStandby is a second system that takes over. Not available yet.
+// HotStandby is a second system that takes over.
 type HotStandby struct {
 	// Whether a standby is watched and promoted. Not available yet: leave it off.
 	Enabled bool `yaml:"enabled"`

@@ -85,11 +85,7 @@ func (r *reporter) missing(key, message string, unless ...string) {
 
 // failed reports an error that a value's own parser returned.
 func (r *reporter) failed(key string, at place, err error) {
-	suggestion := ""
-	if choice, ok := err.(*choiceError); ok {
-		suggestion = choice.suggestion()
-	}
-	r.add(at, key, err.Error(), suggestion)
+	r.add(at, key, err.Error(), suggestionOf(err))
 }
 
 func (r *reporter) blamed(key string) bool {

@@ -12,7 +12,7 @@ import (
 // scalar decodes text, yes-or-no and whole numbers. It converts nothing: 5 is
 // not text, and yes is not true.
 func (d *decoder) scalar(node ast.Node, v reflect.Value, path string) {
-	message, suggestion := "", ""
+	var message, suggestion string
 	switch v.Kind() {
 	case reflect.String:
 		message = setString(node, v)
@@ -139,10 +139,6 @@ func (r *reporter) setFromText(c *Config, s setting) {
 		err = fmt.Errorf("only single values can be given by %s", s.from)
 	}
 	if err != nil {
-		suggestion := ""
-		if choice, ok := err.(*choiceError); ok {
-			suggestion = choice.suggestion()
-		}
-		r.about(s.key, err.Error(), suggestion)
+		r.about(s.key, err.Error(), suggestionOf(err))
 	}
 }

@@ -20,8 +20,9 @@ type DailySchedule struct {
 	// When, as "HH:MM" on a 24-hour clock in the schedule's time zone.
 	Time TimeOfDay `yaml:"time"`
 	// How many days an incremental snapshot is kept; at least 1.
-	RetentionDays int            `yaml:"retention_days"`
-	Policy        SchedulePolicy `yaml:",inline"`
+	RetentionDays int `yaml:"retention_days"`
+	// What all schedules have in common.
+	Policy SchedulePolicy `yaml:",inline"`
 }
 
 // WeeklySchedule runs once a week and makes full backups.
@@ -34,8 +35,9 @@ type WeeklySchedule struct {
 	// When, as "HH:MM" on a 24-hour clock in the schedule's time zone.
 	Time TimeOfDay `yaml:"time"`
 	// How many weeks a full snapshot is kept; at least 1.
-	RetentionWeeks int            `yaml:"retention_weeks"`
-	Policy         SchedulePolicy `yaml:",inline"`
+	RetentionWeeks int `yaml:"retention_weeks"`
+	// What all schedules have in common.
+	Policy SchedulePolicy `yaml:",inline"`
 }
 
 // MonthlySchedule runs once a month and makes archival backups.
@@ -49,15 +51,16 @@ type MonthlySchedule struct {
 	// When, as "HH:MM" on a 24-hour clock in the schedule's time zone.
 	Time TimeOfDay `yaml:"time"`
 	// How many months an archival snapshot is kept; at least 1.
-	RetentionMonths int            `yaml:"retention_months"`
-	Policy          SchedulePolicy `yaml:",inline"`
+	RetentionMonths int `yaml:"retention_months"`
+	// What all schedules have in common.
+	Policy SchedulePolicy `yaml:",inline"`
 }
 
 // CustomSchedule runs when its cron expression says.
 type CustomSchedule struct {
 	// Whether this schedule exists.
 	Enabled bool `yaml:"enabled"`
-	// When, as five cron fields: minute, hour, day of month, month, day of week.
+	// When, as five cron fields: minute, hour, day of the month, month and day of the week.
 	// "*/15 * * * *" is every quarter of an hour. As in crontab(5), a job runs
 	// when either the day of month or the day of week matches, if both are given.
 	// "L" is the last day of a month, "FRI#3" the third Friday. @hourly, @daily,
@@ -65,7 +68,8 @@ type CustomSchedule struct {
 	// their slots depend on when a process started.
 	Cron string `yaml:"cron"`
 	// What kind of backup: "incremental", "full" or "archival".
-	Type   string         `yaml:"type"`
+	Type string `yaml:"type"`
+	// What all schedules have in common.
 	Policy SchedulePolicy `yaml:",inline"`
 }
 
@@ -87,7 +91,8 @@ type SchedulePolicy struct {
 	// schedules itself.
 	Sources []string `yaml:"sources"`
 	// How late a slot may still be started after an outage; older ones are counted
-	// as missed. Of several missed slots only the newest runs. 0s: never late.
+	// as missed. Of several missed slots only the newest runs. 0s: never late. The
+	// default is 1d, for weekly_full 3d, for monthly_archival 7d.
 	CatchUp Duration `yaml:"catch_up"`
 	// What happens when a slot comes up while the source's previous run of this
 	// schedule is still going: "skip" the slot, "queue" one run behind it, or

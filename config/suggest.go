@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -74,4 +75,11 @@ func (e *choiceError) Error() string {
 	return fmt.Sprintf("%q is not %s: write one of %s", e.value, e.what, strings.Join(e.choices, ", "))
 }
 
-func (e *choiceError) suggestion() string { return nearest(e.value, e.choices) }
+// suggestionOf returns what was probably meant, when err knows.
+func suggestionOf(err error) string {
+	var choice *choiceError
+	if !errors.As(err, &choice) {
+		return ""
+	}
+	return nearest(choice.value, choice.choices)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+)
+
+// section is a struct of settings as its source declares it.
+type section struct {
+	doc    string
+	fields []setting
+}
+
+// setting is one field: a key, or the inlined or free part of a section.
+type setting struct {
+	key     string // empty for an inlined or free part
+	option  string // "inline" or "rest"
+	typ     string // as Go writes it
+	doc     string
+	env     string
+	restart bool
+}
+
+// readTypes collects the structs of the package in dir.
+func readTypes(dir string) (map[string]section, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	sections := map[string]section{}
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		for _, decl := range file.Decls {
+			general, ok := decl.(*ast.GenDecl)
+			if !ok || general.Tok != token.TYPE {
+				continue
+			}
+			for _, spec := range general.Specs {
+				if named, ok := spec.(*ast.TypeSpec); ok {
+					if body, ok := named.Type.(*ast.StructType); ok {
+						sections[named.Name.Name] = section{doc: general.Doc.Text(), fields: settingsOf(body)}
+					}
+				}
+			}
+		}
+	}
+	return sections, nil
+}
+
+func settingsOf(body *ast.StructType) []setting {
+	var all []setting
+	for _, f := range body.Fields.List {
+		if f.Tag == nil {
+			continue
+		}
+		tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`"))
+		key, option, _ := strings.Cut(tag.Get("yaml"), ",")
+		all = append(all, setting{
+			key: key, option: option, typ: typeName(f.Type), doc: f.Doc.Text(),
+			env: tag.Get("env"), restart: tag.Get("reload") == "restart",
+		})
+	}
+	return all
+}
+
+func typeName(e ast.Expr) string {
+	switch t := e.(type) {
+	case *ast.Ident:
+		return t.Name
+	case *ast.ArrayType:
+		return "[]" + typeName(t.Elt)
+	case *ast.MapType:
+		return "map[]" + typeName(t.Value)
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+// kinds are the names of value types as the page gives them.
+var kinds = map[string]string{
+	"string": "text", "bool": "true or false", "int": "whole number", "[]string": "list of text",
+	"Duration": "duration", "TimeOfDay": "time of day", "Weekday": "day of the week", "MonthDay": "day of the month",
+	"SyncInterval": "duration, or \"always\"", "Secret": "secret",
+}
