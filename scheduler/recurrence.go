@@ -17,12 +17,6 @@ type Recurrence struct {
 // there is none.
 func (r Recurrence) Next(after time.Time) (time.Time, bool) {
 	after = after.UTC()
-	switch {
-	case r.Timing.period > 0:
-		return nextMultiple(after, r.Timing.period), true
-	case r.Timing.next == nil:
-		return time.Time{}, false
-	}
 	next, ok := r.nextFirst(after)
 	if r.Timing.hourly {
 		if again, doubled := r.nextRepeated(after); doubled && (!ok || again.Before(next)) {
@@ -86,15 +80,4 @@ func (r Recurrence) zone() *time.Location {
 		return time.UTC
 	}
 	return r.Zone
-}
-
-// nextMultiple returns the first whole multiple of the period, counted from
-// the Unix epoch, after t.
-func nextMultiple(t time.Time, period time.Duration) time.Time {
-	seconds := int64(period / time.Second)
-	passed := t.Unix() / seconds
-	if t.Unix() < 0 && t.Unix()%seconds != 0 {
-		passed--
-	}
-	return time.Unix((passed+1)*seconds, 0).UTC()
 }

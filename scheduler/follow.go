@@ -1,0 +1,102 @@
+package scheduler
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"mahavishnu/messages"
+)
+
+// FollowUps says which jobs follow a backup.
+type FollowUps struct {
+	// Verify follows every backup, also one that a person asked for.
+	Verify bool
+	// Forget applies the retention policy to the source of a scheduled backup.
+	// It follows the verify job when there is one, so that a backup that does
+	// not verify makes no older one go.
+	Forget bool
+}
+
+// After returns the jobs that follow from an event. Their ids depend on the
+// event's job only: an event that is told twice leads to one job.
+func (f FollowUps) After(e messages.Event) ([]messages.Job, error) {
+	if e.Outcome != messages.OutcomeSucceeded {
+		return nil, nil
+	}
+	scheduled := e.Labels[LabelSchedule] != ""
+	switch {
+	case e.Kind == messages.KindBackup && f.Verify:
+		snapshot, err := snapshotOf(e)
+		if err != nil {
+			return nil, err
+		}
+		return []messages.Job{followUp(e, "verify", &messages.VerifySpec{Source: e.Source, Snapshot: snapshot, ReadData: 100})}, nil
+	case e.Kind == messages.KindBackup && f.Forget && scheduled,
+		e.Kind == messages.KindVerify && f.Forget && scheduled && e.Labels[LabelAfter] != "":
+		return []messages.Job{followUp(e, "forget", &messages.ForgetSpec{Source: e.Source})}, nil
+	}
+	return nil, nil
+}
+
+// followUp returns a job that follows the event's, in its region.
+func followUp(e messages.Event, what string, spec messages.Spec) messages.Job {
+	labels := map[string]string{LabelAfter: e.Job}
+	for _, name := range []string{LabelSchedule, LabelSlot} {
+		if value := e.Labels[name]; value != "" {
+			labels[name] = value
+		}
+	}
+	origin := e.Job
+	if first := e.Labels[LabelAfter]; first != "" {
+		origin = first // one id per backup and kind, however long the chain
+	}
+	id := origin + "/" + what
+	if !messages.ValidID(id) {
+		sum := sha256.Sum256([]byte(origin))
+		id = "after-" + hex.EncodeToString(sum[:16]) + "/" + what
+	}
+	return messages.Job{
+		Kind: spec.Kind(), Region: e.Region, Spec: spec,
+		Envelope: messages.Envelope{ID: id, Labels: labels},
+	}
+}
+
+// snapshotOf returns the id of the snapshot that a backup's result names.
+func snapshotOf(e messages.Event) (string, error) {
+	var result struct {
+		Snapshot string `json:"snapshot"`
+	}
+	if len(e.Result) > 0 {
+		if err := json.Unmarshal(e.Result, &result); err != nil {
+			return "", fmt.Errorf("result of backup %s: %w", e.Job, err)
+		}
+	}
+	return result.Snapshot, nil
+}
+
+// follow submits the follow-ups of every event until ctx ends.
+func (s *Scheduler) follow(ctx context.Context) error {
+	return s.events.Follow(ctx, func(ctx context.Context, e messages.Event) error {
+		jobs, err := s.Plan().FollowUps.After(e)
+		if err != nil {
+			s.fail("follow up", err) // it would fail again: tell, and go on
+			return nil
+		}
+		for _, job := range jobs {
+			_, err := s.queue.Submit(ctx, job)
+			if err == nil {
+				continue
+			}
+			err = fmt.Errorf("submit follow-up %s: %w", job.ID, err)
+			s.fail("follow up", err)
+			if refused := (*messages.RefusedError)(nil); !errors.As(err, &refused) {
+				return err // the event comes again
+			}
+		}
+		return nil
+	})
+}
