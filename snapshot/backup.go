@@ -101,6 +101,9 @@ type Result struct {
 	// Changed names files that changed while they were read, up to MaxNamed;
 	// Stats.ChangedWhileRead counts all.
 	Changed []string
+	// Vanished names entries that were deleted between listing and reading, up
+	// to MaxNamed; Stats.Vanished counts all. That is no error.
+	Vanished []string
 	// ParentErrors tell what of the parent could not be read. It was read from
 	// the source instead; the parent itself is damaged.
 	ParentErrors []error

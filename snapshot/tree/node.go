@@ -62,7 +62,8 @@ const (
 	// Changed marks a file whose size or times moved while it was read: its
 	// content is what was read, which may mix two versions.
 	Changed Flags = 1 << iota
-	// Incomplete marks a directory of which some entries could not be read.
+	// Incomplete marks an entry of which something could not be read: some
+	// entries of a directory, an attribute.
 	Incomplete
 )
 
