@@ -1,0 +1,310 @@
+package bus
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mahavishnu/clock"
+	"mahavishnu/fault"
+)
+
+const (
+	// defaultPatience spans the election of a new stream leader, which takes
+	// 4 to 9 seconds after the old one died and cannot be tuned.
+	defaultPatience = 20 * time.Second
+	requestTimeout  = 5 * time.Second
+	firstPause      = 50 * time.Millisecond
+	longestPause    = time.Second
+
+	// A cut cable is noticed after two pings without an answer.
+	pingInterval = 5 * time.Second
+	maxPingsOut  = 2
+
+	reconnectWait   = 250 * time.Millisecond
+	reconnectJitter = 250 * time.Millisecond
+)
+
+// InProcess is an embedded server that can be reached without the network.
+type InProcess interface{ InProcessConn() (net.Conn, error) }
+
+// Options say how to connect. URL or InProcess is required.
+type Options struct {
+	// URL is one or more servers, separated by commas.
+	URL string
+	// Name names the connection for whoever looks at the server; give the node.
+	Name string
+	// User and Password, Token, CredsFile and NKeySeedFile are ways to say who
+	// this is; at most one is set.
+	User, Password string
+	Token          string
+	CredsFile      string
+	NKeySeedFile   string
+	// TLS, when set, is demanded of the server.
+	TLS *tls.Config
+	// InProcess, when set, is the server, and URL is not looked at.
+	InProcess InProcess
+	// Patience bounds how long one call repeats itself while the server does
+	// not answer; 0 is 20 seconds.
+	Patience time.Duration
+	// OnNotice hears what happens to the connection. It must not block.
+	OnNotice func(Notice)
+	// Clock is nil outside tests.
+	Clock clock.Clock
+}
+
+// NoticeKind is what happened to a connection.
+type NoticeKind string
+
+// What happens to a connection.
+const (
+	NoticeDisconnected NoticeKind = "disconnected"
+	NoticeReconnected  NoticeKind = "reconnected"
+	NoticeClosed       NoticeKind = "closed"
+	// NoticeError is something the server or the library complains about that
+	// belongs to no call: a permission, a subscriber that is too slow.
+	NoticeError NoticeKind = "error"
+)
+
+// Notice is something that happened to a connection.
+type Notice struct {
+	Kind NoticeKind
+	// Server is where the connection is, or was.
+	Server string
+	// Err is the reason, and may be nil.
+	Err error
+}
+
+// Conn is a connection to the servers. It reconnects for ever, and is safe for
+// concurrent use.
+type Conn struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	clock    clock.Clock
+	patience time.Duration
+	notify   func(Notice)
+	closed   chan struct{}
+}
+
+// Connect opens a connection. It tries each server once; a service that starts
+// together with its server calls it again.
+func Connect(ctx context.Context, o Options) (*Conn, error) {
+	c := &Conn{clock: clock.Or(o.Clock), patience: o.Patience, notify: o.OnNotice, closed: make(chan struct{})}
+	if c.patience <= 0 {
+		c.patience = defaultPatience
+	}
+	if c.notify == nil {
+		c.notify = func(Notice) {}
+	}
+	where := o.URL
+	if o.InProcess != nil {
+		where = "embedded server"
+	}
+	options, err := c.options(ctx, o)
+	if err != nil {
+		return nil, fault.New("connect to NATS at", redact(where), err, "see the nats section of the configuration")
+	}
+	if c.nc, err = nats.Connect(o.URL, options...); err != nil {
+		return nil, connectError(redact(where), err)
+	}
+	if c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
+		c.nc.Close()
+		return nil, fault.New("connect to NATS at", redact(where), err, "")
+	}
+	return c, nil
+}
+
+func (c *Conn) options(ctx context.Context, o Options) ([]nats.Option, error) {
+	if o.URL == "" && o.InProcess == nil {
+		return nil, errors.New("no server address is set")
+	}
+	timeout := requestTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, max(deadline.Sub(c.clock.Now()), time.Millisecond))
+	}
+	options := []nats.Option{
+		nats.Name(o.Name),
+		nats.Timeout(timeout),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
+		nats.IgnoreAuthErrorAbort(), // credentials may be rotated on the server first
+		nats.ReconnectBufSize(-1),   // a stale heartbeat sent after a reconnect is worse than an error now
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPingsOut),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { c.tell(NoticeDisconnected, nc, err) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { c.tell(NoticeReconnected, nc, nil) }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) { c.tell(NoticeError, nc, err) }),
+		nats.ClosedHandler(func(nc *nats.Conn) {
+			c.tell(NoticeClosed, nc, nil)
+			close(c.closed)
+		}),
+	}
+	who, err := identity(o)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, who...)
+	if o.TLS != nil {
+		options = append(options, nats.Secure(o.TLS))
+	}
+	if o.InProcess != nil {
+		options = append(options, nats.InProcessServer(o.InProcess))
+	}
+	return options, nil
+}
+
+func identity(o Options) ([]nats.Option, error) {
+	var ways []nats.Option
+	if o.User != "" {
+		ways = append(ways, nats.UserInfo(o.User, o.Password))
+	}
+	if o.Token != "" {
+		ways = append(ways, nats.Token(o.Token))
+	}
+	if o.CredsFile != "" {
+		if _, err := os.Stat(o.CredsFile); err != nil {
+			return nil, err
+		}
+		ways = append(ways, nats.UserCredentials(o.CredsFile))
+	}
+	if o.NKeySeedFile != "" {
+		option, err := nats.NkeyOptionFromSeed(o.NKeySeedFile)
+		if err != nil {
+			return nil, err
+		}
+		ways = append(ways, option)
+	}
+	if len(ways) > 1 {
+		return nil, errors.New("more than one of user, token, credentials file and nkey seed file is set")
+	}
+	return ways, nil
+}
+
+func (c *Conn) tell(kind NoticeKind, nc *nats.Conn, err error) {
+	c.notify(Notice{Kind: kind, Server: nc.ConnectedUrlRedacted(), Err: err})
+}
+
+func connectError(where string, err error) error {
+	hint := "see that the server runs and nats.url is right; `mahavishnu up` without nats.url runs its own"
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+		hint = "see user and password, or the credentials file, in the nats section of the configuration"
+	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
+		hint = "the server and nats.tls disagree on whether TLS is used"
+	}
+	return fault.New("connect to NATS at", where, err, hint)
+}
+
+// redact removes credentials from addresses.
+func redact(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, u := range parts {
+		scheme, rest, ok := strings.Cut(u, "://")
+		if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 {
+			parts[i] = scheme + "://" + rest[at+1:]
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// Connected reports whether a server is reachable now.
+func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// RTT measures a round trip to the server.
+func (c *Conn) RTT() (time.Duration, error) { return c.nc.RTT() }
+
+// Server is the name of the server the connection is on, or "".
+func (c *Conn) Server() string { return c.nc.ConnectedServerName() }
+
+// ServerTime asks the server's clock for how far it is ahead of this machine's,
+// give or take half the round trip.
+func (c *Conn) ServerTime(ctx context.Context) (offset time.Duration, err error) {
+	sent := c.clock.Now()
+	info, err := c.js.Stream(ctx, streamForClock)
+	if err != nil {
+		return 0, c.failed("ask the server's clock", "", err)
+	}
+	received := c.clock.Now()
+	return info.CachedInfo().TimeStamp.Sub(sent.Add(received.Sub(sent) / 2)), nil
+}
+
+// Close flushes what was published and closes the connection.
+func (c *Conn) Close() error {
+	var err error
+	if c.nc.IsConnected() {
+		err = c.nc.FlushTimeout(requestTimeout)
+	}
+	c.nc.Close()
+	<-c.closed
+	return err
+}
+
+// persist calls fn until it succeeds or fails for a reason that waiting does
+// not change. fn must be safe to repeat.
+func (c *Conn) persist(ctx context.Context, op, object string, fn func(context.Context) error) error {
+	pause, deadline := firstPause, c.clock.Now().Add(c.patience)
+	for {
+		once, cancel := context.WithTimeout(ctx, requestTimeout)
+		err := fn(once)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return c.failed(op, object, errors.Join(context.Cause(ctx), unlessContext(err)))
+		}
+		if !temporary(err) || c.clock.Now().Add(pause).After(deadline) {
+			return c.failed(op, object, err)
+		}
+		if err := c.clock.Sleep(ctx, pause); err != nil {
+			return c.failed(op, object, err)
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+func unlessContext(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// temporary reports whether the same call may succeed a moment later: no
+// connection, no leader, no answer.
+func temporary(err error) bool {
+	for _, t := range []error{
+		nats.ErrNoResponders, jetstream.ErrNoStreamResponse, nats.ErrTimeout, context.DeadlineExceeded,
+		nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, nats.ErrDisconnected, nats.ErrStaleConnection,
+	} {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled &&
+		api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabledForAccount
+}
+
+func (c *Conn) failed(op, object string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
+		err = fmt.Errorf("%w: %w", ErrNotProvisioned, err)
+		hint = "start `mahavishnu scheduler` or `mahavishnu up` once: it provisions the streams"
+	case errors.Is(err, nats.ErrPermissionViolation):
+		hint = "this connection's NATS user lacks the right; see docs/protocol.md"
+	case temporary(err) || !c.nc.IsConnected():
+		hint = "the NATS server does not answer; see `mahavishnu doctor`"
+	}
+	return fault.New(op, object, err, hint)
+}

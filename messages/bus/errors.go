@@ -1,0 +1,23 @@
+package bus
+
+import "errors"
+
+// Errors callers decide on.
+var (
+	// ErrNotFound: there is no such record, key, message or letter.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: a record or key of that name is there already.
+	ErrExists = errors.New("exists already")
+	// ErrConflict: somebody else changed it since it was read.
+	ErrConflict = errors.New("changed by somebody else")
+	// ErrNotProvisioned: a stream, consumer or bucket is missing.
+	ErrNotProvisioned = errors.New("the streams are not provisioned")
+	// ErrNobody: no process listens for that control request.
+	ErrNobody = errors.New("nobody listens")
+	// ErrClosed: the puller was closed.
+	ErrClosed = errors.New("closed")
+	// ErrLeaseLost is the cause with which a lost lease ends its context.
+	ErrLeaseLost = errors.New("lease lost")
+	// ErrDifferentJob: the id belongs to a job that asks for something else.
+	ErrDifferentJob = errors.New("a different job has this id")
+)

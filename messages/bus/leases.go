@@ -1,0 +1,191 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+)
+
+const defaultLease = 15 * time.Second
+
+// Leases are roles that one node at a time may hold, as keys of dr_leases.
+//
+// A candidate takes a lease by compare-and-set: at once when nobody holds it,
+// and otherwise when it has seen no change for Timing.Promotion on its own
+// clock. It never compares a wall clock with a time somebody else wrote, and
+// what it sees only tells it when to try: the write decides.
+type Leases struct {
+	store leaseStore
+	clock clock.Clock
+}
+
+// leaseStore is what a lease needs of a bucket.
+type leaseStore interface {
+	Get(ctx context.Context, key string) (Value, error)
+	Create(ctx context.Context, key string, data []byte) (uint64, error)
+	Update(ctx context.Context, key string, data []byte, revision uint64) (uint64, error)
+	Watch(ctx context.Context, pattern string, fn func(Value) error) error
+}
+
+// LeaseOptions say which lease, for whom.
+type LeaseOptions struct {
+	// Name is the role; Holder is the node. Both as in messages.ValidName.
+	Name, Holder string
+	// Timing must satisfy its Check; zero is that of a 15 second lease.
+	Timing messages.LeaseTiming
+}
+
+func (o LeaseOptions) check() error {
+	switch {
+	case !messages.ValidName(o.Name):
+		return fmt.Errorf("%q cannot be a lease", o.Name)
+	case !messages.ValidName(o.Holder):
+		return fmt.Errorf("%q cannot be a holder", o.Holder)
+	}
+	return o.Timing.Check()
+}
+
+// Get tells who seems to hold a lease: for people to read, not to decide on.
+func (l *Leases) Get(ctx context.Context, name string) (messages.LeaseValue, error) {
+	v, err := l.store.Get(ctx, name)
+	if err != nil {
+		return messages.LeaseValue{}, err
+	}
+	lease, err := messages.DecodeLease(v.Data)
+	if err != nil {
+		return messages.LeaseValue{}, fault.New("read lease", name, err, "")
+	}
+	if lease.Epoch == 0 {
+		lease.Epoch = v.Revision // the write that won it
+	}
+	return lease, nil
+}
+
+// Acquire waits until the lease is held, or ctx ends. The lease renews itself
+// until Release, or until it is lost.
+func (l *Leases) Acquire(ctx context.Context, o LeaseOptions) (*Lease, error) {
+	if o.Timing == (messages.LeaseTiming{}) {
+		o.Timing = messages.TimingFor(defaultLease)
+	}
+	if err := o.check(); err != nil {
+		return nil, fault.New("acquire lease", o.Name, err, "")
+	}
+	c := &candidate{store: l.store, clock: clock.Or(l.clock), o: o, nonce: rand.Text()}
+	return c.run(ctx)
+}
+
+// candidate is one call of Acquire.
+type candidate struct {
+	store leaseStore
+	clock clock.Clock
+	o     LeaseOptions
+	nonce string
+}
+
+func (c *candidate) run(ctx context.Context) (*Lease, error) {
+	if lease, err := c.take(ctx, 0); err != nil || lease != nil {
+		return lease, err
+	}
+	watching, stop := context.WithCancel(ctx)
+	changes, ended := make(chan Value), make(chan error, 1)
+	go func() {
+		ended <- c.store.Watch(watching, c.o.Name, func(v Value) error {
+			select {
+			case changes <- v:
+				return nil
+			case <-watching.Done():
+				return context.Cause(watching)
+			}
+		})
+	}()
+	lease, watchEnded, err := c.follow(ctx, changes, ended)
+	stop()
+	if !watchEnded {
+		<-ended
+	}
+	return lease, err
+}
+
+// follow tries whenever what it sees gives a reason to.
+func (c *candidate) follow(ctx context.Context, changes <-chan Value, ended <-chan error) (_ *Lease, watchEnded bool, _ error) {
+	var seen Value
+	timer := c.clock.NewTimer(c.o.Timing.Promotion)
+	defer timer.Stop()
+	for {
+		now := false
+		select {
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		case err := <-ended:
+			return nil, true, err
+		case v := <-changes:
+			if v.Revision == seen.Revision {
+				continue // a watch that was set up again repeats what is there
+			}
+			seen = v
+			now = c.isFree(v)
+		case <-timer.C():
+			now = true
+		}
+		if now {
+			revision := seen.Revision
+			if seen.Deleted {
+				revision = 0
+			}
+			if lease, err := c.take(ctx, revision); err != nil || lease != nil {
+				return lease, false, err
+			}
+		}
+		timer.Reset(c.o.Timing.Promotion)
+	}
+}
+
+// isFree reports whether a lease may be taken without waiting: it was
+// released, or this candidate wrote it and never heard so.
+func (c *candidate) isFree(v Value) bool {
+	if v.Deleted {
+		return true
+	}
+	lease, err := messages.DecodeLease(v.Data)
+	return err == nil && (lease.Holder == "" || lease.Nonce == c.nonce)
+}
+
+// take tries once, by compare-and-set on a revision (0: no such key). It
+// returns nil, nil when somebody else has the lease, or nobody answers.
+func (c *candidate) take(ctx context.Context, revision uint64) (*Lease, error) {
+	sent := c.clock.Now()
+	try, cancel := context.WithTimeout(ctx, c.o.Timing.RenewDeadline)
+	defer cancel()
+	data, err := c.value(0, sent).Encode()
+	if err != nil {
+		return nil, err
+	}
+	var epoch uint64
+	if revision == 0 {
+		epoch, err = c.store.Create(try, c.o.Name, data)
+	} else {
+		epoch, err = c.store.Update(try, c.o.Name, data, revision)
+	}
+	switch {
+	case err == nil:
+		return c.hold(ctx, epoch, sent), nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrExists), temporary(err):
+		return nil, nil
+	}
+	return nil, err
+}
+
+func (c *candidate) value(epoch uint64, sent time.Time) messages.LeaseValue {
+	return messages.LeaseValue{
+		Holder: c.o.Holder, Epoch: epoch, Nonce: c.nonce,
+		DeadlineMillis: sent.Add(c.o.Timing.RenewDeadline).UnixMilli(),
+	}
+}
