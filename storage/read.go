@@ -7,6 +7,9 @@ import (
 	"io"
 )
 
+// ErrOversize means that an object is larger than any of its kind can be.
+var ErrOversize = errors.New("object is larger than any of its kind can be")
+
 // ReadAll reads a whole object into buf's space (or into a new slice when that
 // is too small) and returns it. An object larger than limit bytes is refused,
 // so that a damaged or hostile storage cannot fill the memory.
@@ -17,7 +20,7 @@ func ReadAll(ctx context.Context, be Backend, name string, limit int64, buf []by
 	}
 	if info.Size > limit {
 		return nil, &Error{Op: "read", Object: name,
-			Err: fmt.Errorf("object of %d bytes is larger than any of its kind can be (%d)", info.Size, limit)}
+			Err: fmt.Errorf("%w: %d bytes, at most %d", ErrOversize, info.Size, limit)}
 	}
 	if int64(cap(buf)) < info.Size {
 		buf = make([]byte, info.Size)

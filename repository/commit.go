@@ -1,0 +1,109 @@
+package repository
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+// Commit makes everything durable and then the snapshot visible: packs, index,
+// fence, snapshot. ID, Totals.NewBytes, StoredBytes and ReusedBytes are filled
+// in, End if it is zero, and times are cut to seconds (Time) or kept in UTC. When
+// the job has a snapshot already, because another attempt was faster, that one
+// is returned instead; its Attempt tells. After an error call Abort.
+func (s *Session) Commit(ctx context.Context, snap Snapshot) (Snapshot, error) {
+	const op = "commit snapshot of"
+	s.finish.Lock()
+	defer s.finish.Unlock()
+	if s.closed {
+		return Snapshot{}, fault.New(op, snap.Source, ErrSessionEnded, "")
+	}
+	if err := s.checkSnapshot(snap); err != nil {
+		return Snapshot{}, fault.New(op, snap.Source, err, "")
+	}
+	if err := s.drain(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	if err := s.flush(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	snap = s.complete(snap)
+	name := snapshotObject(snap.Source, snap.Time, snap.ID)
+	sealed, err := s.r.sealSnapshot(name, snap)
+	if err != nil {
+		return Snapshot{}, fault.New(op, snap.Source, err, "")
+	}
+	if s.o.Fence != nil {
+		if err := s.o.Fence(ctx); err != nil {
+			return Snapshot{}, fault.New(op, snap.Source, err, "")
+		}
+	}
+	err = s.r.be.Put(ctx, name, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
+	if errors.Is(err, storage.ErrExists) {
+		snap, err = s.existing(ctx, name)
+	}
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return snap, s.close()
+}
+
+func (s *Session) checkSnapshot(snap Snapshot) error {
+	if err := checkSource(snap.Source); err != nil {
+		return err
+	}
+	if snap.Job != "" && snap.Time.IsZero() {
+		return errors.New("a job's snapshot needs the time of the job, the same for every attempt")
+	}
+	if !s.Has(snap.Root) {
+		return fmt.Errorf("its root %s is %w", snap.Root, ErrBlobMissing)
+	}
+	return nil
+}
+
+func (s *Session) complete(snap Snapshot) Snapshot {
+	now := s.o.Clock.Now().UTC()
+	if snap.Time.IsZero() {
+		snap.Time = snap.Start
+	}
+	if snap.Time.IsZero() {
+		snap.Time = now
+	}
+	if snap.End.IsZero() {
+		snap.End = now
+	}
+	snap.Time = snap.Time.UTC().Truncate(time.Second)
+	snap.Start, snap.End = snap.Start.UTC().Round(0), snap.End.UTC().Round(0)
+	snap.ID = s.r.snapshotID(snap)
+	st := s.Stats()
+	snap.Totals.NewBytes, snap.Totals.StoredBytes, snap.Totals.ReusedBytes = st.NewBytes, st.StoredBytes, st.ReusedBytes
+	return snap
+}
+
+// existing returns the snapshot that took the name first. It was durable before
+// it was visible, so it is whole unless it was damaged later.
+func (s *Session) existing(ctx context.Context, name string) (Snapshot, error) {
+	snap, err := s.r.readSnapshot(ctx, name)
+	if err != nil {
+		return Snapshot{}, fault.New("commit", name, err,
+			"another attempt committed this snapshot and it cannot be read now: run `mahavishnu verify`")
+	}
+	return snap, nil
+}
+
+func (r *Repository) sealSnapshot(name string, snap Snapshot) ([]byte, error) {
+	text, err := json.Marshal(snap)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxSnapshotSize/2 {
+		return nil, fmt.Errorf("its description of %d bytes is too large: list fewer names in it", len(text))
+	}
+	return r.keys.Seal(seal.TypeSnapshot, name, text)
+}

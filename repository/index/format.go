@@ -1,0 +1,195 @@
+// Package index finds blobs: fragments of sorted fixed-width entries with a
+// filter in front, read in place from a memory-mapped file. docs/format.md
+// specifies them byte by byte.
+//
+//	header | table of packs | entries, by id | filter | checksum
+//
+// A fragment is never changed. A repository has many of them; an id may be in
+// several, and each is right. Nothing is kept per blob in memory: a look-up
+// touches the filter (9 bits a blob) and, on a hit, a few pages of entries.
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/FastFilter/xorfilter"
+	"github.com/cespare/xxhash/v2"
+
+	"mahavishnu/repository/blob"
+)
+
+// Sizes of the parts, and limits.
+const (
+	HeaderSize = 64
+	PackSize   = 32
+	EntrySize  = 46
+	sumSize    = 8
+
+	// MaxEntries bounds the blobs of a fragment.
+	MaxEntries = 1 << 22
+	// MaxSize bounds a fragment in bytes.
+	MaxSize = 256 << 20
+
+	magic  = "MHVindex"
+	format = 1
+
+	max24 = 1<<24 - 1
+)
+
+// ErrCorrupt means that the bytes are no whole fragment.
+var ErrCorrupt = errors.New("not a whole index fragment")
+
+// Pack is a pack as the index knows it.
+type Pack struct {
+	ID         blob.PackID
+	Size       uint32
+	KeyVersion uint32
+	Blobs      uint32 // how many it holds
+	Kind       blob.Kind
+	Flags      uint8
+}
+
+// Entry is a blob, and where it is. In a Builder, Pack counts the packs as they
+// were added; in a fragment, it counts them by id.
+type Entry struct {
+	ID     blob.ID
+	Pack   uint32
+	Offset uint32 // of the record in the pack
+	Stored uint32 // size of the record
+	Raw    uint32 // size of the blob
+}
+
+// Builder collects a fragment.
+type Builder struct {
+	packs   []Pack
+	entries []Entry
+}
+
+// Len is the number of entries so far.
+func (b *Builder) Len() int { return len(b.entries) }
+
+// Empty tells a builder that has nothing to write.
+func (b *Builder) Empty() bool { return len(b.packs) == 0 }
+
+// AddPack adds a pack and its blobs; their Pack field is filled in.
+func (b *Builder) AddPack(p Pack, entries []Entry) {
+	n := uint32(len(b.packs))
+	b.packs = append(b.packs, p)
+	for _, e := range entries {
+		e.Pack = n
+		b.entries = append(b.entries, e)
+	}
+}
+
+// Packs returns the packs so far.
+func (b *Builder) Packs() []Pack { return b.packs }
+
+// Build returns the fragment's bytes. The builder keeps its content.
+func (b *Builder) Build() ([]byte, error) {
+	packs, entries := b.sorted()
+	if len(entries) > MaxEntries {
+		return nil, fmt.Errorf("%d blobs in a fragment, at most %d fit", len(entries), MaxEntries)
+	}
+	filter, err := buildFilter(entries)
+	if err != nil {
+		return nil, err
+	}
+	size := HeaderSize + len(packs)*PackSize + len(entries)*EntrySize + len(filter.Fingerprints) + sumSize
+	out := make([]byte, 0, size)
+	out = append(out, magic...)
+	out = binary.LittleEndian.AppendUint32(out, format)
+	out = binary.LittleEndian.AppendUint32(out, 0) // flags
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(packs)))
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(entries)))
+	out = binary.LittleEndian.AppendUint64(out, filter.Seed)
+	out = binary.LittleEndian.AppendUint32(out, filter.SegmentLength)
+	out = binary.LittleEndian.AppendUint32(out, filter.SegmentCountLength)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(filter.Fingerprints)))
+	out = append(out, make([]byte, HeaderSize-len(out))...)
+	for _, p := range packs {
+		out = append(out, p.ID[:]...)
+		out = binary.LittleEndian.AppendUint32(out, p.Size)
+		out = binary.LittleEndian.AppendUint32(out, p.KeyVersion)
+		out = binary.LittleEndian.AppendUint32(out, p.Blobs)
+		out = append(out, byte(p.Kind), p.Flags, 0, 0)
+	}
+	for _, e := range entries {
+		if e.Stored > max24 || e.Raw > max24 {
+			return nil, fmt.Errorf("blob %s of %d bytes is too large for the index", e.ID, e.Raw)
+		}
+		out = append(out, e.ID[:]...)
+		out = binary.LittleEndian.AppendUint32(out, e.Pack)
+		out = binary.LittleEndian.AppendUint32(out, e.Offset)
+		out = append(out, byte(e.Stored), byte(e.Stored>>8), byte(e.Stored>>16))
+		out = append(out, byte(e.Raw), byte(e.Raw>>8), byte(e.Raw>>16))
+	}
+	out = append(out, filter.Fingerprints...)
+	return binary.LittleEndian.AppendUint64(out, xxhash.Sum64(out)), nil
+}
+
+// sorted returns the packs by id and the entries by id, each once.
+func (b *Builder) sorted() ([]Pack, []Entry) {
+	order := make([]uint32, len(b.packs)) // place -> number in the builder
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(x, y uint32) int { return b.packs[x].ID.Compare(b.packs[y].ID) })
+	place := make([]uint32, len(order))
+	packs := make([]Pack, 0, len(order))
+	for _, n := range order {
+		if len(packs) == 0 || packs[len(packs)-1].ID != b.packs[n].ID {
+			packs = append(packs, b.packs[n])
+		}
+		place[n] = uint32(len(packs) - 1)
+	}
+	entries := slices.Clone(b.entries)
+	for i := range entries {
+		entries[i].Pack = place[entries[i].Pack]
+	}
+	slices.SortFunc(entries, func(x, y Entry) int { return x.ID.Compare(y.ID) })
+	return packs, slices.CompactFunc(entries, func(x, y Entry) bool { return x.ID == y.ID })
+}
+
+func buildFilter(entries []Entry) (*xorfilter.BinaryFuse8, error) {
+	if len(entries) == 0 {
+		return &xorfilter.BinaryFuse8{}, nil
+	}
+	keys := make([]uint64, len(entries))
+	for i := range entries {
+		keys[i] = filterKey(entries[i].ID)
+	}
+	filter, err := xorfilter.PopulateBinaryFuse8(keys)
+	if err != nil {
+		return nil, fmt.Errorf("build the index filter: %w", err)
+	}
+	return filter, nil
+}
+
+// filterKey is what the filter knows of an id: eight bytes from its end, so
+// that it is independent of the order of entries.
+func filterKey(id blob.ID) uint64 { return binary.LittleEndian.Uint64(id[24:]) }
+
+// sortKey is the beginning of an id as a number, for interpolation.
+func sortKey(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
+
+func uint24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
+
+// Each calls fn with the id of every blob so far.
+func (b *Builder) Each(fn func(blob.ID)) {
+	for i := range b.entries {
+		fn(b.entries[i].ID)
+	}
+}
+
+// Join adds everything of another builder.
+func (b *Builder) Join(other *Builder) {
+	shift := uint32(len(b.packs))
+	b.packs = append(b.packs, other.packs...)
+	for _, e := range other.entries {
+		e.Pack += shift
+		b.entries = append(b.entries, e)
+	}
+}

@@ -1,0 +1,163 @@
+package index
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"sort"
+
+	"github.com/FastFilter/xorfilter"
+	"github.com/cespare/xxhash/v2"
+
+	"mahavishnu/repository/blob"
+)
+
+// Fragment reads a fragment in place. It is safe for concurrent use.
+type Fragment struct {
+	packs   []byte
+	entries []byte
+	filter  xorfilter.BinaryFuse8
+}
+
+// Parse checks the bytes of a fragment, and reads from them afterwards.
+func Parse(data []byte) (*Fragment, error) {
+	f, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	end := len(data) - sumSize
+	if xxhash.Sum64(data[:end]) != binary.LittleEndian.Uint64(data[end:]) {
+		return nil, fmt.Errorf("%w: the checksum does not match", ErrCorrupt)
+	}
+	return f, nil
+}
+
+// parse takes the bytes of a fragment apart without reading them all.
+func parse(data []byte) (*Fragment, error) {
+	if len(data) < HeaderSize+sumSize || string(data[:8]) != magic {
+		return nil, fmt.Errorf("%w: it does not start like one", ErrCorrupt)
+	}
+	if v := binary.LittleEndian.Uint32(data[8:]); v != format {
+		return nil, fmt.Errorf("%w: format %d is not known", ErrCorrupt, v)
+	}
+	packs := uint64(binary.LittleEndian.Uint32(data[16:]))
+	entries := uint64(binary.LittleEndian.Uint32(data[20:]))
+	prints := uint64(binary.LittleEndian.Uint32(data[40:]))
+	if uint64(len(data)) != HeaderSize+packs*PackSize+entries*EntrySize+prints+sumSize {
+		return nil, fmt.Errorf("%w: its size does not fit its header", ErrCorrupt)
+	}
+	end := len(data) - sumSize
+	entriesAt := HeaderSize + packs*PackSize
+	printsAt := entriesAt + entries*EntrySize
+	f := &Fragment{packs: data[HeaderSize:entriesAt], entries: data[entriesAt:printsAt]}
+	f.filter = xorfilter.BinaryFuse8{
+		Seed:               binary.LittleEndian.Uint64(data[24:]),
+		SegmentLength:      binary.LittleEndian.Uint32(data[32:]),
+		SegmentCountLength: binary.LittleEndian.Uint32(data[36:]),
+		Fingerprints:       data[printsAt:end:end],
+	}
+	f.filter.SegmentLengthMask = f.filter.SegmentLength - 1
+	if err := f.checkFilter(entries); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// checkFilter makes sure that no look-up can reach outside the filter.
+func (f *Fragment) checkFilter(entries uint64) error {
+	if entries == 0 {
+		return nil
+	}
+	segment := f.filter.SegmentLength
+	need := uint64(f.filter.SegmentCountLength) + 2*uint64(segment)
+	if bits.OnesCount32(segment) != 1 || f.filter.SegmentCountLength%segment != 0 ||
+		f.filter.SegmentCountLength == 0 || uint64(len(f.filter.Fingerprints)) != need {
+		return fmt.Errorf("%w: its filter contradicts itself", ErrCorrupt)
+	}
+	return nil
+}
+
+// Len is the number of blobs.
+func (f *Fragment) Len() int { return len(f.entries) / EntrySize }
+
+// Packs is the number of packs.
+func (f *Fragment) Packs() int { return len(f.packs) / PackSize }
+
+// Pack returns a pack by its number.
+func (f *Fragment) Pack(n uint32) (Pack, bool) {
+	if uint64(n) >= uint64(f.Packs()) {
+		return Pack{}, false
+	}
+	b := f.packs[int(n)*PackSize:][:PackSize]
+	return Pack{
+		ID:         blob.PackID(b[:16]),
+		Size:       binary.LittleEndian.Uint32(b[16:]),
+		KeyVersion: binary.LittleEndian.Uint32(b[20:]),
+		Blobs:      binary.LittleEndian.Uint32(b[24:]),
+		Kind:       blob.Kind(b[28]),
+		Flags:      b[29],
+	}, true
+}
+
+// FindPack returns the number of a pack.
+func (f *Fragment) FindPack(id blob.PackID) (uint32, bool) {
+	n := sort.Search(f.Packs(), func(i int) bool {
+		return blob.PackID(f.packs[i*PackSize:][:16]).Compare(id) >= 0
+	})
+	if n == f.Packs() || blob.PackID(f.packs[n*PackSize:][:16]) != id {
+		return 0, false
+	}
+	return uint32(n), true
+}
+
+// Entry returns an entry by its place.
+func (f *Fragment) Entry(i int) Entry {
+	b := f.entries[i*EntrySize:][:EntrySize]
+	return Entry{
+		ID:     blob.ID(b[:32]),
+		Pack:   binary.LittleEndian.Uint32(b[32:]),
+		Offset: binary.LittleEndian.Uint32(b[36:]),
+		Stored: uint24(b[40:]),
+		Raw:    uint24(b[43:]),
+	}
+}
+
+// Lookup finds a blob.
+func (f *Fragment) Lookup(id blob.ID) (Entry, bool) {
+	if len(f.entries) == 0 || !f.filter.Contains(filterKey(id)) {
+		return Entry{}, false
+	}
+	i, ok := f.search(id)
+	if !ok {
+		return Entry{}, false
+	}
+	e := f.Entry(i)
+	return e, uint64(e.Pack) < uint64(f.Packs())
+}
+
+// search finds the place of an id by interpolation: ids are evenly spread, so
+// a few steps get close, whatever the size. Each step narrows the range, and
+// after a few without luck halving takes over.
+func (f *Fragment) search(id blob.ID) (int, bool) {
+	key := sortKey(id[:])
+	lo, hi := 0, f.Len()-1 // the id is within lo..hi, if anywhere
+	loKey, hiKey := uint64(0), ^uint64(0)
+	for step := 0; lo <= hi; step++ {
+		mid := lo + (hi-lo)/2
+		if step < 8 && loKey < hiKey && loKey <= key && key <= hiKey {
+			h, l := bits.Mul64(key-loKey, uint64(hi-lo))
+			q, _ := bits.Div64(h, l, max(hiKey-loKey, h+1))
+			mid = lo + int(q)
+		}
+		at := f.entries[mid*EntrySize:][:32]
+		switch c := blob.ID(at).Compare(id); {
+		case c == 0:
+			return mid, true
+		case c < 0:
+			lo, loKey = mid+1, sortKey(at)
+		default:
+			hi, hiKey = mid-1, sortKey(at)
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,236 @@
+package repository
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository/index"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+const indexPrefix = "index/"
+
+// fragment is one index fragment in use.
+type fragment struct {
+	*index.Fragment
+	name  string // of the object; "" for one made from packs in this process
+	close func() error
+}
+
+// indexSet is all index fragments known. Look-ups read an immutable list;
+// refresh replaces it. Fragments stay mapped until close, because a reader may
+// be inside one.
+type indexSet struct {
+	be    storage.Backend
+	keys  *seal.Keys
+	cache string // directory of decrypted fragments
+	own   bool   // the cache is this process's own and goes at close
+
+	mu      sync.Mutex // guards refresh, add, close
+	bad     map[string]error
+	retired []*fragment // gone from the storage, but somebody may be reading
+	current atomic.Pointer[[]*fragment]
+}
+
+func newIndexSet(be storage.Backend, keys *seal.Keys, repo, cacheDir string) (*indexSet, error) {
+	s := &indexSet{be: be, keys: keys, bad: map[string]error{}}
+	s.current.Store(&[]*fragment{})
+	if cacheDir == "" {
+		dir, err := os.MkdirTemp("", "mahavishnu-index-")
+		if err != nil {
+			return nil, fault.New("create cache", os.TempDir(), err, "set TMPDIR to a directory with room, or configure a cache directory")
+		}
+		s.cache, s.own = dir, true
+		return s, nil
+	}
+	s.cache = filepath.Join(cacheDir, repo)
+	if err := os.MkdirAll(s.cache, 0o700); err != nil {
+		return nil, fault.New("create cache", s.cache, err, "configure a cache directory this user may write")
+	}
+	return s, nil
+}
+
+// fragments returns the fragments, for reading.
+func (s *indexSet) fragments() []*fragment { return *s.current.Load() }
+
+// refresh loads fragments that are new in the storage and forgets those that
+// are gone.
+func (s *indexSet) refresh(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	listed := map[string]bool{}
+	err := s.be.List(ctx, indexPrefix, func(info storage.Info) error {
+		listed[info.Name] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	next := make([]*fragment, 0, len(listed))
+	for _, f := range s.fragments() {
+		if f.name == "" || listed[f.name] {
+			next = append(next, f)
+			delete(listed, f.name)
+			continue
+		}
+		s.retired = append(s.retired, f)
+	}
+	clear(s.bad)
+	for name := range listed {
+		f, err := s.load(ctx, name)
+		switch {
+		case err == nil:
+			next = append(next, f)
+		case isDamage(err):
+			s.bad[name] = err
+		case errors.Is(err, storage.ErrNotFound): // compacted since it was listed
+		default:
+			return err
+		}
+	}
+	s.current.Store(&next)
+	return nil
+}
+
+// damaged tells how many fragments could not be read.
+func (s *indexSet) damaged() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.bad)
+}
+
+// load opens a fragment from the cache, or from the storage into the cache.
+func (s *indexSet) load(ctx context.Context, name string) (*fragment, error) {
+	path := filepath.Join(s.cache, strings.TrimPrefix(name, indexPrefix))
+	if f, err := index.OpenFile(path); err == nil {
+		return &fragment{Fragment: f.Fragment, name: name, close: f.Close}, nil
+	}
+	// Not cached, or the cache is damaged: it is only a cache.
+	text, err := readSealed(ctx, s.be, s.keys, seal.TypeIndex, name, index.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := index.Parse(text); err != nil {
+		return nil, fault.New("read", name, errors.Join(ErrDamaged, err), "")
+	}
+	return s.use(name, text)
+}
+
+// use puts the text of a fragment into the cache and maps it.
+func (s *indexSet) use(name string, text []byte) (*fragment, error) {
+	base := strings.TrimPrefix(name, indexPrefix)
+	if base == "" {
+		base = "packs-" + randomHex(8)
+	}
+	path := filepath.Join(s.cache, base)
+	if err := writeCache(path, text); err != nil {
+		return nil, fault.New("write cache", path, err, "free space there, or configure another cache directory")
+	}
+	f, err := index.OpenFile(path)
+	if err != nil {
+		return nil, fault.New("read cache", path, err, "")
+	}
+	return &fragment{Fragment: f.Fragment, name: name, close: f.Close}, nil
+}
+
+// writeCache puts a file in place whole, so that another process sharing the
+// cache sees all of it or nothing. It need not be durable.
+func writeCache(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// add brings a fragment made in this process into use.
+func (s *indexSet) add(name string, text []byte) (*fragment, error) {
+	f, err := s.use(name, text)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := append(append([]*fragment(nil), s.fragments()...), f)
+	s.current.Store(&next)
+	return f, nil
+}
+
+func (s *indexSet) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, f := range append(s.retired, s.fragments()...) {
+		errs = append(errs, f.close())
+	}
+	s.retired = nil
+	s.current.Store(&[]*fragment{})
+	if s.own {
+		if err := os.RemoveAll(s.cache); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// pack finds a pack in the index.
+func (s *indexSet) pack(id PackID) (index.Pack, bool) {
+	for _, f := range s.fragments() {
+		if n, ok := f.FindPack(id); ok {
+			return f.Pack(n)
+		}
+	}
+	return index.Pack{}, false
+}
+
+// locations calls fn for every place of a blob until it returns false.
+func (s *indexSet) locations(id ID, fn func(index.Pack, index.Entry) bool) {
+	for _, f := range s.fragments() {
+		e, ok := f.Lookup(id)
+		if !ok {
+			continue
+		}
+		if p, ok := f.Pack(e.Pack); ok && !fn(p, e) {
+			return
+		}
+	}
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: it ends the program instead
+	return hex.EncodeToString(b)
+}
+
+// readSealed reads and opens a whole sealed object.
+func readSealed(ctx context.Context, be storage.Backend, keys *seal.Keys, typ seal.Type, name string, limit int64) ([]byte, error) {
+	data, err := storage.ReadAll(ctx, be, name, limit, nil)
+	if err != nil {
+		if errors.Is(err, storage.ErrShort) {
+			err = errors.Join(ErrDamaged, err)
+		}
+		return nil, err
+	}
+	text, err := keys.Open(typ, name, data)
+	if err != nil {
+		return nil, fault.New("read", name, damage(err), "")
+	}
+	return text, nil
+}

@@ -1,0 +1,133 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"mahavishnu/repository/index"
+	"mahavishnu/repository/pack"
+	"mahavishnu/storage"
+)
+
+// Location is where a blob is.
+type Location struct {
+	Pack   PackID
+	Kind   Kind
+	Offset uint32 // of the blob's record in the pack
+	Stored uint32 // size of the record in the pack
+	Raw    uint32 // size of the blob
+}
+
+// Locate tells where a blob is, by the index alone. A blob stored more than
+// once has any of its places.
+func (r *Repository) Locate(id ID) (loc Location, ok bool) {
+	r.index.locations(id, func(p index.Pack, e index.Entry) bool {
+		loc, ok = location(p, e), true
+		return false
+	})
+	return loc, ok
+}
+
+func location(p index.Pack, e index.Entry) Location {
+	return Location{Pack: p.ID, Kind: p.Kind, Offset: e.Offset, Stored: e.Stored, Raw: e.Raw}
+}
+
+// EachBlob calls fn for every blob in the index, those stored more than once as
+// often, until fn returns false.
+func (r *Repository) EachBlob(fn func(ID, Location) bool) {
+	for _, f := range r.index.fragments() {
+		for i := range f.Len() {
+			e := f.Entry(i)
+			if p, ok := f.Pack(e.Pack); ok && !fn(e.ID, location(p, e)) {
+				return
+			}
+		}
+	}
+}
+
+// Load returns the bytes of a blob, in buf's space when it is large enough. The
+// error is a *BlobError. A blob that is damaged in one pack and whole in another
+// is read from the other.
+func (r *Repository) Load(ctx context.Context, id ID, kind Kind, buf []byte) ([]byte, error) {
+	return r.loadElsewhere(ctx, id, kind, buf, nil)
+}
+
+// loadElsewhere tries every place of a blob that the failure it is given does
+// not speak of. When all fail it looks into packs that no index knows, and at
+// last returns the first failure.
+func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []byte, failed *BlobError) ([]byte, error) {
+	tried := map[PackID]bool{}
+	if failed != nil {
+		tried[failed.Pack] = true
+	}
+	for range 2 {
+		var data []byte
+		found := false
+		r.index.locations(id, func(p index.Pack, e index.Entry) bool {
+			if p.Kind != kind || tried[p.ID] {
+				return true
+			}
+			tried[p.ID] = true
+			var err error
+			if data, err = r.readBlob(ctx, p, e, buf); err == nil {
+				found = true
+				return false
+			}
+			if failed == nil {
+				failed = &BlobError{ID: id, Pack: p.ID, Err: err}
+			}
+			return ctx.Err() == nil
+		})
+		if found {
+			return data, nil
+		}
+		if ctx.Err() != nil {
+			return nil, &BlobError{ID: id, Err: context.Cause(ctx)}
+		}
+		if more, err := r.rescue(ctx); err != nil {
+			return nil, errors.Join(&BlobError{ID: id, Err: ErrBlobMissing}, err)
+		} else if !more {
+			break
+		}
+	}
+	if failed == nil {
+		failed = &BlobError{ID: id, Err: fmt.Errorf("%w: no index and no pack knows it", ErrBlobMissing)}
+	}
+	return nil, failed
+}
+
+// readBlob reads one blob from one place.
+func (r *Repository) readBlob(ctx context.Context, p index.Pack, e index.Entry, buf []byte) ([]byte, error) {
+	record := r.scratch.get(int(e.Stored))
+	defer r.scratch.put(record)
+	if err := storage.ReadRange(ctx, r.be, p.ID.Object(), int64(e.Offset), *record); err != nil {
+		return nil, blobCause(err)
+	}
+	dec, err := r.decoder(p.KeyVersion, p.ID, p.Kind)
+	if err != nil {
+		return nil, err
+	}
+	data, inRecord, err := dec.Blob(buf, *record, e.ID, e.Raw)
+	if err != nil {
+		return nil, blobCause(err)
+	}
+	if inRecord {
+		data = append(buf[:0], data...)
+	}
+	return data, nil
+}
+
+// decoder returns the decoder of a pack's records.
+func (r *Repository) decoder(keyVersion uint32, id PackID, kind Kind) (pack.Decoder, error) {
+	aead, err := r.keys.Pack(keyVersion, id)
+	return pack.Decoder{Kind: kind, AEAD: aead, Comp: r.comp}, err
+}
+
+// blobCause says whether a blob is missing, damaged, or just out of reach now.
+func blobCause(err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("%w: %w", ErrBlobMissing, err)
+	}
+	return damage(err)
+}

@@ -1,0 +1,159 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/fault"
+	"mahavishnu/repository/blob"
+	"mahavishnu/repository/compress"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+// CreateOptions says what a new repository is like. The zero value is the
+// recommended one.
+type CreateOptions struct {
+	Hash     Hash    // default SHA256
+	Chunker  Chunker // default DefaultChunker
+	Padding  string  // "64th" (default) hides exact sizes of blobs, "none" does not
+	CacheDir string  // as in OpenOptions
+	Clock    clock.Clock
+}
+
+// OpenOptions says how a repository is opened.
+type OpenOptions struct {
+	// CacheDir keeps decrypted index fragments between runs; it holds ids and
+	// sizes, no content. "" uses a private temporary directory for this run.
+	CacheDir string
+}
+
+// Repository is an open repository. It is safe for concurrent use.
+type Repository struct {
+	be    storage.Backend
+	cfg   Config
+	keys  *seal.Keys
+	ids   *hasher
+	comp  *compress.Decoder
+	index *indexSet
+
+	scratch scratch
+
+	rescueMu    sync.Mutex // guards what follows
+	rescued     bool       // packs without an index were looked into
+	rescueFound bool
+}
+
+// Create makes a repository in the storage, which must hold none, and opens it.
+// A creation that died half-way is completed.
+func Create(ctx context.Context, be storage.Backend, ring *keyring.Ring, o CreateOptions) (*Repository, error) {
+	const op = "create repository"
+	cfg := newConfig(o)
+	cfg.Created = clock.Or(o.Clock).Now().UTC().Truncate(time.Second)
+	cfg.KeyCheck = keyCheck(seal.NewKeys(ring, cfg.rawID()))
+	if err := cfg.validate(); err != nil {
+		return nil, fault.New(op, be.Location(), err, "")
+	}
+	if err := writeConfig(ctx, be, cfg); err != nil {
+		return nil, err
+	}
+	return Open(ctx, be, ring, OpenOptions{CacheDir: o.CacheDir})
+}
+
+// writeConfig writes the copy first: of creations that race, the one whose copy
+// is there decides what the repository is, and the other completes it.
+func writeConfig(ctx context.Context, be storage.Backend, cfg Config) error {
+	const op = "create repository"
+	exists := fault.New(op, be.Location(), ErrExists, "use it, or choose an empty place")
+	if _, err := be.Stat(ctx, configName); err == nil {
+		return exists
+	}
+	data, err := encodeConfig(cfg)
+	if err != nil {
+		return fault.New(op, be.Location(), err, "")
+	}
+	put := storage.PutOptions{IfAbsent: true, Sync: true}
+	err = be.Put(ctx, configCopy, data, put)
+	if errors.Is(err, storage.ErrExists) {
+		data, err = storage.ReadAll(ctx, be, configCopy, maxConfigSize, nil)
+		if err == nil {
+			_, err = decodeConfig(data)
+		}
+	}
+	if err != nil {
+		return fault.New(op, be.Location(), err, "")
+	}
+	err = be.Put(ctx, configName, data, put)
+	if errors.Is(err, storage.ErrExists) {
+		return exists
+	}
+	if err != nil {
+		return fault.New(op, be.Location(), err, "")
+	}
+	return nil
+}
+
+// Open opens the repository in the storage. The backend stays the caller's: it
+// is closed after the repository.
+func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOptions) (*Repository, error) {
+	const op = "open repository"
+	cfg, err := readConfig(ctx, be)
+	if errors.Is(err, ErrUnknownFeature) {
+		return nil, fault.New(op, be.Location(), err, "use a newer version of this program")
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys := seal.NewKeys(ring, cfg.rawID())
+	if err := checkKey(cfg, keys); err != nil {
+		return nil, fault.New(op, be.Location(), err,
+			"this is "+ring.Fingerprint()+": set encryption.key_path to the key ring the repository was created with")
+	}
+	comp, err := compress.NewDecoder(blob.MaxSize)
+	if err != nil {
+		return nil, fault.New(op, be.Location(), err, "")
+	}
+	index, err := newIndexSet(be, keys, cfg.ID, o.CacheDir)
+	if err != nil {
+		return nil, fault.New(op, be.Location(), err, "")
+	}
+	r := &Repository{be: be, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index}
+	if err := r.Refresh(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// ID returns the repository's random identity.
+func (r *Repository) ID() string { return r.cfg.ID }
+
+// Config returns what the repository says of itself.
+func (r *Repository) Config() Config { return r.cfg }
+
+// ChunkerSecret returns the 32-byte key of the chunker's gear table. It never
+// changes.
+func (r *Repository) ChunkerSecret() []byte { return r.keys.Secret("chunker", 32) }
+
+// Backend returns the storage.
+func (r *Repository) Backend() storage.Backend { return r.be }
+
+// Refresh learns what other sessions have added to the index since it was read.
+// A damaged fragment is no error here: reading makes up for it from the packs
+// themselves, and CheckObjects names it.
+func (r *Repository) Refresh(ctx context.Context) error {
+	r.rescueMu.Lock()
+	r.rescued, r.rescueFound = false, false
+	r.rescueMu.Unlock()
+	return r.index.refresh(ctx)
+}
+
+// Close lets go of the index. Sessions must have ended and nothing may be
+// reading.
+func (r *Repository) Close() error {
+	r.comp.Close()
+	return r.index.close()
+}

@@ -1,0 +1,189 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"mahavishnu/clock"
+	"mahavishnu/fault"
+	"mahavishnu/repository/compress"
+	"mahavishnu/repository/index"
+	"mahavishnu/repository/pack"
+)
+
+// TypeArchival is the type of backups whose packs are kept apart.
+const TypeArchival = "archival"
+
+// SessionOptions says how a session stores. The zero value is the recommended
+// one.
+type SessionOptions struct {
+	// Compression of new blobs. The zero value is zstd, fastest.
+	Compression compress.Setting
+	// Type of the backup. "archival" sessions reuse only what archival packs
+	// hold, because those are kept under rules of their own.
+	Type string
+	// Budget bounds the memory of pack buffers in bytes; three packs are the
+	// least. Default: four packs on two cores, and one for each further core.
+	Budget int64
+	// PackSize is the size of packs in bytes, of which blobs fill as much as
+	// fits. Default 32 MiB. A blob must fit into an empty pack.
+	PackSize int
+	// VerifyEvery decodes every n-th new blob right after it was sealed and
+	// compares it. Default 64; 1 verifies all; negative none.
+	VerifyEvery int
+	// Fence is called last before the snapshot becomes visible: an error stops
+	// the commit. Whoever runs under a lease asks here whether it still holds.
+	Fence func(ctx context.Context) error
+	// Clock is asked for the time. Default: the machine's.
+	Clock clock.Clock
+}
+
+const (
+	defaultPackSize    = 32 << 20
+	minPackSize        = 4 << 10
+	minBuffers         = 3
+	defaultVerifyEvery = 64
+	// fragmentEntries is when a session writes what it has of the index, so
+	// that its memory stays flat however long it runs.
+	fragmentEntries = 256 << 10
+)
+
+func (o SessionOptions) withDefaults() (SessionOptions, error) {
+	if o.PackSize == 0 {
+		o.PackSize = defaultPackSize
+	}
+	if o.PackSize < minPackSize || o.PackSize > pack.MaxSize {
+		return o, fmt.Errorf("pack size of %d bytes: use %d to %d", o.PackSize, minPackSize, pack.MaxSize)
+	}
+	if o.Budget == 0 {
+		o.Budget = int64(o.PackSize) * int64(max(4, runtime.GOMAXPROCS(0)+2))
+	}
+	if o.VerifyEvery == 0 {
+		o.VerifyEvery = defaultVerifyEvery
+	}
+	o.Clock = clock.Or(o.Clock)
+	return o, o.Compression.Validate()
+}
+
+// Session stores blobs and commits one snapshot. Its methods are safe for
+// concurrent use; Commit or Abort ends it.
+type Session struct {
+	r       *Repository
+	o       SessionOptions
+	flags   uint8 // of new packs
+	enc     *compress.Encoder
+	stats   counters
+	view    atomic.Pointer[view] // what is indexed and may be reused
+	pending pending              // what is in this session and in no fragment yet
+	packs   packers
+
+	// ctx is that of puts in the background: it outlives the caller's, so that
+	// an interrupted run keeps what it has, and ends with err.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	puts   sync.WaitGroup
+	broken atomic.Pointer[error] // the first failure; final
+
+	saves  sync.RWMutex // held for reading by Save; ended is guarded by it
+	ended  bool
+	finish sync.Mutex // Commit and Abort take turns
+	closed bool
+
+	flushMu sync.Mutex // one fragment is written at a time
+	doneMu  sync.Mutex // guards done
+	done    index.Builder
+}
+
+// Session starts one. It reads the list of packs, so that it reuses only blobs
+// whose pack is there, and takes over packs that no index knows: what a session
+// that died had stored. ctx bounds the start only.
+func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, error) {
+	const op = "start session"
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, fault.New(op, r.be.Location(), err, "")
+	}
+	enc, err := compress.NewEncoder(o.Compression)
+	if err != nil {
+		return nil, fault.New(op, r.be.Location(), err, "")
+	}
+	s := &Session{r: r, o: o, enc: enc}
+	if o.Type == TypeArchival {
+		s.flags = pack.FlagArchival
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.pending.init()
+	s.packs.init(s)
+	if err := s.look(ctx); err != nil {
+		_, abortErr := s.Abort(ctx)
+		return nil, errors.Join(err, abortErr)
+	}
+	return s, nil
+}
+
+// look learns what is stored.
+func (s *Session) look(ctx context.Context) error {
+	if err := s.r.Refresh(ctx); err != nil {
+		return err
+	}
+	v, orphans, err := s.r.look(ctx, s.flags)
+	if err != nil {
+		return err
+	}
+	s.view.Store(v)
+	return s.adopt(ctx, orphans)
+}
+
+// fail records the first failure and returns it: the session can only abort.
+func (s *Session) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	s.broken.CompareAndSwap(nil, &err)
+	return *s.broken.Load()
+}
+
+// err returns the first failure.
+func (s *Session) err() error {
+	if err := s.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Abort ends the session without a snapshot, but keeps what it stored: open
+// packs and the index are written, so that the next session finds every byte.
+// Give it a context that is not ended. After Commit it does nothing, so it may
+// be deferred.
+func (s *Session) Abort(ctx context.Context) (Stats, error) {
+	s.finish.Lock()
+	defer s.finish.Unlock()
+	if s.closed {
+		return s.Stats(), nil
+	}
+	err := errors.Join(s.drain(ctx), s.flush(ctx))
+	return s.Stats(), errors.Join(err, s.close())
+}
+
+// drain waits for savers, and writes all open packs.
+func (s *Session) drain(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
+	defer stop()
+	s.saves.Lock()
+	s.ended = true
+	s.saves.Unlock()
+	s.packs.finishAll()
+	s.puts.Wait()
+	return s.err()
+}
+
+// close lets go of buffers and encoders.
+func (s *Session) close() error {
+	s.closed = true
+	s.cancel(ErrSessionEnded)
+	return errors.Join(s.packs.close(), s.enc.Close())
+}

@@ -1,0 +1,129 @@
+package repository
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"mahavishnu/repository/pack"
+)
+
+// view is what a session may reuse: the index fragments it started with and
+// those it wrote, and for each which of its packs are there. It is immutable.
+type view struct {
+	parts []viewPart
+}
+
+type viewPart struct {
+	f *fragment
+	// usable has a bit for each pack of the fragment; nil means all.
+	usable []uint64
+}
+
+func (p viewPart) uses(n uint32) bool {
+	return p.usable == nil || p.usable[n/64]>>(n%64)&1 == 1
+}
+
+// has tells whether a blob is stored in a pack that is there.
+func (v *view) has(id ID) bool {
+	for _, p := range v.parts {
+		if e, ok := p.f.Lookup(id); ok && p.uses(e.Pack) {
+			return true
+		}
+	}
+	return false
+}
+
+// with returns a view with one fragment more, all packs of which are there. It
+// comes first: what was just stored is often met again.
+func (v *view) with(f *fragment) *view {
+	parts := make([]viewPart, 0, len(v.parts)+1)
+	return &view{parts: append(append(parts, viewPart{f: f}), v.parts...)}
+}
+
+// packObject is a pack as listed.
+type packObject struct {
+	id   PackID
+	size int64
+}
+
+// look compares the index with the packs in the storage. It returns what a
+// session with the pack flags may reuse, and the packs that no index knows.
+func (r *Repository) look(ctx context.Context, flags uint8) (*view, []packObject, error) {
+	var packs []packObject
+	err := r.eachPackObject(ctx, func(id PackID, size int64) error {
+		packs = append(packs, packObject{id, size})
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortFunc(packs, func(a, b packObject) int { return a.id.Compare(b.id) })
+	known := make([]bool, len(packs))
+	v := &view{}
+	for _, f := range r.index.fragments() {
+		part := viewPart{f: f, usable: make([]uint64, (f.Packs()+63)/64)}
+		for n := range uint32(f.Packs()) {
+			p, _ := f.Pack(n)
+			i, ok := slices.BinarySearchFunc(packs, p.ID, func(o packObject, id PackID) int { return o.id.Compare(id) })
+			if !ok {
+				continue // gone: its blobs are stored again
+			}
+			known[i] = true
+			// Archival packs live by other rules than the rest.
+			if packs[i].size == int64(p.Size) && (p.Flags^flags)&pack.FlagArchival == 0 {
+				part.usable[n/64] |= 1 << (n % 64)
+			}
+		}
+		v.parts = append(v.parts, part)
+	}
+	var orphans []packObject
+	for i, o := range packs {
+		if !known[i] {
+			orphans = append(orphans, o)
+		}
+	}
+	return v, orphans, nil
+}
+
+// pending is the set of blobs that are in this session and in no fragment yet,
+// in parts with a lock each, so that savers rarely meet.
+type pending struct {
+	parts [64]struct {
+		mu  sync.Mutex
+		ids map[ID]struct{}
+	}
+}
+
+func (p *pending) init() {
+	for i := range p.parts {
+		p.parts[i].ids = map[ID]struct{}{}
+	}
+}
+
+func (p *pending) has(id ID) bool {
+	part := &p.parts[id[0]%64]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	_, ok := part.ids[id]
+	return ok
+}
+
+// claim adds the blob; false means that it was there already.
+func (p *pending) claim(id ID) bool {
+	part := &p.parts[id[0]%64]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if _, ok := part.ids[id]; ok {
+		return false
+	}
+	part.ids[id] = struct{}{}
+	return true
+}
+
+func (p *pending) drop(id ID) {
+	part := &p.parts[id[0]%64]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	delete(part.ids, id)
+}
