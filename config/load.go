@@ -54,11 +54,7 @@ func Load(path string, opts ...Option) (*Config, error) {
 		case errors.Is(err, fs.ErrPermission):
 			hint = "run as a user who may read " + path
 		}
-		var plain *fs.PathError
-		if errors.As(err, &plain) {
-			err = plain.Err
-		}
-		return nil, fault.New("read configuration", path, err, hint)
+		return nil, fault.New("read configuration", path, cause(err), hint)
 	}
 	return load(path, text, opts)
 }

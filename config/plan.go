@@ -40,7 +40,8 @@ type Schedule struct {
 	Cron string
 	// Sources are the names of the sources it applies to, sorted.
 	Sources []string
-	// SchedulePolicy with Sources as configured; use the field above.
+	// Policy is as configured, with the time zone and what to do about late and
+	// overlapping runs; its Sources are those the schedule names itself.
 	Policy SchedulePolicy
 }
 

@@ -106,9 +106,5 @@ func plainly(path string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s cannot be read by this user", path)
 	}
-	var plain *fs.PathError
-	if errors.As(err, &plain) {
-		return fmt.Errorf("%s: %w", path, plain.Err)
-	}
-	return err
+	return fmt.Errorf("%s: %w", path, cause(err))
 }

@@ -1,0 +1,410 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// none is an empty environment, so that no test depends on the real one.
+var none = Environment(func(string) (string, bool) { return "", false })
+
+// loadText loads text as a file in a directory of its own.
+func loadText(t *testing.T, text string, opts ...Option) (*Config, string) {
+	t.Helper()
+	dir := t.TempDir()
+	c, err := Parse(filepath.Join(dir, "mahavishnu.yaml"), []byte(text), append([]Option{none}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, dir
+}
+
+// TestThePlanLoadsUnchanged compares every setting of the plan's own file with
+// a golden file, so that none can be dropped or reinterpreted unseen.
+func TestThePlanLoadsUnchanged(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the golden file holds Unix paths")
+	}
+	c, err := Load("../docs/examples/seed.yaml", none, Set("node.name", "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := c.Show(&got, ShowOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.Abs("../docs/examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.ReplaceAll(got.String(), dir, "$DIR")
+	const golden = "testdata/seed.shown.yaml"
+	if *update {
+		if err := os.WriteFile(golden, []byte(shown), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), shown); diff != "" {
+		t.Errorf("the plan's file (-want +got):\n%s", diff)
+	}
+	if gzip, level := c.EffectiveCompression(); gzip != CompressionGzip || level != 6 {
+		t.Errorf("compression %s level %d, want gzip 6 as the plan says", gzip, level)
+	}
+}
+
+// TestEveryKeyOfThePlanIsRead changes nothing but asks that each key of the
+// plan's file is one the reader knows the place of.
+func TestEveryKeyOfThePlanIsRead(t *testing.T) {
+	text, err := os.ReadFile("../docs/examples/seed.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReporter("seed.yaml", string(text))
+	r.decode(r.parseSyntax(text), Default())
+	if len(r.errs) > 0 {
+		t.Fatal(r.errs)
+	}
+	keys := 0
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		if strings.Contains(line, ":") {
+			keys += strings.Count(line, ": ") + strings.Count(line, ":\n")
+		}
+	}
+	named := 0
+	for key := range r.marks {
+		if !strings.HasSuffix(key, "]") {
+			named++
+		}
+	}
+	if named != keys {
+		t.Errorf("%d keys in the file, %d read", keys, named)
+	}
+}
+
+func TestExamplesLoad(t *testing.T) {
+	paths, err := filepath.Glob("../docs/examples/*.yaml")
+	if err != nil || len(paths) < 3 {
+		t.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		if _, err := Load(path, none); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	c, err := Load("../docs/examples/three-regions.yaml", Environment(func(key string) (string, bool) {
+		return "eu-west-1", key == "MAHAVISHNU_NODE_REGION"
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Node.Region != "eu-west-1" {
+		t.Errorf("the environment did not move the node: it is in %s", c.Node.Region)
+	}
+}
+
+// TestAnEmptyFileMeansTheDefaults also holds {} and no file to be the same.
+func TestAnEmptyFileMeansTheDefaults(t *testing.T) {
+	t.Chdir(t.TempDir())
+	fromNothing, err := Load("", none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromBraces, err := Parse("mahavishnu.yaml", []byte("{}"), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed, _ := Differences(fromNothing, fromBraces); len(changed) > 0 {
+		t.Errorf("no file and {} differ in %v", changed)
+	}
+	if fromNothing.File() != "" || fromBraces.File() != "mahavishnu.yaml" {
+		t.Errorf("File() = %q and %q", fromNothing.File(), fromBraces.File())
+	}
+}
+
+// TestShowLoadsAgain prints configurations and loads what was printed: nothing
+// may be lost or changed.
+func TestShowLoadsAgain(t *testing.T) {
+	texts := map[string]string{
+		"defaults": "{}",
+		"much": `
+regions: [us-east-1, eu-west-1]
+node: {region: eu-west-1, grace: 90s, slots: 3, listen: ""}
+nats: {url: "tls://a.example.com:4222,tls://b.example.com", lease: {duration: 1m}}
+backup:
+  schedules:
+    monthly_archival: {day: last, timezone: Asia/Kolkata}
+    odd name:
+      cron: "*/5 * * * *"
+  retention: {keep_within: 36h}
+sources:
+  a.b: {path: /srv, region: any, exclude: ["#x", "*", "!y", "- z", "a: b"], tags: ["1", "true", "~"]}
+`,
+	}
+	texts["much"] = strings.ReplaceAll(texts["much"], "odd name", "often")
+	for name, text := range texts {
+		t.Run(name, func(t *testing.T) {
+			first, dir := loadText(t, text)
+			var shown bytes.Buffer
+			if err := first.Show(&shown, ShowOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			second, err := Parse(filepath.Join(dir, "mahavishnu.yaml"), shown.Bytes(), none)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, shown.String())
+			}
+			if changed, _ := Differences(first, second); len(changed) > 0 {
+				t.Errorf("printing changed %v:\n%s", changed, shown.String())
+			}
+			var asJSON bytes.Buffer
+			if err := first.Show(&asJSON, ShowOptions{JSON: true}); err != nil {
+				t.Fatal(err)
+			}
+			if !json.Valid(asJSON.Bytes()) {
+				t.Errorf("not JSON:\n%s", asJSON.String())
+			}
+			third, err := Parse(filepath.Join(dir, "mahavishnu.yaml"), asJSON.Bytes(), none)
+			if err != nil {
+				t.Fatalf("the JSON form does not load: %v", err)
+			}
+			if changed, _ := Differences(first, third); len(changed) > 0 {
+				t.Errorf("the JSON form changed %v", changed)
+			}
+		})
+	}
+}
+
+func TestShownDefaultsAreAStart(t *testing.T) {
+	var shown bytes.Buffer
+	if err := Default().Show(&shown, ShowOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	fromShown, dir := loadText(t, shown.String())
+	fromBraces, err := Parse(filepath.Join(dir, "mahavishnu.yaml"), []byte("{}"), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed, _ := Differences(fromShown, fromBraces); len(changed) > 0 {
+		t.Errorf("the printed defaults are not the defaults: %v", changed)
+	}
+}
+
+func TestAnchorsMergeOnce(t *testing.T) {
+	c, _ := loadText(t, `
+sources:
+  home: &usual
+    path: /home
+    exclude: &junk ["*.tmp", ".cache/"]
+    one_file_system: true
+  srv:
+    <<: *usual
+    path: /srv
+  opt:
+    path: /opt
+    exclude: *junk
+`)
+	want := map[string]Source{
+		"home": {Path: "/home", Region: "local", Exclude: []string{"*.tmp", ".cache/"}, OneFileSystem: true},
+		"srv":  {Path: "/srv", Region: "local", Exclude: []string{"*.tmp", ".cache/"}, OneFileSystem: true},
+		"opt":  {Path: "/opt", Region: "local", Exclude: []string{"*.tmp", ".cache/"}},
+	}
+	if runtime.GOOS == "windows" {
+		t.Skip("the paths are made absolute with a drive letter")
+	}
+	if diff := cmp.Diff(want, c.Sources); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+}
+
+// TestAliasesDoNotBlowUp is the billion laughs: each list holds the one before
+// it ten times.
+func TestAliasesDoNotBlowUp(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("sources:\n  s0: &s0 {path: /x}\n")
+	for i := 1; i < 9; i++ {
+		text.WriteString("  s" + string(rune('0'+i)) + ": &s" + string(rune('0'+i)) + "\n    <<: [")
+		for j := range 10 {
+			if j > 0 {
+				text.WriteString(", ")
+			}
+			text.WriteString("*s" + string(rune('0'+i-1)))
+		}
+		text.WriteString("]\n")
+	}
+	_, err := Parse("bomb.yaml", []byte(text.String()), none)
+	if err == nil || !strings.Contains(err.Error(), "blow the file up") {
+		t.Fatalf("Parse = %v, want a refusal", err)
+	}
+}
+
+func TestBothNamesOfTheStorage(t *testing.T) {
+	for text, want := range map[string]string{
+		"{}":                       "backups",
+		"backup: {directory: ./a}": "a",
+		"backup: {storage: {local: {path: ./b}}}":                      "b",
+		"backup: {directory: ./c, storage: {local: {path: ./x/../c}}}": "c",
+	} {
+		c, dir := loadText(t, text)
+		if got, want := c.Backup.Storage.Local.Path, filepath.Join(dir, want); got != want || c.Backup.Directory != want {
+			t.Errorf("%s: storage %s, directory %s, want %s", text, got, c.Backup.Directory, want)
+		}
+		if !strings.HasPrefix(c.Place(), "file:///") {
+			t.Errorf("Place() = %s, want a file URL", c.Place())
+		}
+	}
+}
+
+func TestSourcesThatContainTheRepository(t *testing.T) {
+	for _, exclude := range []string{
+		`["/backups/", "/data/"]`, `["/backups", "/data"]`, `["*.tmp", "/data/", "/backups/", "!keep.tmp"]`,
+	} {
+		loadText(t, "sources: {all: {path: ., exclude: "+exclude+"}}")
+	}
+	// Excluding a directory above is as good.
+	loadText(t, `{backup: {directory: ./var/b}, node: {data_dir: ./var/d}, sources: {all: {path: ., exclude: ["/var/"]}}}`)
+	// Another region's path is not this machine's.
+	loadText(t, "{regions: [a, b], node: {region: a}, sources: {all: {path: ., region: b}}}")
+	for _, exclude := range []string{
+		`[]`, `["/backups/"]`, `["backups/", "data/"]`, `["/backups/", "/data/", "!/backups/"]`, `["/backups/*", "/data/*"]`,
+	} {
+		_, err := Parse("x.yaml", []byte("sources: {all: {path: ., exclude: "+exclude+"}}"), none)
+		if err == nil {
+			t.Errorf("exclude %s leaves the repository in, and was accepted", exclude)
+		}
+	}
+}
+
+func TestAKeyBehindALinkIsFound(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "real", "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "real"), filepath.Join(dir, "link")); err != nil {
+		t.Skip("this system makes no links: ", err)
+	}
+	text := "backup: {directory: ./real, encryption: {key_path: ./link/keys/ring}}"
+	_, err := Parse(filepath.Join(dir, "c.yaml"), []byte(text), none)
+	if err == nil || !strings.Contains(err.Error(), "lies inside the storage path") {
+		t.Errorf("Parse = %v, want the key to be found inside the storage path", err)
+	}
+}
+
+func TestSchedulesInOneForm(t *testing.T) {
+	c, _ := loadText(t, `
+backup:
+  schedules:
+    daily_incremental: {time: "23:59", timezone: Europe/Berlin}
+    weekly_full: {day: Wednesday, time: "03:05", sources: [b]}
+    monthly_archival: {day: last, enabled: false}
+    often: {cron: "*/15 * * * *", jitter: 1m, sources: [a]}
+disaster_recovery:
+  automated_tests: {schedule: monthly, day: saturday, time: "05:00"}
+sources:
+  a: {path: /a}
+  b: {path: /b}
+  c: {path: /c, schedules: [often]}
+`)
+	type line struct {
+		Name, Kind, Type, Cron, Zone string
+		Sources                      []string
+	}
+	var got []line
+	for _, s := range c.Schedules() {
+		got = append(got, line{s.Name, s.Kind, s.Type, s.Cron, s.Policy.Timezone, s.Sources})
+	}
+	want := []line{
+		{"automated_tests", KindRestoreTest, "", "0 5 * * 6#1", "UTC", []string{"a", "b", "c"}},
+		{"daily_incremental", KindBackup, TypeIncremental, "59 23 * * *", "Europe/Berlin", []string{"a", "b"}},
+		{"often", KindBackup, TypeIncremental, "*/15 * * * *", "UTC", []string{"a", "c"}},
+		{"weekly_full", KindBackup, TypeFull, "5 3 * * 3", "UTC", []string{"b"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("schedules (-want +got):\n%s", diff)
+	}
+	for _, s := range c.Schedules() {
+		if _, err := ParseCron(s.Cron); err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+		}
+	}
+}
+
+func TestCronDialect(t *testing.T) {
+	from := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	for expression, want := range map[string]string{
+		"0 2 * * *":    "2024-01-01 02:00",
+		"0 4 L * *":    "2024-01-31 04:00",
+		"0 5 * * 6#1":  "2024-01-06 05:00",
+		"0 0 29 2 *":   "2024-02-29 00:00",
+		"0 0 13 * 5":   "2024-01-05 00:00", // a Friday, or the 13th
+		"@weekly":      "2024-01-07 00:00",
+		" 30 6 * * 1 ": "2024-01-01 06:30",
+	} {
+		s, err := ParseCron(expression)
+		if err != nil {
+			t.Errorf("%q: %v", expression, err)
+			continue
+		}
+		if got := s.Next(from).Format("2006-01-02 15:04"); got != want {
+			t.Errorf("%q comes at %s, want %s", expression, got, want)
+		}
+	}
+}
+
+func TestEffectiveCompression(t *testing.T) {
+	for text, want := range map[string]struct {
+		algorithm string
+		level     int
+	}{
+		"{}":                {CompressionZstd, 1},
+		"{enabled: false}":  {CompressionNone, 0},
+		"{algorithm: none}": {CompressionNone, 0},
+		"{algorithm: gzip}": {CompressionGzip, 6},
+		"{level: 19}":       {CompressionZstd, 19},
+	} {
+		c, _ := loadText(t, "backup: {compression: "+text+"}")
+		if algorithm, level := c.EffectiveCompression(); algorithm != want.algorithm || level != want.level {
+			t.Errorf("%s means %s %d, want %v", text, algorithm, level, want)
+		}
+	}
+}
+
+func TestNotices(t *testing.T) {
+	for text, want := range map[string][]string{
+		"sources: {a: {path: /a}}": nil,
+		"{}":                       {"sources"},
+		"{backup: {enabled: false}, sources: {a: {path: /a}}}": {"backup.enabled"},
+		"{backup: {monitoring: {alert_on_failure: true}}, disaster_recovery: {drills: {enabled: true}}, sources: {a: {path: /a}}}": {
+			"backup.monitoring.alert_on_failure", "disaster_recovery.drills.enabled",
+		},
+		"{backup: {schedules: {never: {cron: '@daily', sources: []}}}, sources: {a: {path: /a, schedules: [weekly_full]}}}": {
+			"backup.schedules.daily_incremental", "backup.schedules.monthly_archival", "backup.schedules.never",
+		},
+		"{backup: {schedules: {weekly_full: {paused: true}}}, sources: {a: {path: /a, schedules: [weekly_full]}, b: {path: /b}}}": {
+			"sources.a",
+		},
+	} {
+		c, _ := loadText(t, text)
+		var got []string
+		for _, n := range c.Notices() {
+			got = append(got, n.Key)
+			if !strings.HasSuffix(n.Message, ".") || !strings.HasPrefix(n.String(), n.Key+": ") {
+				t.Errorf("notice %q is no sentence", n)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: notices (-want +got):\n%s", text, diff)
+		}
+	}
+}
