@@ -49,3 +49,8 @@ func (n *hasher) id(kind Kind, data []byte) (id ID) {
 	pool.Put(h)
 	return id
 }
+
+// BlobID returns the content id that data has, or would have, in this
+// repository. It is how a file is compared with a snapshot without fetching
+// anything.
+func (r *Repository) BlobID(kind Kind, data []byte) ID { return r.ids.id(kind, data) }

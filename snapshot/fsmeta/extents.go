@@ -19,7 +19,7 @@ type Extent struct {
 func Extents(f *os.File, size int64) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
 		for off := int64(0); off < size; {
-			start, end, err := nextData(f, off, size)
+			start, end, err := NextData(f, off, size)
 			if err != nil {
 				yield(Extent{}, err)
 				return

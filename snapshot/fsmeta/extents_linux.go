@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nextData returns the first run of data at or after off, as [start,end) within
+// NextData returns the first run of data at or after off, as [start,end) within
 // size; with no data left both are size.
-func nextData(f *os.File, off, size int64) (start, end int64, err error) {
+func NextData(f *os.File, off, size int64) (start, end int64, err error) {
 	// Most files have no hole: asking for the first hole settles it in one call.
 	end, err = f.Seek(off, unix.SEEK_HOLE)
 	switch {
