@@ -13,8 +13,8 @@ import (
 )
 
 // Commit makes everything durable and then the snapshot visible: packs, index,
-// fence, snapshot. ID, Totals.NewBytes, StoredBytes and ReusedBytes are filled
-// in, End if it is zero, and times are cut to seconds (Time) or kept in UTC. When
+// fence, snapshot. ID, Index, Totals.NewBytes, StoredBytes and ReusedBytes are
+// filled in, End if it is zero, and times are cut to seconds (Time) or kept in UTC. When
 // the job has a snapshot already, because another attempt was faster, that one
 // is returned instead; its Attempt tells. After an error call Abort.
 func (s *Session) Commit(ctx context.Context, snap Snapshot) (Snapshot, error) {
@@ -81,6 +81,7 @@ func (s *Session) complete(snap Snapshot) Snapshot {
 	snap.Time = snap.Time.UTC().Truncate(time.Second)
 	snap.Start, snap.End = snap.Start.UTC().Round(0), snap.End.UTC().Round(0)
 	snap.ID = s.r.snapshotID(snap)
+	snap.Index = s.view.Load().names()
 	st := s.Stats()
 	snap.Totals.NewBytes, snap.Totals.StoredBytes, snap.Totals.ReusedBytes = st.NewBytes, st.StoredBytes, st.ReusedBytes
 	return snap

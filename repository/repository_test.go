@@ -30,7 +30,7 @@ const testPack = 64 << 10
 
 func openDir(t testing.TB, dir string) storage.Backend {
 	t.Helper()
-	be, err := storage.Open(context.Background(), "file://"+dir)
+	be, err := storage.Open(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

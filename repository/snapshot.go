@@ -44,6 +44,9 @@ type Snapshot struct {
 	// counts all of them.
 	Changed      []string `json:"changed,omitempty"`
 	ChangedTotal int64    `json:"changed_total,omitempty"`
+	// Index names the index fragments through which the snapshot's blobs were
+	// found or stored, so that the loss of one is noticed. Filled in by Commit.
+	Index []string `json:"index,omitempty"`
 	// Labels of the job, for people and their tools.
 	Labels map[string]string `json:"labels,omitempty"`
 }

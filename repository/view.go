@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"mahavishnu/repository/pack"
 )
@@ -18,6 +19,7 @@ type viewPart struct {
 	f *fragment
 	// usable has a bit for each pack of the fragment; nil means all.
 	usable []uint64
+	used   *atomic.Bool // the session relies on a blob of it
 }
 
 func (p viewPart) uses(n uint32) bool {
@@ -28,6 +30,9 @@ func (p viewPart) uses(n uint32) bool {
 func (v *view) has(id ID) bool {
 	for _, p := range v.parts {
 		if e, ok := p.f.Lookup(id); ok && p.uses(e.Pack) {
+			if !p.used.Load() {
+				p.used.Store(true)
+			}
 			return true
 		}
 	}
@@ -37,8 +42,22 @@ func (v *view) has(id ID) bool {
 // with returns a view with one fragment more, all packs of which are there. It
 // comes first: what was just stored is often met again.
 func (v *view) with(f *fragment) *view {
+	part := viewPart{f: f, used: new(atomic.Bool)}
+	part.used.Store(true)
 	parts := make([]viewPart, 0, len(v.parts)+1)
-	return &view{parts: append(append(parts, viewPart{f: f}), v.parts...)}
+	return &view{parts: append(append(parts, part), v.parts...)}
+}
+
+// names returns the index objects that the session relies on.
+func (v *view) names() []string {
+	var names []string
+	for _, p := range v.parts {
+		if p.used.Load() && p.f.name != "" {
+			names = append(names, p.f.name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // packObject is a pack as listed.
@@ -62,7 +81,7 @@ func (r *Repository) look(ctx context.Context, flags uint8) (*view, []packObject
 	known := make([]bool, len(packs))
 	v := &view{}
 	for _, f := range r.index.fragments() {
-		part := viewPart{f: f, usable: make([]uint64, (f.Packs()+63)/64)}
+		part := viewPart{f: f, usable: make([]uint64, (f.Packs()+63)/64), used: new(atomic.Bool)}
 		for n := range uint32(f.Packs()) {
 			p, _ := f.Pack(n)
 			i, ok := slices.BinarySearchFunc(packs, p.ID, func(o packObject, id PackID) int { return o.id.Compare(id) })

@@ -67,6 +67,10 @@ func Open(_ context.Context, location string) (Backend, error) {
 	}
 	switch u.Scheme {
 	case "file":
+		if u.RawQuery != "" || u.Fragment != "" {
+			return nil, &Error{Op: op, Object: location, Err: fmt.Errorf("a file URL has no part after ? or #"),
+				Hint: "write ? as %3F and # as %23 when they are part of the path, or give the plain path"}
+		}
 		if u.Host != "" && u.Host != "localhost" {
 			return nil, &Error{Op: op, Object: u.Redacted(), Err: fmt.Errorf("a file URL has no host, found %q", u.Host),
 				Hint: "write it with three slashes: file:///" + u.Host + u.Path}

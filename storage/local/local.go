@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -55,7 +56,7 @@ func (b *Backend) Location() string {
 	if path[0] != '/' {
 		path = "/" + path
 	}
-	return "file://" + path
+	return (&url.URL{Scheme: "file", Path: path}).String()
 }
 
 // Close does nothing: no file stays open between calls.

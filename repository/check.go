@@ -1,0 +1,278 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository/index"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+// Kinds of objects, as problems name them.
+const (
+	ObjectConfig   = "config"
+	ObjectIndex    = "index"
+	ObjectSnapshot = "snapshot"
+	ObjectPack     = "pack"
+	ObjectUnknown  = "unknown"
+)
+
+// ErrMissing means that an object which others refer to is not there.
+var ErrMissing = errors.New("object is missing")
+
+// Problem is something wrong with an object.
+type Problem struct {
+	// Object is its name in the storage.
+	Object string
+	// Kind of the object, one of the Object constants.
+	Kind string
+	// Err says what is wrong.
+	Err error
+	// Blobs that cannot be read from a damaged pack. They may be stored
+	// elsewhere too: Load finds out.
+	Blobs []ID
+	// Harmless is true when no snapshot can need what is wrong: a pack that a
+	// dying session left unfinished, a file somebody put there.
+	Harmless bool
+}
+
+// Error names the object and what is wrong.
+func (p Problem) Error() string {
+	text := fmt.Sprintf("%s %s: %v", p.Kind, p.Object, p.Err)
+	if len(p.Blobs) > 0 {
+		text += fmt.Sprintf(" (%d blobs affected)", len(p.Blobs))
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (p Problem) Unwrap() error { return p.Err }
+
+// checkers is how many packs CheckObjects looks at at once.
+const checkers = 8
+
+// CheckObjects checks the structure: both copies of the configuration, every
+// index fragment, every snapshot object, that every pack the index knows is
+// there with its size and a whole table of blobs, and that every fragment a
+// snapshot relies on is there. Of the data it reads only those tables; CheckPack
+// does the rest. fn is called for each problem, never from two goroutines at
+// once; its error ends the check.
+func (r *Repository) CheckObjects(ctx context.Context, fn func(Problem) error) error {
+	c := &checker{r: r, fn: fn, fragments: map[string]bool{}}
+	if err := r.Refresh(ctx); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		c.configs, c.index, c.snapshots, c.packs, c.strangers,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checker is one run of CheckObjects.
+type checker struct {
+	r         *Repository
+	mu        sync.Mutex // guards fn
+	fn        func(Problem) error
+	fragments map[string]bool // index objects that are there
+	lost      bool            // a fragment is damaged or missing
+}
+
+func (c *checker) report(p Problem) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fn(p)
+}
+
+// trouble tells a problem of the object from one of the check itself.
+func (c *checker) trouble(ctx context.Context, object, kind string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		err = ErrMissing
+	}
+	return c.report(Problem{Object: object, Kind: kind, Err: damage(err)})
+}
+
+func (c *checker) configs(ctx context.Context) error {
+	for _, name := range []string{configName, configCopy} {
+		cfg, err := readOneConfig(ctx, c.r.be, name)
+		if err == nil && cfg.ID != c.r.cfg.ID {
+			err = fmt.Errorf("%w: it is of repository %s", ErrDamaged, cfg.ID)
+		}
+		if err != nil {
+			if err := c.trouble(ctx, name, ObjectConfig, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *checker) index(ctx context.Context) error {
+	var names []string
+	err := c.r.be.List(ctx, indexPrefix, func(info storage.Info) error {
+		if isHex(strings.TrimPrefix(info.Name, indexPrefix), 32) {
+			names = append(names, info.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		text, err := readSealed(ctx, c.r.be, c.r.keys, seal.TypeIndex, name, index.MaxSize)
+		if err == nil {
+			_, err = index.Parse(text)
+		}
+		c.fragments[name] = true
+		if err != nil {
+			c.lost = true
+			if err := c.trouble(ctx, name, ObjectIndex, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *checker) snapshots(ctx context.Context) error {
+	refs, _, err := c.r.listSnapshots(ctx, "")
+	if err != nil {
+		return err
+	}
+	missing := map[string]bool{}
+	for _, ref := range refs {
+		snap, err := c.r.readSnapshot(ctx, ref.object)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue // deleted since it was listed
+		}
+		if err != nil {
+			if err := c.trouble(ctx, ref.object, ObjectSnapshot, err); err != nil {
+				return err
+			}
+		}
+		for _, name := range snap.Index {
+			if !c.fragments[name] && !missing[name] {
+				missing[name], c.lost = true, true
+				if err := c.trouble(ctx, name, ObjectIndex, ErrMissing); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// packs compares the packs that are there with the index.
+func (c *checker) packs(ctx context.Context) error {
+	var listed []packObject
+	err := c.r.eachPackObject(ctx, func(id PackID, size int64) error {
+		listed = append(listed, packObject{id, size})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(listed, func(a, b packObject) int { return a.id.Compare(b.id) })
+	for _, f := range c.r.index.fragments() {
+		for n := range uint32(f.Packs()) {
+			p, _ := f.Pack(n)
+			_, there := slices.BinarySearchFunc(listed, p.ID, func(o packObject, id PackID) int { return o.id.Compare(id) })
+			if there {
+				continue
+			}
+			if first, _ := c.r.index.pack(p.ID); first != p {
+				continue // told for another fragment
+			}
+			problem := Problem{Object: p.ID.Object(), Kind: ObjectPack, Err: ErrMissing, Blobs: c.r.blobsIn(p.ID)}
+			if err := c.report(problem); err != nil {
+				return err
+			}
+		}
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(checkers)
+	for _, o := range listed {
+		group.Go(func() error { return c.pack(groupCtx, o) })
+	}
+	return group.Wait()
+}
+
+// pack compares one pack's size and table of blobs with the index.
+func (c *checker) pack(ctx context.Context, o packObject) error {
+	known, indexed := c.r.index.pack(o.id)
+	t, entries, err := c.r.readFooter(ctx, o.id, o.size)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, storage.ErrNotFound) && !indexed:
+		return nil // collected since it was listed
+	case err == nil && indexed:
+		err = sameTable(known, indexPack(t.Header, o.size, len(entries)))
+	}
+	if err == nil {
+		return nil
+	}
+	p := Problem{Object: o.id.Object(), Kind: ObjectPack, Err: damage(err), Harmless: !indexed && !c.lost}
+	if indexed {
+		p.Blobs = c.r.unreadable(ctx, o.id, known)
+	}
+	return c.report(p)
+}
+
+func sameTable(want, got index.Pack) error {
+	if want != got {
+		return fmt.Errorf("%w: %d bytes with %d blobs, the index says %d bytes with %d blobs",
+			ErrDamaged, got.Size, got.Blobs, want.Size, want.Blobs)
+	}
+	return nil
+}
+
+// strangers names objects that are no part of a repository.
+func (c *checker) strangers(ctx context.Context) error {
+	return c.r.be.List(ctx, "", func(info storage.Info) error {
+		if knownObject(info.Name) {
+			return nil
+		}
+		return c.report(Problem{
+			Object: info.Name, Kind: ObjectUnknown, Harmless: true,
+			Err: fault.New("recognise", info.Name, errors.New("not an object of a repository"), "move it elsewhere"),
+		})
+	})
+}
+
+// reservedPrefixes are the places of parity, garbage collection and the ledger
+// of verification.
+var reservedPrefixes = []string{"parity/", "gc/", "ledger/"}
+
+func knownObject(name string) bool {
+	if name == configName || name == configCopy {
+		return true
+	}
+	for _, prefix := range reservedPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	if rest, ok := strings.CutPrefix(name, indexPrefix); ok {
+		return isHex(rest, 32)
+	}
+	if _, ok := parsePackObject(name); ok {
+		return true
+	}
+	_, ok := parseSnapshotObject(name)
+	return ok
+}

@@ -1,0 +1,193 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"mahavishnu/repository/index"
+	"mahavishnu/repository/pack"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+// PackInfo describes a pack in the storage.
+type PackInfo struct {
+	ID      PackID
+	Size    int64
+	ModTime time.Time // by the storage's clock, for people
+	Indexed bool      // false: no index knows it
+	Kind    Kind      // when indexed
+	Blobs   int       // when indexed
+}
+
+// Packs lists the packs in the storage, in no particular order.
+func (r *Repository) Packs(ctx context.Context, fn func(PackInfo) error) error {
+	return r.be.List(ctx, packPrefix, func(o storage.Info) error {
+		id, ok := parsePackObject(o.Name)
+		if !ok {
+			return nil
+		}
+		p, indexed := r.index.pack(id)
+		return fn(PackInfo{ID: id, Size: o.Size, ModTime: o.ModTime, Indexed: indexed, Kind: p.Kind, Blobs: int(p.Blobs)})
+	})
+}
+
+// CheckPack reads a whole pack, opens every blob and compares it with its
+// content id and with the index. A nil problem means that every byte is right.
+// The error is about the check itself (ctx ended, storage out of reach). It
+// needs memory of the pack's size.
+func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error) {
+	known, indexed := r.index.pack(id)
+	problem := &Problem{Object: id.Object(), Kind: ObjectPack, Harmless: !indexed && r.index.damaged() == 0}
+	info, err := r.be.Stat(ctx, id.Object())
+	if err == nil && info.Size > pack.MaxSize {
+		err = pack.ErrNotPack
+	}
+	buf := r.scratch.get(int(min(info.Size, pack.MaxSize)))
+	defer r.scratch.put(buf)
+	if err == nil {
+		err = storage.ReadRange(ctx, r.be, id.Object(), 0, *buf)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, storage.ErrNotFound):
+		problem.Err, problem.Blobs, problem.Harmless = ErrMissing, r.blobsIn(id), !indexed
+		return problem, nil
+	case err != nil && !isDamage(err):
+		return nil, err
+	}
+	if err == nil {
+		problem.Blobs, err = r.checkPackData(id, *buf, known, indexed)
+		if err == nil {
+			return nil, nil
+		}
+	}
+	problem.Err = damage(err)
+	if problem.Blobs == nil && indexed {
+		problem.Blobs = r.unreadable(ctx, id, known)
+	}
+	return problem, nil
+}
+
+// checkPackData opens everything in a pack. It returns the blobs that do not
+// open, when those are known, and overwrites data.
+func (r *Repository) checkPackData(id PackID, data []byte, known index.Pack, indexed bool) ([]ID, error) {
+	t, err := pack.Scrub(data, id)
+	if err != nil {
+		return nil, err
+	}
+	dec, err := r.decoder(t.KeyVersion, id, t.Kind)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := dec.Footer(t, data[t.FooterOffset:][:t.FooterSize])
+	if err != nil {
+		return nil, err
+	}
+	if indexed {
+		if err := sameTable(known, indexPack(t.Header, int64(len(data)), len(entries))); err != nil {
+			return nil, err
+		}
+	}
+	var bad []ID
+	for _, e := range entries {
+		if err2 := r.checkBlob(dec, data[e.Offset:][:e.Stored], e); err2 != nil {
+			bad = append(bad, e.ID)
+			err = err2
+		}
+	}
+	return bad, err
+}
+
+// checkBlob opens a record and makes the content id again: a blob that was
+// damaged in memory before it was sealed is found here and nowhere else.
+func (r *Repository) checkBlob(dec pack.Decoder, record []byte, e pack.Entry) error {
+	out := r.scratch.get(int(e.Raw))
+	defer r.scratch.put(out)
+	data, _, err := dec.Blob(*out, record, e.ID, e.Raw)
+	if err != nil {
+		return fmt.Errorf("blob %s: %w", e.ID, damage(err))
+	}
+	if got := r.ids.id(dec.Kind, data); got != e.ID {
+		return fmt.Errorf("blob %s: %w: its content has the id %s", e.ID, ErrDamaged, got)
+	}
+	return nil
+}
+
+// blobsIn returns the blobs of a pack, by the index.
+func (r *Repository) blobsIn(id PackID) []ID {
+	var ids []ID
+	r.eachEntry(id, func(e index.Entry) { ids = append(ids, e.ID) })
+	return ids
+}
+
+// eachEntry calls fn for the entries of a pack in the first fragment that has
+// it. It reads the whole fragment.
+func (r *Repository) eachEntry(id PackID, fn func(index.Entry)) {
+	for _, f := range r.index.fragments() {
+		n, ok := f.FindPack(id)
+		if !ok {
+			continue
+		}
+		for i := range f.Len() {
+			if e := f.Entry(i); e.Pack == n {
+				fn(e)
+			}
+		}
+		return
+	}
+}
+
+// unreadable tries every blob that the index says is in a damaged pack, and
+// returns those that do not open.
+func (r *Repository) unreadable(ctx context.Context, id PackID, p index.Pack) []ID {
+	var bad []ID
+	r.eachEntry(id, func(e index.Entry) {
+		if _, err := r.readBlob(ctx, p, e, nil); err != nil {
+			bad = append(bad, e.ID)
+		}
+	})
+	return bad
+}
+
+// Scrub reads a whole object and compares its stored checksum. It needs no key,
+// so it can run beside the storage, and finds whatever happened to the bytes
+// since they were put. A nil problem means that they are as written. The error
+// is about the check itself.
+func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, error) {
+	kind, limit, check := ObjectUnknown, int64(0), func([]byte) error { return nil }
+	switch id, isPack := parsePackObject(object); {
+	case object == configName || object == configCopy:
+		kind, limit = ObjectConfig, maxConfigSize
+		check = func(data []byte) error { _, err := decodeConfig(data); return err }
+	case isPack:
+		kind, limit = ObjectPack, pack.MaxSize
+		check = func(data []byte) error { _, err := pack.Scrub(data, id); return err }
+	case strings.HasPrefix(object, indexPrefix):
+		kind, limit, check = ObjectIndex, index.MaxSize, seal.Scrub
+	case strings.HasPrefix(object, snapshotPrefix):
+		kind, limit, check = ObjectSnapshot, maxSnapshotSize, seal.Scrub
+	default:
+		return &Problem{Object: object, Kind: kind, Harmless: true, Err: errors.New("not an object of a repository")}, nil
+	}
+	data, err := storage.ReadAll(ctx, be, object, limit, nil)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err == nil {
+		err = check(data)
+	}
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.Is(err, storage.ErrNotFound):
+		err = ErrMissing
+	case !isDamage(err) && !errors.Is(err, ErrUnknownFeature):
+		return nil, err
+	}
+	return &Problem{Object: object, Kind: kind, Err: damage(err)}, nil
+}
