@@ -46,7 +46,7 @@ func (a anchorFinder) Visit(n ast.Node) ast.Visitor {
 // into decodes node into v. Null leaves sections, maps and lists at their
 // defaults.
 func (d *decoder) into(node ast.Node, v reflect.Value, path string) {
-	if d.nodes++; d.nodes > maxNodes {
+	if d.nodes++; d.nodes > maxNodes || d.full() {
 		return
 	}
 	if v.Type() == reservedType {
@@ -151,7 +151,7 @@ func (d *decoder) entries(node ast.Node, path string) []entry {
 // merged lists the keys that "<<: *name" or "<<: [*a, *b]" brings in, of which
 // the first wins.
 func (d *decoder) merged(node ast.Node, path string) []entry {
-	if d.nodes++; d.nodes > maxNodes {
+	if d.nodes++; d.nodes > maxNodes || d.full() {
 		return nil
 	}
 	node, leave := d.resolve(node, path)
@@ -172,6 +172,9 @@ func (d *decoder) merged(node ast.Node, path string) []entry {
 func (d *decoder) section(node ast.Node, v reflect.Value, path string) {
 	fields, rest := fieldsOf(v.Type())
 	for _, e := range d.entries(node, path) {
+		if d.full() {
+			return
+		}
 		key := join(path, e.name)
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == e.name })
 		switch {
@@ -275,6 +278,10 @@ func (d *decoder) list(node ast.Node, v reflect.Value, path string) {
 			message += fmt.Sprintf(": write [%q]", s.GetToken().Value)
 		}
 		d.atToken(node.GetToken(), path, message)
+		return
+	}
+	v.SetZero() // an empty list and none are one thing
+	if len(sequence.Values) == 0 {
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), len(sequence.Values), len(sequence.Values))

@@ -60,7 +60,7 @@ func TestDoctor(t *testing.T) {
 		},
 		"no configuration": {
 			breakIt: func(t *testing.T, dir string) { remove(t, dir+"/mahavishnu.yaml") },
-			check:   "configuration", cause: "file does not exist", fix: "--config",
+			check:   "configuration", cause: "no such file", fix: "--config",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,9 +43,28 @@ func (e *Error) Error() string {
 	}
 	if e.Line > 0 && strings.TrimSpace(e.Excerpt) != "" {
 		gutter := fmt.Sprintf("%5d | ", e.Line)
-		fmt.Fprintf(&b, "\n%s%s\n%s| %s^", gutter, e.Excerpt, strings.Repeat(" ", len(gutter)-2), indentTo(e.Excerpt, e.Column))
+		line, column := window(e.Excerpt, e.Column)
+		fmt.Fprintf(&b, "\n%s%s\n%s| %s^", gutter, line, strings.Repeat(" ", len(gutter)-2), indentTo(line, column))
 	}
 	return b.String()
+}
+
+// window returns the part of a long line around a column, and the column in it.
+func window(line string, column int) (string, int) {
+	const width, before = 150, 60
+	runes := []rune(line)
+	if len(runes) <= width {
+		return line, column
+	}
+	start := max(0, min(column-before, len(runes)-width))
+	part := string(runes[start:min(len(runes), start+width)])
+	if start > 0 {
+		part, start = "..."+part, start-len("...")
+	}
+	if len(runes) > start+width+len("...") {
+		part += "..."
+	}
+	return part, column - start
 }
 
 // indentTo returns white space as wide as what stands before the column, tabs
@@ -77,7 +96,10 @@ func (es Errors) Error() string {
 	for _, e := range es {
 		texts = append(texts, e.Error())
 	}
-	if len(es) > 1 {
+	switch {
+	case len(es) >= maxErrors:
+		texts = append(texts, fmt.Sprintf("the first %d errors in the configuration", len(es)))
+	case len(es) > 1:
 		texts = append(texts, fmt.Sprintf("%d errors in the configuration", len(es)))
 	}
 	return strings.Join(texts, "\n")

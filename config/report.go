@@ -99,7 +99,7 @@ func (r *reporter) atToken(tk *token.Token, key, message string) {
 }
 
 func (r *reporter) add(p place, key, message, suggestion string) {
-	if len(r.errs) >= maxErrors {
+	if r.full() {
 		return
 	}
 	r.errs = append(r.errs, &Error{
@@ -111,6 +111,9 @@ func (r *reporter) add(p place, key, message, suggestion string) {
 // maxErrors is how many errors are worth reading; a file with more is not a
 // configuration.
 const maxErrors = 100
+
+// full reports that there are as many errors as are worth looking for.
+func (r *reporter) full() bool { return len(r.errs) >= maxErrors }
 
 // sorted returns the errors in the order of the file; those without a place
 // come last.
