@@ -10,6 +10,7 @@ import (
 	"mahavishnu/messages/bus"
 	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/snapshot"
 )
 
 // Exit codes are API: scripts decide on them.
@@ -34,7 +35,7 @@ func exitMeaning(code int) string {
 	case exitUsage:
 		return "wrong usage or configuration"
 	case exitUnreadable:
-		return "done, but some files could not be read; each is named"
+		return "done, but some files could not be read or restored; each is named"
 	case exitIntegrity:
 		return "stored data is damaged or missing; each object is named"
 	case exitFenced:
@@ -96,7 +97,7 @@ func exitCode(err error) int {
 		return exitIntegrity
 	case errors.Is(err, messages.ErrFenced), errors.Is(err, bus.ErrLeaseLost):
 		return exitFenced
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, errUnreadable), errors.Is(err, snapshot.ErrIncomplete):
 		return exitUnreadable
 	case errors.Is(err, errMissed):
 		return exitMissed

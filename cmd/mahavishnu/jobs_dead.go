@@ -178,20 +178,18 @@ cancelled job back into the queue with all its attempts.`,
 	return exits(cmd)
 }
 
-func (o jobsRedriveOptions) edit() (*bus.Edit, error) {
-	if o.payload == "" && o.subject == "" {
-		return nil, nil //nolint:nilnil // nothing to change is not a failure
-	}
-	edit := &bus.Edit{Subject: o.subject, Payload: []byte(o.payload)}
+// edit returns what to change in the letter's message.
+func (o jobsRedriveOptions) edit() (bus.Edit, error) {
+	edit := bus.Edit{Subject: o.subject, Payload: []byte(o.payload)}
 	if path, ok := strings.CutPrefix(o.payload, "@"); ok {
 		payload, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fault.New("read payload", path, err, "")
+			return bus.Edit{}, fault.New("read payload", path, err, "")
 		}
 		edit.Payload = payload
 	}
 	if len(edit.Payload) > 0 && !json.Valid(edit.Payload) {
-		return nil, usagef("mahavishnu jobs redrive", "the payload is not JSON: %s", terminal.Cut(string(edit.Payload), 60))
+		return bus.Edit{}, usagef("mahavishnu jobs redrive", "the payload is not JSON: %s", terminal.Cut(string(edit.Payload), 60))
 	}
 	return edit, nil
 }
@@ -204,7 +202,7 @@ func runJobsRedrive(ctx context.Context, e *env, what string, o jobsRedriveOptio
 	return e.withQueue(ctx, func(q *queue) error {
 		number, err := strconv.ParseUint(what, 10, 64)
 		if err != nil {
-			if edit != nil {
+			if o != (jobsRedriveOptions{}) {
 				return usagef("mahavishnu jobs redrive", "--payload and --subject correct dead letters; a job runs as it was written")
 			}
 			return e.reviveJob(ctx, q, what)

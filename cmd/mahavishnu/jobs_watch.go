@@ -53,7 +53,7 @@ func (e *env) tellJob(entry bus.Entry) error {
 
 func runJobsWatchAll(ctx context.Context, e *env) error {
 	return e.withQueue(ctx, func(q *queue) error {
-		err := q.ReadEvents(ctx, bus.EventFilter{New: true, Follow: true}, func(m bus.EventMessage) error {
+		err := q.FollowEvents(ctx, bus.EventFilter{}, func(m bus.EventMessage) error {
 			e.term.Event("job", m.Event)
 			line := terminal.Moment(m.Time.Local()) + "  " + string(m.Outcome) + "  " + string(m.Kind)
 			if m.Source != "" {

@@ -133,6 +133,10 @@ func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	if dir, ok := directoryOf(a.Location); ok && inside(dir, a.KeyPath) {
+		return nil, &usageError{"mahavishnu doctor", fault.New("make a repository in", a.Location, errors.New("the key ring "+a.KeyPath+" lies inside it: who has the backups would have the key"),
+			"move the key ring out of the storage")}
+	}
 	if err := mustBeEmpty(ctx, a.Location); err != nil {
 		return nil, err
 	}

@@ -161,7 +161,7 @@ func runSnapshotsShow(ctx context.Context, e *env, ref string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, repo.Close()) }()
-	s, err := e.find(ctx, repo.Repository, ref)
+	s, err := repo.FindSnapshot(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -196,13 +196,4 @@ func describeSnapshot(s repository.Snapshot) string {
 	f.Add("tags", strings.Join(s.Tags, " "))
 	f.Add("made by", s.Engine)
 	return f.String()
-}
-
-// find returns the snapshot that ref names, with the next step when none does.
-func (e *env) find(ctx context.Context, repo *repository.Repository, ref string) (repository.Snapshot, error) {
-	s, err := repo.FindSnapshot(ctx, ref)
-	if errors.Is(err, repository.ErrNoSnapshot) || errors.Is(err, repository.ErrAmbiguous) {
-		return s, fault.New("find snapshot", ref, err, "mahavishnu snapshots")
-	}
-	return s, err
 }

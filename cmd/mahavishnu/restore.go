@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/config"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+	"mahavishnu/repository"
+	"mahavishnu/snapshot"
+	"mahavishnu/terminal"
+)
+
+type restoreOptions struct {
+	target    string
+	source    string
+	include   []string
+	exclude   []string
+	overwrite string
+	region    string
+	delete    bool
+	dryRun    bool
+	verify    bool
+	noVerify  bool
+	direct    bool
+	staging   bool
+	detach    bool
+}
+
+func newRestoreCommand(e *env) *cobra.Command {
+	var o restoreOptions
+	cmd := &cobra.Command{
+		Use:   "restore SNAPSHOT --target DIR",
+		Short: "Restore a snapshot, or a part of it",
+		Long: `Restore a snapshot into a directory, which becomes what the source's root was.
+The work is done here, straight on the repository: nothing but this binary, the
+storage and the key is needed. --direct says so explicitly, for runbooks.
+
+Nothing outside the target is ever written. Without --overwrite a file that is
+newer than the snapshot's is kept and named. In place, only what differs is
+written; after an interruption the same command goes on where it stopped.
+
+A damaged file never stands under its own name: its whole parts are put beside
+it, and it is named. With --staging a worker restores into its own staging
+directory instead, under the name given as --target.`,
+		Example: `  mahavishnu restore latest --target /tmp/back
+  mahavishnu restore latest:home --target /home --include /anna/documents/ --dry-run
+  mahavishnu restore 4f2a9c --target /srv/data --overwrite always --delete
+  mahavishnu restore latest --direct --repository /mnt/backups --key ~/mahavishnu.key --target back
+  mahavishnu restore latest:home --staging --target home-check`,
+		Args: takes(1, 1, "the snapshot (an id, latest, or latest:SOURCE)"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRestore(cmd.Context(), e, args[0], o) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&o.target, "target", "", "restore into this `DIR`; it is made when missing (required)")
+	flags.StringVar(&o.source, "source", "", "refuse a snapshot of any other `SOURCE`, as a safeguard")
+	flags.StringArrayVar(&o.include, "include", nil, "only what fits this `PATTERN`, as in .gitignore; may be repeated")
+	flags.StringArrayVar(&o.exclude, "exclude", nil, "not what fits this `PATTERN`; may be repeated")
+	flags.StringVar(&o.overwrite, "overwrite", string(snapshot.OverwriteOlder),
+		"`WHAT` to replace of what is there: older (keep what is newer), always, if-changed (trust size and time), never")
+	flags.BoolVar(&o.delete, "delete", false, "delete from the target what the snapshot does not have")
+	flags.BoolVarP(&o.dryRun, "dry-run", "n", false, "change nothing; list what would be done")
+	flags.BoolVar(&o.verify, "verify", false, "read every file back before it gets its name (default: as configured)")
+	flags.BoolVar(&o.noVerify, "no-verify", false, "do not read files back, whatever the configuration says")
+	flags.BoolVar(&o.direct, "direct", false, "do the work here, without the queue (the default)")
+	flags.BoolVar(&o.staging, "staging", false, "let a worker restore into its staging directory")
+	flags.StringVar(&o.region, "region", messages.AnyRegion, "with --staging: a worker of this `REGION`")
+	flags.BoolVar(&o.detach, "detach", false, "with --staging: do not wait for the job")
+	return exits(cmd, exitUnreadable, exitIntegrity, exitFenced)
+}
+
+func (o restoreOptions) check() error {
+	const command = "mahavishnu restore"
+	switch {
+	case o.target == "":
+		return usagef(command, "--target DIR is missing")
+	case o.direct && o.staging:
+		return usagef(command, "give --direct or --staging, not both")
+	case o.verify && o.noVerify:
+		return usagef(command, "give --verify or --no-verify, not both")
+	}
+	_, err := snapshot.ParseOverwrite(o.overwrite)
+	if err != nil {
+		return &usageError{command, err}
+	}
+	return nil
+}
+
+func runRestore(ctx context.Context, e *env, ref string, o restoreOptions) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	if o.staging {
+		return e.restoreByQueue(ctx, ref, o)
+	}
+	repo, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repo.Close()) }()
+	snap, err := repo.FindSnapshot(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if o.source != "" && snap.Source != o.source {
+		return fault.New("restore", snap.ID, fmt.Errorf("it is a snapshot of %s, not of %s", snap.Source, o.source), "mahavishnu snapshots --source "+o.source)
+	}
+	target, err := filepath.Abs(o.target)
+	if err != nil {
+		return fault.New("find target", o.target, err, "")
+	}
+	return e.restoreInto(ctx, cfg, repo.Repository, snap, target, o)
+}
+
+func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *repository.Repository, snap repository.Snapshot, target string, o restoreOptions) error {
+	validation := cfg.Backup.Validation
+	options := snapshot.RestoreOptions{
+		Target: target, Include: o.include, Exclude: o.exclude, Delete: o.delete, DryRun: o.dryRun,
+		Overwrite: snapshot.Overwrite(o.overwrite), Clock: e.clock,
+		Verify:   o.verify || validation.Enabled && validation.VerifyOnRestore && !o.noVerify,
+		OnAction: func(a snapshot.Action) { e.tellAction(a, o.dryRun) },
+		OnIssue:  e.tellIssue,
+	}
+	verb := "restoring"
+	if o.dryRun {
+		verb = "comparing"
+	}
+	e.term.Sayf("%s snapshot %s of %s, %s, into %s", verb, snap.ID, terminal.Name(snap.Source), terminal.Moment(snap.Time.Local()), target)
+	progress := e.term.Progress(verb)
+	options.Progress = adapter{progress}
+	report, err := snapshot.Restore(ctx, repo, snap, options)
+	progress.Stop()
+	if ctx.Err() != nil {
+		e.term.Warnf("interrupted; %s restored until now stay in %s. The same command again goes on from there", terminal.Plural(report.Files, "file"), target)
+		return err
+	}
+	e.tellRestore(report)
+	if err == nil && len(o.include) > 0 && report.Files+report.Others+report.Dirs == 0 {
+		return fault.New("restore", snap.ID, fmt.Errorf("nothing in it fits --include %s", strings.Join(o.include, " ")),
+			"patterns are as in .gitignore, from the snapshot's root; see what is there: mahavishnu ls "+snap.ID)
+	}
+	if errors.Is(err, snapshot.ErrTargetFull) {
+		return fault.New("restore", snap.ID, err, "make room in "+target+"; the same command again goes on where it stopped")
+	}
+	return err
+}
+
+// restoreByQueue lets a worker restore into its staging directory.
+func (e *env) restoreByQueue(ctx context.Context, ref string, o restoreOptions) error {
+	overwrite := o.overwrite
+	if overwrite == string(snapshot.OverwriteOlder) {
+		overwrite = ""
+	}
+	spec := &messages.RestoreSpec{
+		Snapshot: ref, Source: o.source, Target: o.target, Include: o.include, Exclude: o.exclude,
+		Overwrite: overwrite, Delete: o.delete, DryRun: o.dryRun, Verify: o.verify,
+	}
+	return e.runJob(ctx, spec, o.region, "restoring", o.detach, func(entry bus.Entry) {
+		e.term.Sayf("%s", indentJSON(entry.Result))
+	})
+}

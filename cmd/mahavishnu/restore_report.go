@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"mahavishnu/snapshot"
+	"mahavishnu/terminal"
+)
+
+// tellAction names an entry: always in a dry run, else with --verbose.
+func (e *env) tellAction(a snapshot.Action, dryRun bool) {
+	if a.Op == "unchanged" && !e.term.Verbose {
+		return
+	}
+	if !dryRun && !e.term.Verbose {
+		return
+	}
+	path := snapshot.Printable(a.Path)
+	if path == "" {
+		path = "."
+	}
+	shown := a
+	shown.Path = path
+	e.term.Event("action", shown)
+	size := ""
+	if a.Bytes > 0 {
+		size = "  " + terminal.Bytes(a.Bytes)
+	}
+	e.term.Printf("%-9s %-8s %s%s", a.Op, a.Type, path, size)
+}
+
+// tellIssue names an entry that is not as in the snapshot.
+func (e *env) tellIssue(i snapshot.Issue) {
+	if e.term.JSON {
+		e.term.Event("issue", i)
+		return
+	}
+	path := snapshot.Printable(i.Path)
+	switch i.Kind {
+	case snapshot.IssueDamaged:
+		var missing int64
+		for _, r := range i.Ranges {
+			missing += r.Length
+		}
+		text := fmt.Sprintf("damaged: %s: %v", path, i.Err)
+		if missing > 0 {
+			text += fmt.Sprintf("; %s of it are lost", terminal.Bytes(missing))
+		}
+		if i.Saved != "" {
+			text += "; what is whole is in " + snapshot.Printable(i.Saved)
+		}
+		e.term.Warnf("%s", text)
+	case snapshot.IssueSkipped:
+		e.term.Warnf("kept as it is: %s: %v", path, i.Err)
+	default:
+		e.term.Warnf("%s: %s: %v", i.Kind, path, i.Err)
+	}
+}
+
+// tellRestore prints what a restore came to.
+func (e *env) tellRestore(r snapshot.RestoreReport) {
+	e.term.Event("restore", r)
+	if e.term.JSON {
+		return
+	}
+	verb := "restored"
+	if r.DryRun {
+		verb = "would restore"
+	}
+	e.term.Printf("%s %s, %s, %s: %s", verb, terminal.Plural(r.Files, "file"), terminal.Plural(r.Dirs, "directory"),
+		terminal.Plural(r.Others, "other entry"), terminal.Bytes(r.Bytes))
+	var details []string
+	if r.Unchanged > 0 {
+		details = append(details, terminal.Plural(r.Unchanged, "entry")+" as wanted already")
+	}
+	written := "written"
+	if r.DryRun {
+		written = "to write"
+	}
+	details = append(details, terminal.Bytes(r.WrittenBytes)+" "+written)
+	if r.Deleted > 0 {
+		details = append(details, terminal.Count(r.Deleted)+" deleted")
+	}
+	details = append(details, terminal.Duration(r.Duration))
+	if !r.DryRun {
+		details = append(details, terminal.Rate(r.Bytes, r.Duration))
+	}
+	e.term.Sayf("  %s", strings.Join(details, ", "))
+	for _, bad := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Damaged, "damaged in the repository"}, {r.Failed, "could not be written"},
+		{r.Skipped, "kept as they are"}, {r.Lost, "restored without all of their metadata"},
+	} {
+		if bad.n > 0 {
+			e.term.Printf("  %s: %s", bad.what, terminal.Count(bad.n))
+		}
+	}
+}
