@@ -78,25 +78,38 @@ func snapshotOf(e messages.Event) (string, error) {
 	return result.Snapshot, nil
 }
 
-// follow submits the follow-ups of every event until ctx ends.
+// follow submits the follow-ups of every event until ctx ends. What fails is
+// reported and tried again.
 func (s *Scheduler) follow(ctx context.Context) error {
-	return s.events.Follow(ctx, func(ctx context.Context, e messages.Event) error {
-		jobs, err := s.Plan().FollowUps.After(e)
-		if err != nil {
-			s.fail("follow up", err) // it would fail again: tell, and go on
-			return nil
+	for {
+		err := s.events.Follow(ctx, s.followEvent)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		for _, job := range jobs {
-			_, err := s.queue.Submit(ctx, job)
-			if err == nil {
-				continue
-			}
-			err = fmt.Errorf("submit follow-up %s: %w", job.ID, err)
-			s.fail("follow up", err)
-			if refused := (*messages.RefusedError)(nil); !errors.As(err, &refused) {
-				return err // the event comes again
-			}
+		s.fail("follow up", err)
+		if err := s.clock.Sleep(ctx, retryAfter); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+}
+
+// followEvent submits the follow-ups of an event. It returns only errors that
+// another try may mend.
+func (s *Scheduler) followEvent(ctx context.Context, e messages.Event) error {
+	jobs, err := s.Plan().FollowUps.After(e)
+	if err != nil {
+		s.fail("follow up", err)
+	}
+	for _, job := range jobs {
+		_, err := s.queue.Submit(ctx, job)
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("submit follow-up %s: %w", job.ID, err)
+		if refused := (*messages.RefusedError)(nil); !errors.As(err, &refused) {
+			return err
+		}
+		s.fail("follow up", err)
+	}
+	return nil
 }

@@ -11,7 +11,8 @@ import (
 	"mahavishnu/messages"
 )
 
-// Labels of the jobs that a schedule makes, and of their follow-ups.
+// Labels of the jobs that a schedule makes, of their follow-ups, and of events
+// about slots that became no job.
 const (
 	// LabelSchedule is the schedule's name.
 	LabelSchedule = "schedule"
@@ -19,6 +20,10 @@ const (
 	LabelSlot = "slot"
 	// LabelAfter is the job whose follow-up this is.
 	LabelAfter = "after"
+	// LabelFirst and LabelSlots are on events that tell of several slots: the
+	// first of them and how many they are. LabelSlot is the last.
+	LabelFirst = "first_slot"
+	LabelSlots = "slots"
 )
 
 const (

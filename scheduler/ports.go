@@ -38,9 +38,10 @@ type Lease interface {
 // changed the key since.
 var ErrStale = errors.New("somebody else changed it")
 
-// Store keeps small values under keys of letters, digits and "-_=/".
+// Store keeps small values under keys of letters, digits and "-_=", in parts
+// separated by dots.
 type Store interface {
-	// Each calls fn for every key with that prefix.
+	// Each calls fn for every key with that prefix, which ends with a dot.
 	Each(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64) error) error
 	// Save writes a value whose last write has that revision, 0 for none, and
 	// returns the new revision, or ErrStale.
@@ -54,7 +55,8 @@ type Events interface {
 	// Publish adds an event; one of the same id within a few minutes is dropped.
 	Publish(ctx context.Context, e messages.Event) error
 	// Follow calls fn for every event at least once, across restarts and
-	// changes of leader, until ctx ends. An event whose fn fails comes again.
+	// changes of leader, until ctx ends or fn fails, and returns that error. An
+	// event whose fn failed comes again with the next Follow.
 	Follow(ctx context.Context, fn func(context.Context, messages.Event) error) error
 }
 

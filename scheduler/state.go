@@ -8,8 +8,8 @@ import (
 
 // Keys of the store. All begin with storePrefix.
 const (
-	storePrefix  = "schedules/"
-	targetPrefix = storePrefix + "target/"
+	storePrefix  = "schedules."
+	targetPrefix = storePrefix + "target."
 	seenKey      = storePrefix + "seen"
 )
 
@@ -42,7 +42,7 @@ type seenState struct {
 }
 
 func targetKey(schedule, source string) string {
-	return targetPrefix + idToken(schedule) + "/" + idToken(source)
+	return targetPrefix + idToken(schedule) + "." + idToken(source)
 }
 
 func decodeState[T any](key string, data []byte) (T, error) {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"mahavishnu/messages"
@@ -56,7 +57,8 @@ func (s *Scheduler) tell(ctx context.Context, e *entry, slots []time.Time, outco
 		Labels: map[string]string{
 			LabelSchedule: e.schedule.Name,
 			LabelSlot:     last.UTC().Format(time.RFC3339),
-			"slots":       fmt.Sprint(len(slots)),
+			LabelFirst:    first.UTC().Format(time.RFC3339),
+			LabelSlots:    strconv.Itoa(len(slots)),
 		},
 	})
 	if err != nil {

@@ -100,5 +100,8 @@ type repeat struct {
 
 // formatWall renders an instant as its zone's clocks show it, for people.
 func formatWall(t time.Time, zone *time.Location) string {
-	return fmt.Sprintf("%s %s", t.In(zone).Format("2006-01-02 15:04:05 MST"), zone)
+	if zone == time.UTC {
+		return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	}
+	return fmt.Sprintf("%s (%s)", t.In(zone).Format("2006-01-02 15:04:05 -07:00"), zone)
 }
