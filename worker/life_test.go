@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -147,7 +148,7 @@ func TestLife(t *testing.T) {
 		},
 		"handler that leaves its goroutine": {
 			change:  func(j *messages.Job) { j.MaxAttempts = 1 },
-			run:     func(context.Context, *Task, int) (any, error) { exitGoroutine(); return nil, nil },
+			run:     func(context.Context, *Task, int) (any, error) { runtime.Goexit(); return nil, nil },
 			history: []string{"queued/0", "running/1", "dead/1: no attempts left: the handler ended its goroutine without returning"},
 			events:  []string{"started/1", "dead/1"},
 			letter:  "exhausted: no attempts left: the handler ended its goroutine without returning",

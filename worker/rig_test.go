@@ -228,6 +228,35 @@ func (r *rig) publish(subject, replyTo string, payload []byte) {
 	r.Fatal("the server closed the connection")
 }
 
+// listen subscribes to a subject and returns what arrives.
+func (r *rig) listen(subject string) <-chan []byte {
+	r.Helper()
+	nc, err := net.Dial("tcp", strings.TrimPrefix(r.url, "nats://"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(nc, "CONNECT {\"verbose\":false}\r\nSUB %s 1\r\nPING\r\n", subject); err != nil {
+		r.Fatal(err)
+	}
+	in := bufio.NewScanner(nc)
+	for in.Scan() && in.Text() != "PONG" { // then the subscription is in force
+	}
+	got, done := make(chan []byte, 10), make(chan struct{})
+	go func() {
+		defer close(done)
+		for in.Scan() {
+			if strings.HasPrefix(in.Text(), "MSG ") && in.Scan() {
+				got <- slices.Clone(in.Bytes())
+			}
+		}
+	}()
+	r.Cleanup(func() {
+		nc.Close()
+		<-done
+	})
+	return got
+}
+
 // history is a record's life as "state/attempt: note".
 func history(r messages.Record) []string {
 	var steps []string

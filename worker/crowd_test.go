@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+)
+
+// TestManyWorkersRunEachJobOnce lets many workers loose on many jobs of
+// several kinds, for their region and for any, while messages are doubled.
+func TestManyWorkersRunEachJobOnce(t *testing.T) {
+	const workers, jobs = 8, 400
+	r := newRig(t, 5*time.Second)
+	var mu sync.Mutex
+	runs := map[string]int{}
+	h := fake{run: func(_ context.Context, t *Task) (any, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		runs[t.Job.ID]++
+		return nil, nil
+	}}
+	var ids []string
+	for i := range jobs {
+		specs := []messages.Spec{&messages.BackupSpec{Source: "home"}, &messages.VerifySpec{}, &messages.ForgetSpec{}}
+		job := messages.NewJob([]string{region, messages.AnyRegion}[i%2], specs[i%3], time.Now())
+		if _, err := r.Submit(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 0 {
+			r.publish(job.Subject(), "", fmt.Appendf(nil, `{"id":%q,"source":"home"}`, job.ID)) // again, by hand
+		}
+		ids = append(ids, job.ID)
+	}
+	handlers := Handlers{messages.KindBackup: h, messages.KindVerify: h, messages.KindForget: h}
+	for i := range workers {
+		r.start(Options{Node: fmt.Sprintf("node%d", i), Slots: 3, Handlers: handlers})
+	}
+	r.empty()
+	for _, id := range ids {
+		if e := r.record(id); e.State != messages.StateSucceeded || e.Attempt != 1 {
+			t.Errorf("job %s: %v", id, history(e.Record))
+		}
+		if runs[id] != 1 {
+			t.Errorf("job %s ran %d times", id, runs[id])
+		}
+	}
+	told := map[string]int{}
+	err := r.ReadEvents(t.Context(), bus.EventFilter{Outcome: messages.OutcomeSucceeded}, func(e bus.EventMessage) error {
+		told[e.Job]++
+		return nil
+	})
+	if err != nil || len(told) != jobs {
+		t.Errorf("%d successes told, want %d; %v", len(told), jobs, err)
+	}
+}
+
+// BenchmarkBurnDown is how fast a backlog of jobs that do nothing is worked
+// off: claim, two events, outcome and acknowledgement each.
+func BenchmarkBurnDown(b *testing.B) {
+	for _, slots := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("slots=%d", slots), func(b *testing.B) {
+			r := newRig(b, 30*time.Second)
+			var submits sync.WaitGroup
+			for lane := range 16 {
+				submits.Go(func() {
+					for i := lane; i < b.N; i += 16 {
+						r.submit("home")
+					}
+				})
+			}
+			submits.Wait()
+			done := make(chan struct{}, b.N)
+			b.ResetTimer()
+			stop := r.start(Options{Slots: slots, Handlers: backups(func(context.Context, *Task) (any, error) {
+				done <- struct{}{}
+				return nil, nil
+			})})
+			for range b.N {
+				<-done
+			}
+			stop() // waits for the last outcomes
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+		})
+	}
+}
+
+// BenchmarkPickUp is how long a job waits from its submission to its start on
+// an idle worker.
+func BenchmarkPickUp(b *testing.B) {
+	r := newRig(b, 30*time.Second)
+	begun := make(chan time.Time, 1)
+	r.start(Options{Slots: 4, Handlers: backups(func(context.Context, *Task) (any, error) {
+		begun <- clock.System().Now()
+		return nil, nil
+	})})
+	r.await(r.submit("home"), messages.StateSucceeded)
+	<-begun
+	var waited time.Duration
+	for b.Loop() {
+		start := time.Now()
+		r.submit("home")
+		waited += (<-begun).Sub(start)
+	}
+	b.ReportMetric(float64(waited.Microseconds())/float64(b.N), "µs/pick-up")
+}
