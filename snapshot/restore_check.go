@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 
 	"mahavishnu/repository"
 	"mahavishnu/snapshot/fsmeta"
@@ -214,8 +215,8 @@ func allZero(r io.Reader) (bool, error) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := r.Read(buf)
-		for _, b := range buf[:n] {
-			if b != 0 {
+		for piece := range slices.Chunk(buf[:n], len(zeros)) {
+			if !isZero(piece) {
 				return false, nil
 			}
 		}
