@@ -80,7 +80,7 @@ soak: ## the tests over and over in random order for SOAKMINUTES, race detector 
 docs: build ## regenerate what is generated from the code: commands, configuration reference, schemas
 	$(BIN)/mahavishnu man --markdown docs/commands.md
 	$(BIN)/mahavishnu man --dir $(BIN)/man
-	$(BIN)/mahavishnu config reference > docs/configuration.md
+	$(GO) generate ./config
 
 .PHONY: tools
 tools: $(TOOLS) ## build the pinned tools of tools/go.mod into bin/

@@ -13,9 +13,9 @@ import (
 func newConfigCommand(e *env) *cobra.Command {
 	return parent("config", "Show and check the configuration",
 		"Show the configuration in force, and check a file before it is used.",
-		`  mahavishnu config check --config /etc/mahavishnu/mahavishnu.yml
+		`  mahavishnu config check --config /etc/mahavishnu/mahavishnu.yaml
   mahavishnu config show
-  mahavishnu config show --defaults > mahavishnu.yml`,
+  mahavishnu config show --defaults > mahavishnu.yaml`,
 		newConfigCheckCommand(e), newConfigShowCommand(e))
 }
 
@@ -56,7 +56,7 @@ func newConfigCheckCommand(e *env) *cobra.Command {
 		Long: `Read the configuration as every role would, and tell every mistake at once, each
 with its file, line, column and the line itself. A good one is summed up: what
 is backed up, when, where to.`,
-		Example: "  mahavishnu config check\n  mahavishnu config check --config new.yml && kill -HUP $(pidof mahavishnu)",
+		Example: "  mahavishnu config check\n  mahavishnu config check --config new.yaml",
 		Args:    takes(0, 0, ""),
 		RunE:    func(*cobra.Command, []string) error { return runConfigCheck(e) },
 	})

@@ -24,7 +24,7 @@ func newJobsCancelCommand(e *env) *cobra.Command {
 		Short: "Stop a job: at once when it waits, at the next safe point when it runs",
 		Long: `Stop a job. One that waits is cancelled at once; one that runs is asked to stop,
 and keeps what it has stored. A cancelled job can be revived with "jobs redrive".`,
-		Example: "  mahavishnu jobs cancel 5e0b1c2d3e4f5a6b --reason \"wrong source\"",
+		Example: "  mahavishnu jobs cancel 5e0b1c2d3e4f5a6b --reason mistake",
 		Args:    takes(1, 1, "the job's id"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runJobsCancel(cmd.Context(), e, args[0], o) },
 	}

@@ -17,7 +17,7 @@ import (
 
 // places are where a configuration is looked for when none is named.
 func places() []string {
-	return []string{"mahavishnu.yml", "/etc/mahavishnu/mahavishnu.yml"}
+	return []string{"mahavishnu.yaml", "/etc/mahavishnu/mahavishnu.yaml"}
 }
 
 // configFile returns the configuration file in force: the one named, else the
