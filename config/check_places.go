@@ -64,14 +64,11 @@ func (l *loader) checkSourcePlace(c *Config, name string, places []struct{ key, 
 	}
 	var missing []string
 	for _, p := range places {
-		if p.path == "" || p.path == s.Path || !contains(s.Path, p.path) {
+		rel, left := leftIn(s, p.path)
+		if !left {
 			continue
 		}
-		rel, err := filepath.Rel(realPath(s.Path), realPath(p.path))
-		if err != nil || excludes(s.Exclude, filepath.ToSlash(rel)) {
-			continue
-		}
-		pattern := `"/` + filepath.ToSlash(rel) + `/"`
+		pattern := `"/` + rel + `/"`
 		covered := slices.ContainsFunc(missing, func(m string) bool { return strings.HasPrefix(pattern, strings.TrimSuffix(m, `"`)) })
 		if !covered {
 			missing = append(missing, pattern)
@@ -81,6 +78,20 @@ func (l *loader) checkSourcePlace(c *Config, name string, places []struct{ key, 
 		l.valuef(key+".path", "%s contains the repository or this node's own files, which would be backed up into themselves: "+
 			"give the source exclude: [%s]", s.Path, strings.Join(missing, ", "))
 	}
+}
+
+// leftIn reports whether a file or directory lies inside a source without being
+// excluded for certain, and where in it, with slashes.
+func leftIn(s Source, name string) (rel string, left bool) {
+	if name == "" || s.Path == "" || name == s.Path || !contains(s.Path, name) {
+		return "", false
+	}
+	rel, err := filepath.Rel(realPath(s.Path), realPath(name))
+	if err != nil {
+		return "", false
+	}
+	rel = filepath.ToSlash(rel)
+	return rel, !excludes(s.Exclude, rel)
 }
 
 // excludes reports whether the patterns leave out the directory rel as a whole,

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Notice is something the operator should know though nothing is wrong: a
 // setting that is on but cannot take effect yet, or a configuration that
 // protects nothing.
@@ -30,7 +35,24 @@ func (c *Config) Notices() []Notice {
 		"Nothing is backed up by itself; only backups asked for by a person or a message run.")
 	add(len(c.Sources) == 0, "sources",
 		"There is no source, so nothing is backed up by itself; name the directories to protect under sources.")
-	return append(all, c.idleNotices()...)
+	return slices.Concat(all, c.idleNotices(), c.keyNotices())
+}
+
+// keyNotices names the sources that would back up the key ring: a copy that can
+// only be read by whoever has the key is no copy, and restores spread it.
+func (c *Config) keyNotices() []Notice {
+	var all []Notice
+	for _, name := range c.sourceNames() {
+		s := c.Sources[name]
+		if s.Region != AnyRegion && s.Region != c.Node.Region {
+			continue
+		}
+		if rel, left := leftIn(s, c.Backup.Encryption.KeyPath); left {
+			all = append(all, Notice{"sources." + name, fmt.Sprintf("The key ring lies inside this source and would be backed up "+
+				"under its own lock; keep a recovery copy elsewhere, and exclude %q.", "/"+rel)})
+		}
+	}
+	return all
 }
 
 // idleNotices names what is configured but never used: sources that no schedule

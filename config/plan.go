@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -129,6 +130,23 @@ func (t AutomatedTests) cron() string {
 
 // Place is the URL of the repository, as storage.Open takes it.
 func (c *Config) Place() string { return fileURL(c.Backup.Storage.Local.Path) }
+
+// OnCreate reports whether a backup is followed by a verify of what it stored.
+func (v Validation) OnCreate() bool { return v.Enabled && v.VerifyOnCreate }
+
+// OnRestore reports whether a restore reads back and compares what it wrote.
+func (v Validation) OnRestore() bool { return v.Enabled && v.VerifyOnRestore }
+
+// ServesMetrics reports whether /metrics is served.
+func (m Monitoring) ServesMetrics() bool { return m.Enabled && m.MetricsEnabled }
+
+// EffectiveSlots returns how many jobs run at once, which is never 0.
+func (n Node) EffectiveSlots() int {
+	if n.Slots > 0 {
+		return n.Slots
+	}
+	return max(1, runtime.GOMAXPROCS(0)/2)
+}
 
 // EffectiveCompression returns the algorithm and level in force: "none" when
 // compression is off, and never level 0 for the others.

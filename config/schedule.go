@@ -85,7 +85,7 @@ type SchedulePolicy struct {
 	// The time zone of the times and of the retention's calendar, as the IANA
 	// database names it ("Europe/Berlin"). "Local" is refused: machines differ.
 	// A time that daylight saving skips runs once, right after the gap; one that
-	// it repeats runs once, the first time.
+	// it repeats runs once, the first time, but for schedules due every hour.
 	Timezone string `yaml:"timezone"`
 	// The names of the sources. Empty: every source that does not choose its
 	// schedules itself.
