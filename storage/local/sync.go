@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
-
 )
 
 // syncers is how many files are synced at once. The file system merges the
@@ -72,4 +71,3 @@ func (b *Backend) syncDirs(dirs map[string]bool) error {
 	}
 	return group.Wait()
 }
-

@@ -1,0 +1,67 @@
+package storage_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"mahavishnu/storage"
+)
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	for location, want := range map[string]string{
+		"file://" + dir:          "file://" + dir,
+		"file://localhost" + dir: "file://" + dir,
+		dir:                      "file://" + dir,
+		"file:///a%23b":          "file:///a%23b",
+		"/a#b?c":                 "file:///a%23b%3Fc",
+	} {
+		be, err := storage.Open(t.Context(), location)
+		if err != nil || be.Location() != want {
+			t.Errorf("Open %s: %v, %v; want %s", location, be, err, want)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for location, want := range map[string]string{
+		"s3://user:secret@bucket/prefix": "not available yet",
+		"azblob://container/prefix":      "not available yet",
+		"gs://bucket":                    "not available yet",
+		"disperse:a,b":                   "not available yet",
+		"ftp://host/":                    "unknown kind",
+		"file://host/path":               "no host",
+		"file:///a#b":                    "after ? or #",
+		"file:///a?b":                    "after ? or #",
+		"http://%zz":                     "not a URL",
+		"":                               "no directory",
+	} {
+		_, err := storage.Open(t.Context(), location)
+		var e *storage.Error
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &e) || e.Hint == "" {
+			t.Errorf("Open %q = %v, want an error about %q with a hint", location, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("Open %q shows a secret: %v", location, err)
+		}
+	}
+}
+
+func TestReadAllIsBounded(t *testing.T) {
+	be, err := storage.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := be.Put(t.Context(), "a", make([]byte, 100), storage.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.ReadAll(t.Context(), be, "a", 99, nil); !errors.Is(err, storage.ErrOversize) {
+		t.Errorf("ReadAll = %v, want ErrOversize", err)
+	}
+	buf := make([]byte, 0, 200)
+	data, err := storage.ReadAll(t.Context(), be, "a", 100, buf)
+	if err != nil || len(data) != 100 || &data[0] != &buf[:1][0] {
+		t.Errorf("ReadAll = %d bytes, %v; want 100 in the given space", len(data), err)
+	}
+}
