@@ -107,7 +107,6 @@ func Dial(ctx context.Context, cfg *config.Config, name string, notice func(bus.
 	o := bus.Options{
 		URL:       url,
 		Name:      name,
-		Region:    cfg.Node.Region,
 		User:      cfg.NATS.User,
 		Password:  cfg.NATS.Password.Reveal(),
 		CredsFile: cfg.NATS.CredsFile,

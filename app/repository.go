@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"mahavishnu/clock"
 	"mahavishnu/config"
@@ -80,6 +81,9 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 	if !a.Create {
 		return nil, false, fault.New("open repository", be.Location(), err, "name the right place with --repository or backup.storage; the first backup creates it")
 	}
+	if err := mustBeEmpty(ctx, be); err != nil {
+		return nil, false, err
+	}
 	repo, err = repository.Create(ctx, be, ring, repository.CreateOptions{
 		Hash: a.Hash, CacheDir: a.CacheDir, Clock: clock.Or(a.Clock),
 	})
@@ -89,4 +93,23 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 		return repo, false, err
 	}
 	return repo, err == nil, err
+}
+
+// mustBeEmpty refuses to make a repository among somebody else's files, or
+// where one was and lost its head.
+func mustBeEmpty(ctx context.Context, be storage.Backend) error {
+	errFound := errors.New("found")
+	var name string
+	err := be.List(ctx, "", func(info storage.Info) error {
+		name = info.Name
+		return errFound
+	})
+	switch {
+	case errors.Is(err, errFound):
+		return fault.New("make a repository in", be.Location(), fmt.Errorf("it is not empty: it holds %s but no config of a repository", name),
+			"if a repository was here, put its config objects back from a copy; if not, choose an empty directory")
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	}
+	return err
 }

@@ -1,0 +1,52 @@
+package app
+
+import (
+	"mahavishnu/config"
+	"mahavishnu/scheduler"
+)
+
+// Reload reads the configuration again and hands it to the running roles. A bad
+// one is refused as a whole and the old one stays in force; either way the log
+// says so.
+func (a *App) Reload() {
+	if a.Path == "" {
+		a.Log.Warn().Msg("there is no configuration file to reload")
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fresh, changed, restart, err := config.Reload(a.cfg, a.Path)
+	if err == nil {
+		err = a.apply(fresh)
+	}
+	if err != nil {
+		a.Log.Error().Err(err).Msg("the configuration was not reloaded; the old one stays in force")
+		return
+	}
+	a.cfg = fresh
+	if len(restart) > 0 {
+		a.Log.Warn().Strs("settings", restart).Msg("these settings take effect only when the process is started again")
+	}
+	a.Log.Info().Strs("changed", changed).Msg("configuration reloaded")
+}
+
+// apply gives the rooms their new configuration.
+func (a *App) apply(fresh *config.Config) error {
+	if a.scheduler != nil {
+		plan, err := scheduler.FromConfig(fresh)
+		if err != nil {
+			return err
+		}
+		if err := a.scheduler.Update(plan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// config returns the configuration in force.
+func (a *App) config() *config.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg
+}
