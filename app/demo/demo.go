@@ -39,7 +39,8 @@ const (
 	// ackWait is how long a silent worker keeps its job. The default is 30 s;
 	// the least allowed keeps the story short.
 	ackWait = 3 * time.Second
-	// patience is how long a single job may take before something is wrong.
+	// patience is how long a single job may take before something is wrong,
+	// give or take.
 	patience = 5 * time.Minute
 )
 
@@ -169,36 +170,22 @@ func (d *demo) submit(ctx context.Context, spec messages.Spec) (bus.Entry, error
 
 // await waits for a job's end, and fails unless it succeeded.
 func (d *demo) await(ctx context.Context, id string) (bus.Entry, error) {
-	var last bus.Entry
-	err := d.follow(ctx, id, func(e bus.Entry) bool {
-		last = e
-		return e.State.Final()
-	})
-	if err == nil && last.State != messages.StateSucceeded {
-		err = fault.New("run job", id, fmt.Errorf("it ended %s: %s", last.State, last.Error), "")
-	}
-	return last, err
-}
-
-var errSeen = errors.New("seen")
-
-// follow watches a job's record until done says so.
-func (d *demo) follow(ctx context.Context, id string, done func(bus.Entry) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err := d.bus.Records().Watch(ctx, bus.Filter{ID: id}, func(e bus.Entry) error {
-		if done(e) {
-			return errSeen
+	const look = 20 * time.Millisecond
+	for waited := time.Duration(0); waited < patience; waited += look {
+		entry, err := d.bus.Records().Get(ctx, id)
+		switch {
+		case err != nil:
+			return entry, err
+		case entry.State == messages.StateSucceeded:
+			return entry, nil
+		case entry.State.Final():
+			return entry, fault.New("run job", id, fmt.Errorf("it ended %s: %s", entry.State, entry.Error), "")
 		}
-		return nil
-	})
-	if errors.Is(err, errSeen) {
-		return nil
+		if err := d.Clock.Sleep(ctx, look); err != nil {
+			return entry, err
+		}
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("it did not come to its end within %v: %w", patience, err)
-	}
-	return fault.New("wait for job", id, err, "")
+	return bus.Entry{}, fault.New("wait for job", id, fmt.Errorf("it did not come to its end within %v", patience), "")
 }
 
 func (d *demo) say(format string, args ...any) { d.Terminal.Sayf(format, args...) }
