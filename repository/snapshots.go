@@ -98,11 +98,14 @@ func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, 
 			bad = append(bad, errs[i])
 		}
 	}
+	slices.SortStableFunc(whole, func(a, b Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), compareSnapshots(a, b))
+	})
 	return whole, bad, nil
 }
 
 // FindSnapshot returns the snapshot that ref names: an id, a unique beginning of
-// one (4 digits or more), "latest", or "latest:SOURCE". It reads that one only.
+// one (4 digits or more), "latest", or "latest:SOURCE".
 // A damaged one is an error, never passed over for an older one.
 func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, error) {
 	const op = "find snapshot"
@@ -119,9 +122,7 @@ func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, er
 		if len(refs) == 0 {
 			return Snapshot{}, fault.New(op, ref, ErrNoSnapshot, hint)
 		}
-		return r.readSnapshot(ctx, slices.MaxFunc(refs, func(a, b snapshotRef) int {
-			return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.id, b.id))
-		}).object)
+		return r.readNewest(ctx, refs)
 	}
 	id := strings.ToLower(ref)
 	if len(id) < minRef || len(id) > snapshotIDLen || !isHex(id, len(id)) {
@@ -140,6 +141,31 @@ func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, er
 		ids = append(ids, s.id)
 	}
 	return Snapshot{}, fault.New(op, ref, fmt.Errorf("%w: %s", ErrAmbiguous, strings.Join(ids, ", ")), "give more digits")
+}
+
+// readNewest reads the newest of snapshots. Names tell whole seconds; among
+// those of the same one, the snapshots themselves tell which started last.
+func (r *Repository) readNewest(ctx context.Context, refs []snapshotRef) (Snapshot, error) {
+	last := slices.MaxFunc(refs, func(a, b snapshotRef) int { return a.time.Compare(b.time) }).time
+	var newest Snapshot
+	for _, ref := range refs {
+		if !ref.time.Equal(last) {
+			continue
+		}
+		snap, err := r.readSnapshot(ctx, ref.object)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		if newest.ID == "" || compareSnapshots(newest, snap) < 0 {
+			newest = snap
+		}
+	}
+	return newest, nil
+}
+
+// compareSnapshots orders by time, also within a second.
+func compareSnapshots(a, b Snapshot) int {
+	return cmp.Or(a.Time.Compare(b.Time), a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID))
 }
 
 // DeleteSnapshot removes a snapshot. Its blobs stay until they are collected.
