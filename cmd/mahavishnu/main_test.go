@@ -26,11 +26,11 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			// An empty home: nothing but what the script itself makes.
-			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
 			env.Setenv("TMPDIR", env.WorkDir)
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("TZ", "UTC")
-			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
+			return os.Mkdir(filepath.Join(env.WorkDir, ".home"), 0o700)
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {

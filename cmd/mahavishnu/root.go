@@ -53,7 +53,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	}
 	code := exitCode(err)
 	var told reported
-	if err != nil && (!errors.As(err, &told) || e.term.JSON) {
+	if err != nil && !errors.As(err, &told) {
 		e.term.Failure(ran.CommandPath(), code, err)
 	}
 	return code
@@ -140,7 +140,7 @@ func (e *env) addGlobalFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVar(&e.ConfigPath, "config", "",
-		"configuration `FILE` (else $MAHAVISHNU_CONFIG, ./mahavishnu.yml, /etc/mahavishnu/mahavishnu.yml)")
+		"configuration `FILE` (else $MAHAVISHNU_CONFIG, ./mahavishnu.yaml, /etc/mahavishnu/mahavishnu.yaml)")
 	flags.StringVar(&e.Repository, "repository", "",
 		"repository `URL` or path, instead of the configured one (else $MAHAVISHNU_REPOSITORY)")
 	flags.StringVar(&e.KeyPath, "key", "",

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -91,7 +90,7 @@ func runSnapshots(ctx context.Context, e *env, o snapshotsOptions) (err error) {
 	default:
 		e.term.Printf("none of %s fits", terminal.Plural(len(all), "snapshot"))
 	}
-	return damagedSnapshots(damaged)
+	return e.damagedSnapshots(damaged)
 }
 
 func (o snapshotsOptions) choose(all []repository.Snapshot) []repository.Snapshot {
@@ -107,8 +106,7 @@ func (o snapshotsOptions) choose(all []repository.Snapshot) []repository.Snapsho
 	}
 	var chosen []repository.Snapshot
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
-		list := bySource[source]
-		slices.SortStableFunc(list, func(a, b repository.Snapshot) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID)) })
+		list := bySource[source] // in the repository's order, by time
 		if o.last > 0 && len(list) > o.last {
 			list = list[len(list)-o.last:]
 		}
@@ -132,10 +130,14 @@ func notes(s repository.Snapshot) string {
 	return strings.Join(all, ", ")
 }
 
-// damagedSnapshots turns what could not be read into the command's error.
-func damagedSnapshots(damaged []error) error {
+// damagedSnapshots turns what could not be read into the command's error. With
+// JSON the document has told it.
+func (e *env) damagedSnapshots(damaged []error) error {
 	if len(damaged) == 0 {
 		return nil
+	}
+	if e.term.JSON {
+		return reported{errIntegrity}
 	}
 	return fault.New("read "+terminal.Plural(len(damaged), "snapshot"), "", errors.Join(append([]error{errIntegrity}, damaged...)...),
 		"mahavishnu verify")
