@@ -55,7 +55,7 @@ func (b *Bus) Events(ctx context.Context, reader string, fn func(context.Context
 	if err != nil {
 		return b.c.failed("read events for", reader, err)
 	}
-	defer source.Stop()
+	defer b.c.handBack(source)
 	for {
 		m, err := source.Next(jetstream.NextContext(ctx))
 		if ctx.Err() != nil {
@@ -80,10 +80,30 @@ func (b *Bus) deliverEvent(ctx context.Context, m jetstream.Msg, fn func(context
 	if err := fn(ctx, event); err != nil {
 		return errors.Join(err, m.Nak())
 	}
+	// What was done is acknowledged even when the reader stops in this moment.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
 	if err := m.DoubleAck(ctx); err != nil {
 		return b.c.failed("acknowledge event", event.ID, err)
 	}
 	return nil
+}
+
+// handBack ends an iterator and returns what it fetched ahead, which would
+// otherwise come back only after AckWait.
+func (c *Conn) handBack(source jetstream.MessagesContext) {
+	if !c.Connected() {
+		source.Stop()
+		return
+	}
+	source.Drain()
+	for {
+		m, err := source.Next()
+		if err != nil {
+			return
+		}
+		m.Nak() //nolint:errcheck // then it comes back after AckWait
+	}
 }
 
 func decodeEvent(m jetstream.Msg) (EventMessage, error) {

@@ -165,10 +165,12 @@ func (p *Puller) pull(b *Bus, source jetstream.MessagesContext, ackWait time.Dur
 			p.fail(b.c.failed("pull jobs", "", err))
 		default:
 			// What passes by itself: a leader change, a lost connection.
-			if b.c.clock.Sleep(p.ctx, firstPause) != nil {
-				break
-			}
+			b.c.clock.Sleep(p.ctx, firstPause) //nolint:errcheck // wanted sees the end of the context
 		}
+	}
+	if !b.c.Connected() {
+		source.Stop() // nothing can arrive, and nobody could be told
+		return
 	}
 	source.Drain()
 	for { // a message may be on its way: it must not wait for AckWait
