@@ -155,7 +155,8 @@ func (w *walk) collect(ctx context.Context, b *lot, out *tree.Writer) error {
 	}
 	for i := range b.entries {
 		e := &b.entries[i]
-		if e.state == descend {
+		// Not by its state: a walker of its own may have finished it already.
+		if len(dirs) > 0 && dirs[0] == e {
 			dirs = dirs[1:]
 			if err := w.descend(ctx, b.dir, e, dirs); err != nil {
 				return err
