@@ -166,7 +166,7 @@ func (b *builder) deep() {
 }
 
 func (b *builder) crowd() {
-	n := 3000
+	n := 1500
 	if Full() {
 		n = 100_000
 	}

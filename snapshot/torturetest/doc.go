@@ -5,7 +5,7 @@
 // extended attributes and ACLs, setuid and sticky bits, fifos, sockets, devices
 // and times far from now.
 //
-// The crowded directory has a few thousand entries, or 100,000 when the
+// The crowded directory has 1,500 entries, or 100,000 when the
 // environment has MAHAVISHNU_TORTURE=full. What needs privilege (devices, other
 // owners, trusted attributes) is there when the test runs as root.
 package torturetest
