@@ -26,7 +26,7 @@ var (
 )
 
 // testPack is a pack size that small tests fill several of.
-const testPack = 64 << 10
+const testPack = 32 << 10
 
 func openDir(t testing.TB, dir string) storage.Backend {
 	t.Helper()
