@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,6 +36,22 @@ func openDir(t testing.TB, dir string) storage.Backend {
 		t.Fatal(err)
 	}
 	return be
+}
+
+func newRing() *keyring.Ring { return keyring.Generate(testTime) }
+
+// flipCache damages every file of an index cache.
+func flipCache(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cache in %s: %v", dir, err)
+	}
+	for _, path := range files {
+		if err := flipAt(func(n int) int { return n / 2 })(path, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // newRepo makes a repository in a new directory.
