@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
 	"time"
@@ -41,6 +40,10 @@ func Parse(subject string, payload []byte) (Job, error) {
 func (j *Job) decode(payload []byte) *RefusedError {
 	if refused := checkText(payload); refused != nil {
 		return refused
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(payload, &whole); err != nil {
+		return refuseSyntax(payload, err)
 	}
 	members, refused := splitObject(payload)
 	if refused != nil {
@@ -96,11 +99,13 @@ type member struct {
 	offset int64
 }
 
+// splitObject takes valid JSON apart, keeping repeated names for the caller to
+// see and places for it to tell.
 func splitObject(payload []byte) ([]member, *RefusedError) {
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	opening, err := dec.Token()
 	if err != nil {
-		return nil, refuseSyntax(payload, dec, err)
+		return nil, refuseSyntax(payload, err)
 	}
 	if opening != json.Delim('{') {
 		return nil, &RefusedError{Reason: "the payload is " + jsonType(bytes.TrimSpace(payload)) + "; a job is one JSON object, such as {\"source\":\"home\"}"}
@@ -110,24 +115,17 @@ func splitObject(payload []byte) ([]member, *RefusedError) {
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
-			return nil, refuseSyntax(payload, dec, err)
+			return nil, refuseSyntax(payload, err)
 		}
 		m := member{name: key.(string), offset: dec.InputOffset()} // a key token is always a string
 		if err := dec.Decode(&m.value); err != nil {
-			return nil, refuseSyntax(payload, dec, err)
+			return nil, refuseSyntax(payload, err)
 		}
 		if seen[m.name] {
 			return nil, m.refuse(payload, &RefusedError{Reason: "the field " + quote(m.name) + " is given twice"})
 		}
 		seen[m.name] = true
 		members = append(members, m)
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, refuseSyntax(payload, dec, err)
-	}
-	if rest := bytes.TrimSpace(payload[dec.InputOffset():]); len(rest) > 0 {
-		line, column := position(payload, dec.InputOffset())
-		return nil, &RefusedError{Reason: "there is something after the JSON object", Line: line, Column: column}
 	}
 	return members, nil
 }
@@ -162,21 +160,16 @@ func (m member) decode(payload []byte, target reflect.Value) *RefusedError {
 	return nil
 }
 
-func refuseSyntax(payload []byte, dec *json.Decoder, err error) *RefusedError {
-	offset := dec.InputOffset()
-	reason := strings.TrimPrefix(err.Error(), "json: ")
+func refuseSyntax(payload []byte, err error) *RefusedError {
+	refused := &RefusedError{
+		Reason: "the payload is not valid JSON: " + err.Error(),
+		Hint:   `a job looks like {"source":"home"}; in a shell, put it in single quotes`,
+	}
 	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		offset, reason = syntax.Offset, syntax.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		offset, reason = int64(len(payload)), "it ends too early"
+	if errors.As(err, &syntax) {
+		refused.Line, refused.Column = position(payload, syntax.Offset)
 	}
-	line, column := position(payload, offset)
-	return &RefusedError{
-		Reason: "the payload is not valid JSON: " + reason, Line: line, Column: column,
-		Hint: `a job looks like {"source":"home"}; in a shell, put it in single quotes`,
-	}
+	return refused
 }
 
 // position turns an offset, just past the character at fault, into a place.

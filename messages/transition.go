@@ -20,6 +20,9 @@ var (
 	ErrExhausted = errors.New("the job has no attempts left")
 	// ErrExpired: the job's deadline has passed. Call Record.Exhaust.
 	ErrExpired = errors.New("the job's deadline has passed")
+	// ErrCancelRequested: the attempt that was asked to stop died. Call
+	// Record.RequestCancel.
+	ErrCancelRequested = errors.New("the job is to be cancelled")
 	// ErrFenced: the attempt no longer holds the job. Stop, publish nothing,
 	// acknowledge nothing.
 	ErrFenced = errors.New("the attempt no longer holds the job")
@@ -31,7 +34,8 @@ var (
 
 // NotClaimableError says why a claim was refused and when to try again.
 type NotClaimableError struct {
-	// Err is ErrFinished, ErrHeld, ErrNotDue, ErrExhausted or ErrExpired.
+	// Err is ErrFinished, ErrHeld, ErrNotDue, ErrExhausted, ErrExpired or
+	// ErrCancelRequested.
 	Err error
 	// State is the record's state.
 	State State
@@ -67,6 +71,8 @@ func (r Record) Claim(worker string, now time.Time, lease time.Duration) (Record
 		return refuse(ErrFinished, time.Time{})
 	case r.State == StateRunning && now.Before(r.LeaseUntil):
 		return refuse(ErrHeld, r.LeaseUntil)
+	case r.Cancel != nil:
+		return refuse(ErrCancelRequested, time.Time{})
 	case r.State == StateRunning:
 		note = "took over from " + r.Worker + ", which stopped answering"
 		spent++
@@ -130,6 +136,8 @@ func (r Record) Retry(attempt uint64, now, at time.Time, f Failure) (Record, err
 	r.Spent++
 	r.Error, r.Stack = f.Error, f.Stack
 	switch {
+	case r.Cancel != nil:
+		return r.cancelled(now), nil
 	case r.Spent >= r.Job.Attempts():
 		return r.step(StateDead, now, "no attempts left: "+f.Error), nil
 	case !r.Job.Deadline.IsZero() && !at.Before(r.Job.Deadline):
@@ -144,6 +152,9 @@ func (r Record) Snooze(attempt uint64, now, until time.Time, reason string) (Rec
 	if err := r.held(attempt); err != nil {
 		return r, err
 	}
+	if r.Cancel != nil {
+		return r.cancelled(now), nil
+	}
 	r.RetryAt = until.UTC()
 	return r.step(StateRetrying, now, "snoozed: "+reason), nil
 }
@@ -152,6 +163,9 @@ func (r Record) Snooze(attempt uint64, now, until time.Time, reason string) (Rec
 func (r Record) Interrupt(attempt uint64, now time.Time, reason string) (Record, error) {
 	if err := r.held(attempt); err != nil {
 		return r, err
+	}
+	if r.Cancel != nil {
+		return r.cancelled(now), nil
 	}
 	return r.step(StateQueued, now, "interrupted: "+reason), nil
 }
@@ -184,20 +198,21 @@ func (r Record) Exhaust(now time.Time, reason string) (Record, error) {
 }
 
 // RequestCancel stops a job: at once when it is waiting, by the worker that
-// holds it when it is running (the worker then calls Cancelled).
+// holds it when it is running. That worker calls Cancelled; every other end of
+// its attempt but success and failure is a cancellation too. The first request
+// is the one that is remembered.
 func (r Record) RequestCancel(now time.Time, by, reason string) (Record, error) {
 	if r.State.Final() {
 		return r, ErrFinished
 	}
+	if r.Cancel == nil {
+		r.Cancel = &CancelRequest{By: by, Reason: reason, At: now.UTC()}
+		r.Updated = now.UTC()
+	}
 	if r.State == StateRunning && now.Before(r.LeaseUntil) {
-		if r.Cancel == nil {
-			r.Cancel = &CancelRequest{By: by, Reason: reason, At: now.UTC()}
-			r.Updated = now.UTC()
-		}
 		return r, nil
 	}
-	r.Cancel = &CancelRequest{By: by, Reason: reason, At: now.UTC()}
-	return r.step(StateCancelled, now, "cancelled by "+by+": "+reason), nil
+	return r.cancelled(now), nil
 }
 
 // Cancelled ends a running attempt that was asked to stop.
@@ -205,11 +220,15 @@ func (r Record) Cancelled(attempt uint64, now time.Time) (Record, error) {
 	if err := r.held(attempt); err != nil {
 		return r, err
 	}
+	return r.cancelled(now), nil
+}
+
+func (r Record) cancelled(now time.Time) Record {
 	note := "cancelled"
 	if r.Cancel != nil {
 		note = "cancelled by " + r.Cancel.By + ": " + r.Cancel.Reason
 	}
-	return r.step(StateCancelled, now, note), nil
+	return r.step(StateCancelled, now, note)
 }
 
 // Redrive puts a failed, dead or cancelled job back in the queue with all its

@@ -44,7 +44,7 @@ func TestWhatPeopleGetWrongEndsAsASentence(t *testing.T) {
 	}{
 		{"misspelt field", backups, `{"sorce":"home"}`, `did you mean "source"?`, true},
 		{"wrong type", backups, `{"source":["home"]}`, `wants a string, not a list`, true},
-		{"broken JSON", backups, `{"source":"home"`, `ends too early (line 1, column 16)`, true},
+		{"broken JSON", backups, `{"source":"home"`, `unexpected end of JSON input (line 1, column 16)`, true},
 		{"junk", backups, junk, `a job may have at most 1048576`, true},
 		{"template", backups, `{"source":"{{template}}"}`, `--no-templates`, true},
 		{"wrong kind", "dr.jobs.bakup." + region, `{"source":"home"}`, `did you mean "backup"?`, false},
