@@ -225,8 +225,7 @@ func TestProgressReachesWatchersAndTheRecord(t *testing.T) {
 	r := newRig(t, time.Second)
 	release := make(chan struct{})
 	r.start(Options{Slots: 1, ProgressEvery: 20 * time.Millisecond, Handlers: backups(func(_ context.Context, t *Task) (any, error) {
-		t.Meter.Expect(10, 1000)
-		t.Meter.Add(Advance{Files: 1, Bytes: 250, Current: "a"})
+		t.Meter.Add(Advance{Files: 1, Bytes: 250, Current: "a", ExpectFiles: 10, ExpectBytes: 1000})
 		<-release
 		return nil, nil
 	})})

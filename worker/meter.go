@@ -23,6 +23,8 @@ type Meter struct {
 // Advance is a step forward; every number is added to what was reported before.
 type Advance struct {
 	Files, Dirs, Bytes, Stored, Problems int64
+	// ExpectFiles and ExpectBytes add to the estimate of the whole.
+	ExpectFiles, ExpectBytes int64
 	// Current is what is being worked on, for people; "" leaves it as it is.
 	Current string
 }
@@ -45,16 +47,11 @@ func (m *Meter) Add(a Advance) {
 	m.sum.Bytes += a.Bytes
 	m.sum.Stored += a.Stored
 	m.sum.Problems += a.Problems
+	m.sum.TotalFiles += a.ExpectFiles
+	m.sum.TotalBytes += a.ExpectBytes
 	if a.Current != "" {
 		m.sum.Current = a.Current
 	}
-}
-
-// Expect sets the estimated totals; zero is unknown.
-func (m *Meter) Expect(files, bytes int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sum.TotalFiles, m.sum.TotalBytes = files, bytes
 }
 
 // progress is how far the attempt is; nil while the handler reported nothing.

@@ -15,8 +15,8 @@ func TestMeterRateAndTimeLeft(t *testing.T) {
 	if m.news(at) != nil || m.progress(at) != nil {
 		t.Error("a silent handler has progress")
 	}
-	m.Expect(4, 4000)
-	m.Add(Advance{Files: 1, Bytes: 1000, Current: "a"})
+	m.Add(Advance{ExpectFiles: 1, ExpectBytes: 3000})
+	m.Add(Advance{Files: 1, Bytes: 1000, Current: "a", ExpectFiles: 3, ExpectBytes: 1000})
 	m.Add(Advance{Dirs: 1, Stored: 500, Problems: 1})
 	at = at.Add(time.Second)
 	want := &messages.Progress{

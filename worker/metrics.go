@@ -23,8 +23,8 @@ type Metrics interface {
 	HandlerStuck(kind messages.Kind)
 	// BusError counts failed requests to the queue, by what was tried.
 	BusError(operation string)
-	// Reconciled counts what the reconciler mended.
-	Reconciled(what Mend, n int)
+	// Reconciled counts what the reconciler mended; what is a [Mend].
+	Reconciled(what string, n int)
 	// JobsStuck is how many running records have had no living worker for long.
 	JobsStuck(n int)
 }
@@ -54,7 +54,7 @@ func (NoMetrics) HandlerStuck(messages.Kind) {}
 func (NoMetrics) BusError(string) {}
 
 // Reconciled implements [Metrics].
-func (NoMetrics) Reconciled(Mend, int) {}
+func (NoMetrics) Reconciled(string, int) {}
 
 // JobsStuck implements [Metrics].
 func (NoMetrics) JobsStuck(int) {}

@@ -225,7 +225,7 @@ func (r *Reconciler) count(report Report) {
 		MendUnrouted: len(report.Unrouted), MendRemoved: len(report.Removed),
 	} {
 		if n > 0 {
-			r.o.Metrics.Reconciled(what, n)
+			r.o.Metrics.Reconciled(string(what), n)
 		}
 	}
 	for _, l := range report.Unrouted {

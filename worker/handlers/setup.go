@@ -1,0 +1,168 @@
+package handlers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/config"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+	"mahavishnu/repository"
+	"mahavishnu/repository/compress"
+	"mahavishnu/retention"
+	"mahavishnu/snapshot"
+	"mahavishnu/worker"
+)
+
+// Repositories opens the repository of the worker's region.
+type Repositories interface {
+	// Open returns the repository, made first where there is none and create is
+	// set. The caller calls close when it is done with it.
+	Open(ctx context.Context, create bool) (repo *repository.Repository, close func() error, err error)
+}
+
+// Settings are what a reload of the configuration may change.
+type Settings struct {
+	// Sources by name.
+	Sources map[string]config.Source
+	// Compression of what is stored; the zero value is the repository's default.
+	Compression compress.Setting
+	// Readers is how many files a job reads at once; 0 is one for each core.
+	Readers int
+	// Retention says which snapshots are kept.
+	Retention retention.Policy
+}
+
+// Setup is what the handlers need. Repositories, Settings, Staging and Region
+// are required.
+type Setup struct {
+	Repositories Repositories
+	// Settings returns the settings in force.
+	Settings func() Settings
+	// Staging is the directory that restores write below.
+	Staging string
+	// Region is the worker's.
+	Region string
+	// Host is recorded in snapshots; "" is the machine's name.
+	Host string
+	// Version of the program, recorded in snapshots.
+	Version string
+	// Hold tells why nothing of a source may be forgotten now; "" when it may.
+	// Nil holds nothing.
+	Hold func(ctx context.Context, source string) (reason string, err error)
+	// Clock is the time; nil is the machine's.
+	Clock clock.Clock
+}
+
+// New returns the handlers of every kind this version can do.
+func New(s Setup) (worker.Handlers, error) {
+	if s.Repositories == nil || s.Settings == nil || s.Staging == "" || s.Region == "" {
+		return nil, fault.New("set up worker", "", errors.New("repositories, settings, staging directory and region are required"), "")
+	}
+	s.Clock = clock.Or(s.Clock)
+	staging := newStaging(s.Staging, s.Clock)
+	return worker.Handlers{
+		messages.KindBackup:  &backup{s},
+		messages.KindRestore: &restore{s, staging},
+
+		messages.KindForget: &forget{s},
+		messages.KindPrune:  &prune{s},
+	}, nil
+}
+
+// source returns a configured source that workers of this region can read. The
+// error is a *messages.RefusedError.
+func (s Setup) source(name string, kind messages.Kind) (config.Source, error) {
+	sources := s.Settings().Sources
+	src, ok := sources[name]
+	switch {
+	case !ok:
+		return src, unknownSource(name, slices.Sorted(maps.Keys(sources)))
+	case src.Region != "" && src.Region != messages.AnyRegion && src.Region != s.Region:
+		return src, &messages.RefusedError{
+			Reason: fmt.Sprintf("source %q is in region %s, and this job went to region %s", name, src.Region, s.Region),
+			Field:  "source",
+			Hint:   "publish it to " + messages.JobSubject(kind, src.Region),
+		}
+	}
+	return src, nil
+}
+
+func unknownSource(name string, known []string) error {
+	reason := fmt.Sprintf("there is no source %q in the configuration", name)
+	if len(known) > 0 {
+		reason += fmt.Sprintf(" (it has %s)", sample(known, 20))
+	}
+	return &messages.RefusedError{
+		Reason: reason, Field: "source", Suggestion: messages.Nearest(name, known),
+		Hint: "add it under sources, or correct the name",
+	}
+}
+
+// find returns the snapshot that ref names, and refuses a job whose ref names
+// none or another source's.
+func find(ctx context.Context, repo *repository.Repository, ref, source string) (repository.Snapshot, error) {
+	snap, err := repo.FindSnapshot(ctx, ref)
+	switch {
+	case errors.Is(err, repository.ErrNoSnapshot), errors.Is(err, repository.ErrAmbiguous):
+		return snap, &messages.RefusedError{Reason: err.Error(), Field: "snapshot", Hint: cmp.Or(first(fault.Hints(err)), "see `mahavishnu snapshots`")}
+	case err != nil:
+		return snap, err
+	case source != "" && snap.Source != source:
+		return snap, &messages.RefusedError{
+			Reason: fmt.Sprintf("snapshot %s is of source %q, not of %q", snap.ID, snap.Source, source),
+			Field:  "source", Hint: "correct the source, or leave it out",
+		}
+	}
+	return snap, nil
+}
+
+func first(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[0]
+}
+
+// sample lists the first names, and says how many more there are.
+func sample(names []string, most int) string {
+	text, more := "", len(names)-most
+	for i, name := range names[:min(most, len(names))] {
+		if i > 0 {
+			text += ", "
+		}
+		text += name
+	}
+	if more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// progress passes a run's progress to the job's meter. What is known to be
+// unchanged counts as done: it is part of what was expected.
+type progress struct{ meter *worker.Meter }
+
+// Add implements snapshot.Progress.
+func (p progress) Add(d snapshot.ProgressDelta) {
+	p.meter.Add(worker.Advance{
+		Files: d.Files, Dirs: d.Dirs, Bytes: d.Bytes + d.Unchanged, Stored: d.Stored, Problems: d.Failed,
+		ExpectFiles: d.ExpectFiles, ExpectBytes: d.ExpectBytes, Current: snapshot.Printable(d.Path),
+	})
+}
+
+// maxNamed bounds the lists in results: records travel through the queue.
+const maxNamed = 100
+
+func bounded[T any](all []T) []T { return all[:min(len(all), maxNamed)] }
+
+func millis(d time.Duration) int64 { return d.Milliseconds() }
+
+// closing calls close and joins its error.
+func closing(close func() error, err *error) { *err = errors.Join(*err, close()) }
