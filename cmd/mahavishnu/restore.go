@@ -15,6 +15,7 @@ import (
 	"mahavishnu/messages/bus"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot"
+	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/terminal"
 )
 
@@ -24,6 +25,7 @@ type restoreOptions struct {
 	include   []string
 	exclude   []string
 	overwrite string
+	owner     string
 	region    string
 	delete    bool
 	dryRun    bool
@@ -66,6 +68,8 @@ directory instead, under the name given as --target.`,
 	flags.StringArrayVar(&o.exclude, "exclude", nil, "not what fits this `PATTERN`; may be repeated")
 	flags.StringVar(&o.overwrite, "overwrite", string(snapshot.OverwriteOlder),
 		"`WHAT` to replace of what is there: older (keep what is newer), always, if-changed (trust size and time), never")
+	flags.StringVar(&o.owner, "owner", "ids",
+		"`WHOM` files belong to: ids (the recorded numbers), names (the recorded names, where known here) or none (you)")
 	flags.BoolVar(&o.delete, "delete", false, "delete from the target what the snapshot does not have")
 	flags.BoolVarP(&o.dryRun, "dry-run", "n", false, "change nothing; list what would be done")
 	flags.BoolVar(&o.verify, "verify", false, "read every file back before it gets its name (default: as configured)")
@@ -86,6 +90,9 @@ func (o restoreOptions) check() error {
 		return usagef(command, "give --direct or --staging, not both")
 	case o.verify && o.noVerify:
 		return usagef(command, "give --verify or --no-verify, not both")
+	}
+	if err := oneOf("--owner", o.owner, "ids", "names", "none"); err != nil {
+		return err
 	}
 	_, err := snapshot.ParseOverwrite(o.overwrite)
 	if err != nil {
@@ -130,6 +137,7 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 		Target: target, Include: o.include, Exclude: o.exclude, Delete: o.delete, DryRun: o.dryRun,
 		Overwrite: snapshot.Overwrite(o.overwrite), Clock: e.clock,
 		Verify:   o.verify || validation.Enabled && validation.VerifyOnRestore && !o.noVerify,
+		Owners:   ownership(o.owner),
 		OnAction: func(a snapshot.Action) { e.tellAction(a, o.dryRun) },
 		OnIssue:  e.tellIssue,
 	}
@@ -155,6 +163,18 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 		return fault.New("restore", snap.ID, err, "make room in "+target+"; the same command again goes on where it stopped")
 	}
 	return err
+}
+
+// ownership is what --owner means to the engine.
+func ownership(word string) fsmeta.Ownership {
+	switch word {
+	case "names":
+		return fsmeta.OwnerNames
+	case "none":
+		return fsmeta.OwnerNone
+	default:
+		return fsmeta.OwnerIDs
+	}
 }
 
 // restoreByQueue lets a worker restore into its staging directory.

@@ -122,7 +122,8 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 		&cobra.Group{ID: groupJobs, Title: "Run and watch jobs:"},
 		&cobra.Group{ID: groupSetup, Title: "Set up:"},
 	)
-	addGrouped(root, groupBackups, newBackupCommand(e), newRestoreCommand(e), newSnapshotsCommand(e))
+	addGrouped(root, groupBackups, newBackupCommand(e), newRestoreCommand(e), newSnapshotsCommand(e), newLsCommand(e), newDumpCommand(e))
+	addGrouped(root, groupUpkeep, newForgetCommand(e))
 	addGrouped(root, groupJobs, newJobsCommand(e))
 	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newDoctorCommand(e), newVersionCommand(e), newManCommand(e), newCompletionCommand(e))
 	return root

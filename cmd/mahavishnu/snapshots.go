@@ -54,7 +54,7 @@ A snapshot is named by its id, a beginning of it that no other has, "latest", or
 		c.Flags().StringSliceVar(&o.tags, "tag", nil, "only snapshots with this `TAG`; may be repeated, all must be there")
 		c.Flags().IntVar(&o.last, "last", 0, "only the newest `N` of each source")
 	}
-	cmd.AddCommand(exits(list, exitIntegrity), newSnapshotsShowCommand(e))
+	cmd.AddCommand(exits(list, exitIntegrity), newSnapshotsShowCommand(e), newSnapshotsDiffCommand(e))
 	return exits(cmd, exitIntegrity)
 }
 

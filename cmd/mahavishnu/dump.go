@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/fault"
+	"mahavishnu/snapshot"
+)
+
+type dumpOptions struct {
+	output string
+}
+
+func newDumpCommand(e *env) *cobra.Command {
+	var o dumpOptions
+	cmd := &cobra.Command{
+		Use:   "dump SNAPSHOT PATH",
+		Short: "Write a file of a snapshot to standard output; a directory as a tar archive",
+		Long: `Write the content of a file to standard output, or a directory as a tar archive.
+When something cannot be read, the output ends there and the command fails: what
+was written until then is not the whole.`,
+		Example: `  mahavishnu dump latest:home /anna/notes.txt
+  mahavishnu dump latest /etc | tar -tv
+  mahavishnu dump 4f2a91bc /var/lib --output lib.tar`,
+		Args: takes(2, 2, "the snapshot and the path in it"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDump(cmd.Context(), e, args[0], strings.Trim(args[1], "/"), o)
+		},
+	}
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "write to this `FILE` instead; it must not exist")
+	return exits(cmd, exitUnreadable, exitIntegrity)
+}
+
+func runDump(ctx context.Context, e *env, ref, path string, o dumpOptions) (err error) {
+	repo, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repo.Close()) }()
+	snap, err := repo.FindSnapshot(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if o.output != "" {
+		file, err := os.OpenFile(o.output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return fault.New("write", o.output, err, "")
+		}
+		if err := snapshot.Dump(ctx, repo.Repository, snap, path, file); err != nil {
+			return errors.Join(err, file.Close())
+		}
+		return errors.Join(file.Sync(), file.Close())
+	}
+	return snapshot.Dump(ctx, repo.Repository, snap, path, e.out)
+}
