@@ -302,7 +302,7 @@ func (c *Conn) failed(op, object string, err error) error {
 		err = fmt.Errorf("%w: %w", ErrNotProvisioned, err)
 		hint = "start `mahavishnu scheduler` or `mahavishnu up` once: it provisions the streams"
 	case errors.Is(err, nats.ErrPermissionViolation):
-		hint = "this connection's NATS user lacks the right; see docs/protocol.md"
+		hint = "this connection's NATS user lacks a right that it needs"
 	case temporary(err) || !c.nc.IsConnected():
 		hint = "the NATS server does not answer; see `mahavishnu doctor`"
 	}
