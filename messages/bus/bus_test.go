@@ -129,6 +129,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 func TestSubmitThenRunThenAck(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	got, err := r.Submit(t.Context(), backup(""))
 	if err != nil {
@@ -161,6 +162,7 @@ func TestSubmitThenRunThenAck(t *testing.T) {
 }
 
 func TestSubmitIsIdempotentByID(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for i, want := range []bool{true, false, false} {
 		got, err := r.Submit(t.Context(), backup("slot/20260101T020000Z"))
@@ -183,6 +185,7 @@ func TestSubmitIsIdempotentByID(t *testing.T) {
 }
 
 func TestSubmitCompletesWhatWasInterrupted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if _, err := r.Records().Create(t.Context(), messages.NewRecord(backup("x"), time.Now())); err != nil {
 		t.Fatal(err)
@@ -197,6 +200,7 @@ func TestSubmitCompletesWhatWasInterrupted(t *testing.T) {
 }
 
 func TestWakeOncePerRevision(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	e, err := r.Records().Create(t.Context(), messages.NewRecord(backup("x"), time.Now()))
 	if err != nil {
@@ -222,6 +226,7 @@ func TestWakeOncePerRevision(t *testing.T) {
 }
 
 func TestQueuedNamesJobsAndDropRemoves(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if _, err := r.Submit(t.Context(), backup("one")); err != nil {
 		t.Fatal(err)
@@ -253,6 +258,7 @@ func TestQueuedNamesJobsAndDropRemoves(t *testing.T) {
 }
 
 func TestQueuedReadsManyBatches(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const n = 700
 	for i := range n {
@@ -276,6 +282,7 @@ func queued(t testing.TB, r *rig) int {
 }
 
 func TestAdHocIDIsTheSameInEveryDelivery(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	ack := r.publish(t, "dr.jobs.backup."+region, `{"source":"home"}`)
 	p := r.puller(t, bus.PullOptions{})
@@ -297,6 +304,7 @@ func TestAdHocIDIsTheSameInEveryDelivery(t *testing.T) {
 }
 
 func TestReplyReachesWhoAsked(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	sub, err := r.raw.SubscribeSync("my.answer")
 	if err != nil {
@@ -327,6 +335,7 @@ func TestReplyReachesWhoAsked(t *testing.T) {
 }
 
 func TestConnectErrorsTellWhatToDo(t *testing.T) {
+	t.Parallel()
 	_, err := bus.Connect(t.Context(), bus.Options{URL: "nats://user:secret@127.0.0.1:1"})
 	if err == nil {
 		t.Fatal("connected to nobody")
@@ -347,6 +356,7 @@ func TestConnectErrorsTellWhatToDo(t *testing.T) {
 }
 
 func TestInProcessConnection(t *testing.T) {
+	t.Parallel()
 	s := natstest.Start(t)
 	c, err := bus.Connect(t.Context(), bus.Options{InProcess: s})
 	if err != nil {
@@ -366,6 +376,7 @@ func TestInProcessConnection(t *testing.T) {
 }
 
 func TestReconnectsAndTellsSo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := natstest.StartIn(t, dir, -1)
 	url := s.ClientURL()
@@ -428,6 +439,7 @@ func TestReconnectsAndTellsSo(t *testing.T) {
 }
 
 func TestBindNeedsProvision(t *testing.T) {
+	t.Parallel()
 	c := connect(t, natstest.Start(t).ClientURL())
 	_, err := bus.Bind(t.Context(), c)
 	if !errors.Is(err, bus.ErrNotProvisioned) {

@@ -16,9 +16,11 @@ import (
 // with SIGKILL, while a worker holds one job and others wait: every job is
 // claimed, committed and acknowledged exactly once all the same.
 func TestClusterLeaderKilledInMidJob(t *testing.T) {
+	t.Parallel()
 	cluster := natstest.StartProcesses(t, 3)
 	r := rigOn(t, cluster.URL(), func(o *bus.ProvisionOptions) {
 		o.Replicas = 3
+		o.Regions = []string{region} // every consumer is a Raft group of its own
 		o.AckWait = 5 * time.Second
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

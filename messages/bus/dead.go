@@ -200,7 +200,10 @@ func (b *Bus) get(ctx context.Context, s jetstream.Stream, name string, sequence
 func (b *Bus) deleteMessage(ctx context.Context, s jetstream.Stream, name string, sequence uint64) error {
 	return b.c.persist(ctx, "delete", fmt.Sprintf("message %d of %s", sequence, name), func(ctx context.Context) error {
 		err := s.DeleteMsg(ctx, sequence)
-		if _, read := s.GetMsg(ctx, sequence); err != nil && errors.Is(read, jetstream.ErrMsgNotFound) {
+		if err == nil {
+			return nil
+		}
+		if _, read := s.GetMsg(ctx, sequence); errors.Is(read, jetstream.ErrMsgNotFound) {
 			return nil
 		}
 		return err

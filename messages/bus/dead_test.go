@@ -35,6 +35,7 @@ func (r *rig) work(t *testing.T, n int) {
 // TestWhatPeopleGetWrongEndsAsASentence sends what people send by mistake the
 // way `nats pub -J` sends it. Everything ends in DR_DEAD, nothing is lost.
 func TestWhatPeopleGetWrongEndsAsASentence(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	backups := "dr.jobs.backup." + region
 	junk := strings.Repeat("\x00\xff junk", 2<<20/7)
@@ -99,6 +100,7 @@ func TestWhatPeopleGetWrongEndsAsASentence(t *testing.T) {
 }
 
 func TestSweepLeavesCoveredSubjectsAlone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for range 3 {
 		r.publish(t, "dr.jobs.verify.eu-west-1", "{}")
@@ -114,6 +116,7 @@ func TestSweepLeavesCoveredSubjectsAlone(t *testing.T) {
 }
 
 func TestBuryTwiceIsOneLetter(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.publish(t, "dr.jobs.backup."+region, "{")
 	d := next(t, r.puller(t, bus.PullOptions{}))
@@ -129,6 +132,7 @@ func TestBuryTwiceIsOneLetter(t *testing.T) {
 }
 
 func TestRedriveOfARefusedMessage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.publish(t, "dr.jobs.backup."+region, `{"sorce":"home"}`)
 	r.work(t, 1)
@@ -156,6 +160,7 @@ func TestRedriveOfARefusedMessage(t *testing.T) {
 }
 
 func TestRedriveOfAnExhaustedJobKeepsItsRecord(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if _, err := r.Submit(t.Context(), backup("x")); err != nil {
 		t.Fatal(err)
@@ -192,6 +197,7 @@ func TestRedriveOfAnExhaustedJobKeepsItsRecord(t *testing.T) {
 }
 
 func TestRedriveNeedsAWholePayload(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.publish(t, "dr.jobs.backup."+region, strings.Repeat("x", messages.MaxPayload+1))
 	r.work(t, 1)
@@ -209,6 +215,7 @@ func TestRedriveNeedsAWholePayload(t *testing.T) {
 
 // TestAdvisoriesBecomeLetters lets the server itself give up two messages.
 func TestAdvisoriesBecomeLetters(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, ackWait(time.Second))
 	r.publish(t, "dr.jobs.backup."+region, `{"source":"home"}`)
 	if err := next(t, r.puller(t, bus.PullOptions{Kinds: []messages.Kind{messages.KindBackup}})).Term(t.Context(), "by hand"); err != nil {

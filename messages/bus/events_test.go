@@ -20,6 +20,7 @@ func event(id string, o messages.Outcome) messages.Event {
 }
 
 func TestEventsReachTheirReaderOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	want := []messages.Event{event("a", "started"), event("a", "succeeded"), event("b", "failed")}
 	for _, e := range append(want, want...) { // said twice, kept once
@@ -63,6 +64,7 @@ func TestEventsReachTheirReaderOnce(t *testing.T) {
 }
 
 func TestReadAndFollowEvents(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for _, e := range []messages.Event{event("a", "started"), event("a", "succeeded"), event("b", "started")} {
 		if err := r.PublishEvent(t.Context(), e); err != nil {
@@ -114,6 +116,7 @@ func TestReadAndFollowEvents(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(errStop)
@@ -150,6 +153,7 @@ func TestSignals(t *testing.T) {
 }
 
 func TestControl(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	req := messages.ControlRequest{Verb: messages.VerbCancel, Job: "x", By: "me"}
 	if _, err := r.ControlJob(t.Context(), req); !errors.Is(err, bus.ErrNobody) {

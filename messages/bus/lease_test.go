@@ -127,6 +127,7 @@ func acquire(t *testing.T, m *memory, holder string) *Lease {
 }
 
 func TestLeaseRenewsAndReleases(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		a := acquire(t, m, "a")
@@ -160,6 +161,7 @@ func TestLeaseRenewsAndReleases(t *testing.T) {
 }
 
 func TestLeaseEndsBeforeAnyoneElseStarts(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]mishap{"renewals do not arrive": unreachable, "acknowledgements do not arrive": unheard} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -204,6 +206,7 @@ func TestLeaseEndsBeforeAnyoneElseStarts(t *testing.T) {
 }
 
 func TestOneLostAcknowledgementCostsNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		var n atomic.Int64
@@ -240,6 +243,7 @@ func (i impatient) Update(ctx context.Context, key string, data []byte, revision
 }
 
 func TestLeaseTakenByForceIsNoticedAtTheNextRenewal(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		a := acquire(t, m, "a")
@@ -259,6 +263,7 @@ func TestLeaseTakenByForceIsNoticedAtTheNextRenewal(t *testing.T) {
 // TestNeverTwoHolders lets five nodes fight over a lease through faults of all
 // kinds and checks that work under it never overlaps and epochs only grow.
 func TestNeverTwoHolders(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -323,6 +328,7 @@ func TestNeverTwoHolders(t *testing.T) {
 }
 
 func TestAcquireRefusesUnsafeTimings(t *testing.T) {
+	t.Parallel()
 	bad := shortTiming
 	bad.Lease = bad.RenewDeadline
 	for name, o := range map[string]LeaseOptions{

@@ -12,8 +12,9 @@ import (
 )
 
 func TestLeaseOnARealServer(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	o := bus.LeaseOptions{Name: "scheduler", Holder: "a", Timing: messages.TimingFor(time.Second)}
+	o := bus.LeaseOptions{Name: "scheduler", Holder: "a", Timing: messages.TimingFor(3 * time.Second)}
 	a, err := r.Leases().Acquire(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +36,7 @@ func TestLeaseOnARealServer(t *testing.T) {
 		t.Fatalf("lost while the server runs: %v", context.Cause(a.Context()))
 	case <-got:
 		t.Fatal("taken while it is renewed")
-	case <-time.After(2500 * time.Millisecond):
+	case <-time.After(4 * time.Second):
 	}
 	if err := a.Release(t.Context()); err != nil {
 		t.Fatal(err)
@@ -56,6 +57,7 @@ func TestLeaseOnARealServer(t *testing.T) {
 }
 
 func TestLeaseIsLostWithTheServer(t *testing.T) {
+	t.Parallel()
 	s := natstest.Start(t)
 	r := rigOn(t, s.ClientURL())
 	timing := messages.TimingFor(time.Second)
@@ -76,6 +78,7 @@ func TestLeaseIsLostWithTheServer(t *testing.T) {
 }
 
 func TestAcquireEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	o := bus.LeaseOptions{Name: "scheduler", Holder: "a"}
 	a, err := r.Leases().Acquire(t.Context(), o)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestProvisionIsAsSpecified(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	s, err := r.js.Stream(t.Context(), messages.StreamJobs)
 	if err != nil {
@@ -50,6 +51,7 @@ func TestProvisionIsAsSpecified(t *testing.T) {
 }
 
 func TestProvisionAgainChangesNothingUnasked(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	c := connect(t, r.url)
 	o := bus.ProvisionOptions{Regions: []string{region, "eu-west-1"}, EventReaders: []string{"reader"}}
@@ -82,6 +84,7 @@ func TestProvisionAgainChangesNothingUnasked(t *testing.T) {
 }
 
 func TestProvisionRefuses(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	c := connect(t, r.url)
 	for name, o := range map[string]bus.ProvisionOptions{

@@ -28,7 +28,8 @@ const (
 type PullOptions struct {
 	// Kinds to take; nil is every kind.
 	Kinds []messages.Kind
-	// Region is the worker's. Jobs for any region are always taken too.
+	// Region is the worker's; "" takes jobs for any region only. Those are
+	// always taken.
 	Region string
 	// Distance of this worker's region from the home of jobs for any region,
 	// 0 to 9: a worker further away gets one only while no nearer worker waits.
@@ -68,8 +69,12 @@ func (b *Bus) Puller(ctx context.Context, o PullOptions) (*Puller, error) {
 			s.Stop()
 		}
 	}
+	regions := []string{messages.AnyRegion}
+	if o.Region != "" && o.Region != messages.AnyRegion {
+		regions = append(regions, o.Region)
+	}
 	for _, k := range o.Kinds {
-		for _, region := range []string{o.Region, messages.AnyRegion} {
+		for _, region := range regions {
 			source, wait, err := b.source(ctx, k, region, o.Distance)
 			if err != nil {
 				stop()

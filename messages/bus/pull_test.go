@@ -14,6 +14,7 @@ import (
 )
 
 func TestPullerTakesKindsAndRegions(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.puller(t, bus.PullOptions{Kinds: []messages.Kind{messages.KindBackup}})
 	r.publish(t, "dr.jobs.verify."+region, `{}`)
@@ -38,6 +39,7 @@ func TestPullerTakesKindsAndRegions(t *testing.T) {
 // TestNothingIsHeldWithoutASlot floods every consumer while one slot works:
 // whatever else arrived must be free for another worker at once.
 func TestNothingIsHeldWithoutASlot(t *testing.T) {
+	t.Parallel()
 	r := newRig(t) // AckWait is 30 s: a hoarded message would not come back in time
 	busy, idle := r.puller(t, bus.PullOptions{}), r.puller(t, bus.PullOptions{})
 	first := make(chan *bus.Delivery)
@@ -87,6 +89,7 @@ func payloadFor(k messages.Kind, id string) string {
 }
 
 func TestManySlotsShareOnePuller(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.puller(t, bus.PullOptions{})
 	const jobs, slots = 200, 8
@@ -134,6 +137,7 @@ func TestManySlotsShareOnePuller(t *testing.T) {
 }
 
 func TestNextEndsWithItsContextAndWithClose(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.puller(t, bus.PullOptions{})
 	reason := errors.New("draining")
@@ -159,6 +163,7 @@ func TestNextEndsWithItsContextAndWithClose(t *testing.T) {
 }
 
 func TestMessageOfAClosedPullerComesBackAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for i := range 20 {
 		p := r.puller(t, bus.PullOptions{})
@@ -186,6 +191,7 @@ func TestMessageOfAClosedPullerComesBackAtOnce(t *testing.T) {
 }
 
 func TestPullerNeedsItsConsumers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	_, err := r.Puller(t.Context(), bus.PullOptions{Region: "mars"})
 	if !errors.Is(err, bus.ErrNotProvisioned) {
@@ -197,6 +203,7 @@ func TestPullerNeedsItsConsumers(t *testing.T) {
 }
 
 func TestPullerTellsThatItsConsumerIsGone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	p := r.puller(t, bus.PullOptions{Kinds: []messages.Kind{messages.KindBackup}})
 	failed := make(chan error)
@@ -218,6 +225,7 @@ func TestPullerTellsThatItsConsumerIsGone(t *testing.T) {
 }
 
 func TestNearestWorkerGetsJobsForAnyRegion(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	near := r.puller(t, bus.PullOptions{Kinds: []messages.Kind{messages.KindVerify}})
 	far := r.puller(t, bus.PullOptions{Kinds: []messages.Kind{messages.KindVerify}, Region: "eu-west-1", Distance: 5})
@@ -246,6 +254,7 @@ func TestNearestWorkerGetsJobsForAnyRegion(t *testing.T) {
 }
 
 func TestHeldMessageComesBackAfterAckWait(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, ackWait(time.Second))
 	r.publish(t, "dr.jobs.backup."+region, `{"source":"home"}`)
 	p := r.puller(t, bus.PullOptions{})
@@ -257,7 +266,8 @@ func TestHeldMessageComesBackAfterAckWait(t *testing.T) {
 }
 
 func TestExtendHoldsTheMessage(t *testing.T) {
-	r := newRig(t, ackWait(time.Second))
+	t.Parallel()
+	r := newRig(t, ackWait(2*time.Second))
 	r.publish(t, "dr.jobs.backup."+region, `{"source":"home"}`)
 	p := r.puller(t, bus.PullOptions{})
 	d := next(t, p)
@@ -269,7 +279,7 @@ func TestExtendHoldsTheMessage(t *testing.T) {
 			stolen <- d
 		}
 	}()
-	for range 12 { // 2.4 s, more than two AckWaits
+	for range 24 { // 4.8 s, more than two AckWaits
 		if err := d.Extend(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -286,6 +296,7 @@ func TestExtendHoldsTheMessage(t *testing.T) {
 }
 
 func TestExtendFailsWhenTheServerIsGone(t *testing.T) {
+	t.Parallel()
 	s := natstest.Start(t)
 	r := rigOn(t, s.ClientURL())
 	r.publish(t, "dr.jobs.backup."+region, `{"source":"home"}`)
@@ -304,6 +315,7 @@ func TestExtendFailsWhenTheServerIsGone(t *testing.T) {
 }
 
 func TestHandBackWithDelay(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.publish(t, "dr.jobs.backup."+region, `{"source":"home"}`)
 	p := r.puller(t, bus.PullOptions{})

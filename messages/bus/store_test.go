@@ -16,6 +16,7 @@ import (
 )
 
 func TestStoreCompareAndSet(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	s, err := r.Store(messages.BucketCatalog)
 	if err != nil {
@@ -75,6 +76,7 @@ func TestStoreCompareAndSet(t *testing.T) {
 }
 
 func TestEachEndsEarlyWithoutLeak(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	fill(t, r, 1000)
 	s, err := r.Store(messages.BucketJobs)
@@ -112,6 +114,7 @@ func fill(t testing.TB, r *rig, n int) {
 }
 
 func TestListTenThousandRecords(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const n = 10_000
 	fill(t, r, n)
@@ -137,6 +140,7 @@ func TestListTenThousandRecords(t *testing.T) {
 }
 
 func TestListNamesUnreadableRecordsAndKeepsTheOthers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	fill(t, r, 3)
 	if _, err := r.js.Publish(t.Context(), "$KV."+messages.BucketJobs+".broken", []byte("{")); err != nil {
@@ -152,6 +156,7 @@ func TestListNamesUnreadableRecordsAndKeepsTheOthers(t *testing.T) {
 }
 
 func TestRecordsFence(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	ctx, now := t.Context(), time.Now()
 	records := r.Records()
@@ -210,6 +215,7 @@ func TestRecordsFence(t *testing.T) {
 }
 
 func TestChangeSettlesRaces(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	if _, err := r.Records().Create(t.Context(), messages.NewRecord(backup("x"), time.Now())); err != nil {
 		t.Fatal(err)
@@ -234,6 +240,7 @@ func TestChangeSettlesRaces(t *testing.T) {
 }
 
 func TestWatchRecords(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	records := r.Records()
 	e, err := records.Create(t.Context(), messages.NewRecord(backup("x"), time.Now()))
