@@ -12,6 +12,7 @@ import (
 
 	"mahavishnu/config"
 	"mahavishnu/fault"
+	"mahavishnu/repository"
 	"mahavishnu/repository/compress"
 	"mahavishnu/snapshot"
 	"mahavishnu/terminal"
@@ -173,9 +174,30 @@ func (e *env) backupDirect(ctx context.Context, cfg *config.Config, request snap
 		return e.explainBackup(ctx, request, result, err)
 	}
 	e.tellBackup(repo, result)
+	if validation := cfg.Backup.Validation; validation.Enabled && validation.VerifyOnCreate && !result.Existing {
+		if err := e.verifyNew(ctx, repo.Repository, result.Snapshot); err != nil {
+			return err
+		}
+	}
 	if result.Stats.Unreadable > 0 {
 		return reported{fault.New("back up", result.Snapshot.Source, errUnreadable, "")}
 	}
+	return nil
+}
+
+// verifyNew checks the structure of the snapshot that was just made, as the
+// configuration's verify_on_create asks. Its data was checked while it was sealed.
+func (e *env) verifyNew(ctx context.Context, repo *repository.Repository, snap repository.Snapshot) error {
+	report, err := snapshot.Verify(ctx, repo, snapshot.VerifyOptions{Snapshots: []repository.Snapshot{snap}, Clock: e.clock})
+	if err != nil {
+		for _, p := range report.Problems {
+			e.tellProblem(p)
+		}
+		e.term.Event("verify", report)
+		return err
+	}
+	e.term.Event("verify", report)
+	e.term.Sayf("verified: every one of %s is whole in the index and the storage, in %s", terminal.Plural(report.Entries, "entry"), terminal.Duration(report.Duration))
 	return nil
 }
 

@@ -122,9 +122,11 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 		&cobra.Group{ID: groupJobs, Title: "Run and watch jobs:"},
 		&cobra.Group{ID: groupSetup, Title: "Set up:"},
 	)
+	addGrouped(root, groupStart, newDemoCommand(e), newUpCommand(e))
+	addGrouped(root, groupStart, newDemoCommand(e))
 	addGrouped(root, groupBackups, newBackupCommand(e), newRestoreCommand(e), newSnapshotsCommand(e), newLsCommand(e), newDumpCommand(e))
-	addGrouped(root, groupUpkeep, newForgetCommand(e))
-	addGrouped(root, groupJobs, newJobsCommand(e))
+	addGrouped(root, groupUpkeep, newVerifyCommand(e), newForgetCommand(e), newPruneCommand(e))
+	addGrouped(root, groupJobs, newJobsCommand(e), newSchedulerCommand(e), newWorkerCommand(e))
 	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newDoctorCommand(e), newVersionCommand(e), newManCommand(e), newCompletionCommand(e))
 	return root
 }

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/repository"
+	"mahavishnu/snapshot"
+	"mahavishnu/terminal"
+)
+
+type verifyOptions struct {
+	source   string
+	readData float64
+	repair   bool
+}
+
+func newVerifyCommand(e *env) *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify [SNAPSHOT]...",
+		Short: "Check that what is stored is whole and would restore",
+		Long: `Check the structure of the repository: every object is there and whole, every
+tree can be walked, every piece of data is where the index says. With --read-data
+also read that share of the data and compare every byte with what was stored;
+100 reads everything.
+
+Every damaged object is named, with the snapshots and files that need it. It ends
+with 4 when anything a restore needs is damaged.`,
+		Example: `  mahavishnu verify
+  mahavishnu verify --read-data 100
+  mahavishnu verify latest:home --read-data 5`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), e, args, o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.source, "source", "", "only snapshots of this `SOURCE`")
+	flags.Float64Var(&o.readData, "read-data", 0, "also read this `PERCENT` of the data; another part each time")
+	flags.BoolVar(&o.repair, "repair", false, "mend what can be mended (not available yet)")
+	return exits(cmd, exitIntegrity)
+}
+
+func (o verifyOptions) check(refs []string) error {
+	const command = "mahavishnu verify"
+	switch {
+	case o.repair:
+		return usagef(command, "--repair is not available yet; a full backup stores again what the source still has: mahavishnu backup SOURCE --type full")
+	case o.readData < 0 || o.readData > 100:
+		return usagef(command, "--read-data is a percentage from 0 to 100, not %v", o.readData)
+	case o.source != "" && len(refs) > 0:
+		return usagef(command, "give snapshots or --source, not both")
+	}
+	return nil
+}
+
+func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err error) {
+	if err := o.check(refs); err != nil {
+		return err
+	}
+	repo, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, repo.Close()) }()
+	chosen, err := verifiable(ctx, repo.Repository, refs, o.source)
+	if err != nil {
+		return err
+	}
+	return e.verify(ctx, repo.Repository, snapshot.VerifyOptions{
+		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
+	})
+}
+
+// verifiable returns the snapshots to verify; nil means all.
+func verifiable(ctx context.Context, repo *repository.Repository, refs []string, source string) ([]repository.Snapshot, error) {
+	if source != "" {
+		// Damaged ones are found again, and told, by the check of objects.
+		all, _, err := repo.Snapshots(ctx, source)
+		if err == nil && len(all) == 0 {
+			err = fmt.Errorf("verify %s: %w", source, repository.ErrNoSnapshot)
+		}
+		return all, err
+	}
+	var chosen []repository.Snapshot
+	for _, ref := range refs {
+		s, err := repo.FindSnapshot(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, s)
+	}
+	return chosen, nil
+}
+
+// verify runs a verification and tells what it found.
+func (e *env) verify(ctx context.Context, repo *repository.Repository, o snapshot.VerifyOptions) error {
+	progress := e.term.Progress("verifying")
+	o.Progress, o.Clock = adapter{progress}, e.clock
+	o.OnProblem = func(p repository.Problem) {
+		e.term.Detailf("found: %s %s: %v", p.Kind, p.Object, p.Err)
+	}
+	report, err := snapshot.Verify(ctx, repo, o)
+	progress.Stop()
+	if ctx.Err() != nil {
+		e.term.Warnf("interrupted; until now %s of %s were read, %s found", terminal.Plural(report.PacksRead, "pack"),
+			terminal.Count(report.Packs), terminal.Plural(report.ProblemsTotal, "problem"))
+		return err
+	}
+	e.term.Event("verify", report)
+	for _, p := range report.Problems {
+		e.tellProblem(p)
+	}
+	if hidden := report.ProblemsTotal - len(report.Problems); hidden > 0 {
+		e.term.Printf("and %s", terminal.Plural(hidden, "more problem"))
+	}
+	read := "no data was read; --read-data 100 reads all of it"
+	if report.PacksRead > 0 {
+		read = fmt.Sprintf("%s of %s read and compared, %s at %s", terminal.Count(report.PacksRead), terminal.Plural(report.Packs, "pack"),
+			terminal.Bytes(report.BytesRead), terminal.Rate(report.BytesRead, report.Duration))
+	}
+	e.term.Sayf("%s, %s, %s; %s; took %s", terminal.Plural(report.Snapshots, "snapshot"), terminal.Plural(report.Entries, "entry"),
+		terminal.Bytes(report.Bytes), read, terminal.Duration(report.Duration))
+	switch harmful := report.ProblemsTotal - report.HarmlessTotal; {
+	case harmful == 0 && err == nil:
+		e.term.Printf("%s", e.term.Mark(terminal.Good, "no problem found"))
+	case harmful > 0:
+		e.term.Printf("%s", e.term.Mark(terminal.Bad, terminal.Plural(harmful, "problem")+" found"))
+	}
+	return err
+}
+
+// tellProblem prints what is wrong with an object, and what it means.
+func (e *env) tellProblem(p snapshot.VerifyProblem) {
+	if e.term.JSON {
+		return // the event "verify" holds it
+	}
+	if p.Harmless {
+		e.term.Sayf("harmless: %s: %v", p.Object, p.Err)
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %v\n", e.term.Mark(terminal.Bad, "DAMAGED"), p.Object, p.Err)
+	if len(p.Affected) == 0 {
+		b.WriteString("  no file of a snapshot that was verified is affected\n")
+	}
+	for _, a := range p.Affected {
+		fmt.Fprintf(&b, "  snapshot %s of %s, %s: %s\n", a.Snapshot, terminal.Name(a.Source), terminal.Moment(a.Time.Local()), terminal.Plural(a.Entries, "damaged entry"))
+		for _, path := range a.Paths {
+			fmt.Fprintf(&b, "    %s\n", shownText(path))
+		}
+		if hidden := a.Entries - int64(len(a.Paths)); hidden > 0 {
+			fmt.Fprintf(&b, "    and %s more\n", terminal.Count(hidden))
+		}
+	}
+	e.term.Printf("%s", b.String())
+}
+
+// shownText is a path that was made printable already.
+func shownText(path string) string {
+	if path == "" {
+		return "."
+	}
+	return path
+}
