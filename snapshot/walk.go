@@ -149,20 +149,19 @@ func (w *walk) directory(ctx context.Context, d *directory, old *tree.Node, name
 func (w *walk) collect(ctx context.Context, b *lot, out *tree.Writer) error {
 	var dirs []*entry
 	for i := range b.entries {
-		if b.entries[i].state == descend {
+		if b.entries[i].dir {
 			dirs = append(dirs, &b.entries[i])
 		}
 	}
 	for i := range b.entries {
 		e := &b.entries[i]
-		// Not by its state: a walker of its own may have finished it already.
-		if len(dirs) > 0 && dirs[0] == e {
+		if e.dir { // and not by keep, which its own walker may be changing
 			dirs = dirs[1:]
 			if err := w.descend(ctx, b.dir, e, dirs); err != nil {
 				return err
 			}
 		}
-		if e.state == skip {
+		if !e.keep {
 			continue
 		}
 		if err := out.Add(ctx, &e.node); err != nil {

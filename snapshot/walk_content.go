@@ -52,7 +52,7 @@ func (r *reader) content(ctx context.Context, f *os.File, size int64) (tree.Cont
 			return tree.Content{}, err
 		}
 		if e.Hole {
-			err = out.Add(ctx, tree.Extent{Length: uint64(e.Length)})
+			err = r.hole(ctx, f, e, size, out)
 		} else {
 			err = r.data(ctx, f, e, out)
 		}
@@ -65,6 +65,19 @@ func (r *reader) content(ctx context.Context, f *os.File, size int64) (tree.Cont
 	}
 	c, err := out.Finish(ctx)
 	return c, fatal(err)
+}
+
+// hole adds a hole. Behind the end of a file that became shorter everything
+// looks like one, so the last is compared with what there is now.
+func (r *reader) hole(ctx context.Context, f *os.File, e fsmeta.Extent, size int64, out *tree.ContentWriter) error {
+	if e.Offset+e.Length == size {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		e.Length = max(0, min(e.Length, info.Size()-e.Offset))
+	}
+	return fatal(out.Add(ctx, tree.Extent{Length: uint64(e.Length)}))
 }
 
 // small reads a file that is one chunk. It leaves a file that may have holes to

@@ -25,13 +25,13 @@ func (w *walk) examine(ctx context.Context, b *lot, e *entry, r *reader) error {
 	}
 	e.node = n
 	if n.Type == tree.Dir {
-		e.state = descend
+		e.dir = true
 		return nil
 	}
 	if n.Links > 1 && n.Inode != 0 {
 		return w.linked(ctx, b, e, r)
 	}
-	if err := w.load(ctx, b, e, r); err != nil || e.state == skip {
+	if err := w.load(ctx, b, e, r); err != nil || !e.keep {
 		return err
 	}
 	w.count(e, e.node.Size)
@@ -57,7 +57,7 @@ func (w *walk) linked(ctx context.Context, b *lot, e *entry, r *reader) error {
 		k, first := w.links.claim(id, names)
 		if first {
 			err := w.load(ctx, b, e, r)
-			if err != nil || e.state == skip {
+			if err != nil || !e.keep {
 				w.links.settle(id, k, nil)
 				return err
 			}
@@ -77,7 +77,7 @@ func (w *walk) linked(ctx context.Context, b *lot, e *entry, r *reader) error {
 		}
 		if n != nil {
 			n.Name = e.node.Name
-			e.node, e.state = *n, keep
+			e.node, e.keep = *n, true
 			w.count(e, 0)
 			return nil
 		}
@@ -95,10 +95,10 @@ func (w *walk) stillIs(d *directory, e *entry, id inode) bool {
 }
 
 // load completes the node of e, from the parent if that may be trusted. With no
-// error and the state skip, the entry is not in the snapshot.
+// error and keep unset, the entry is not in the snapshot.
 func (w *walk) load(ctx context.Context, b *lot, e *entry, r *reader) error {
 	if w.parent.same(ctx, e.old, &e.node) {
-		e.node, e.state = *e.old, keep
+		e.node, e.keep = *e.old, true
 		e.node.LinkGroup = 0
 		w.tally.trusted(e.node.Size)
 		return nil
@@ -176,7 +176,7 @@ func (w *walk) complete(ctx context.Context, d *directory, e *entry) error {
 
 // settle brings a complete node into the form in which it is stored.
 func (w *walk) settle(ctx context.Context, e *entry) error {
-	e.state = keep
+	e.keep = true
 	e.node.Device = 0
 	if len(e.node.Xattrs) == 0 {
 		return nil
@@ -194,7 +194,7 @@ func (w *walk) finish(ctx context.Context, d *directory, e *entry) error {
 	} else {
 		err = w.settle(ctx, e)
 	}
-	if err == nil && e.state == keep {
+	if err == nil && e.keep {
 		w.count(e, 0)
 	}
 	return err
@@ -209,7 +209,7 @@ func (w *walk) count(e *entry, size uint64) {
 
 // drop leaves an entry out: one that is gone is counted, any other also named.
 func (w *walk) drop(d *directory, e *entry, err error) {
-	e.state = skip
+	e.keep = false
 	path := d.join(e.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		w.tally.gone(path)

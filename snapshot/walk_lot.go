@@ -16,22 +16,14 @@ const (
 	shareSize = 1 << 20
 )
 
-// state is what becomes of an entry.
-type state uint8
-
-const (
-	skip    state = iota // not in the snapshot
-	keep                 // the node is complete
-	descend              // a directory, still to be walked
-)
-
 // entry is one name of a directory on its way into the tree.
 type entry struct {
 	name   string
 	old    *tree.Node // in the parent
 	node   tree.Node
-	state  state
-	walked chan struct{} // of a directory with a walker of its own: closed when complete
+	keep   bool          // the node is complete and goes into the snapshot
+	dir    bool          // a directory, which a walker has yet to complete
+	walked chan struct{} // of one with a walker of its own: closed when complete
 }
 
 // lot is some successive names of one directory. Several workers may be on

@@ -1,0 +1,522 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository"
+	"mahavishnu/snapshot/exclude"
+	"mahavishnu/snapshot/tree"
+)
+
+func noise(seed byte, n int) string {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b)
+	return string(b)
+}
+
+func sample() map[string]string {
+	return map[string]string{
+		"a":                                 "alpha",
+		"b/c":                               strings.Repeat("some text\n", 1000),
+		"b/empty":                           "",
+		"b/d/e/f":                           noise(1, 300<<10),
+		"big":                               noise(2, 9<<20),
+		"void/":                             "",
+		"names/\xff\x01":                    "bytes",
+		"names/" + strings.Repeat("n", 255): "long",
+	}
+}
+
+func TestBackupHoldsTheSource(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, sample())
+	s.must(os.Symlink("nowhere/at all", filepath.Join(dir, "link")))
+	s.must(os.Chmod(filepath.Join(dir, "a"), 0o4711))
+	res := s.backup(dir, func(o *BackupOptions) {
+		o.Tags, o.Labels, o.Engine = []string{"x"}, map[string]string{"k": "v"}, "test 1"
+	})
+	s.wantLive(res.Snapshot, dir)
+
+	st := res.Stats
+	want := Stats{Files: Counts{New: 7}, Dirs: Counts{New: 6}, Others: Counts{New: 1}}
+	if st.Files != want.Files || st.Dirs != want.Dirs || st.Others != want.Others {
+		t.Errorf("counts %+v", st)
+	}
+	var size int64
+	for _, content := range sample() {
+		size += int64(len(content))
+	}
+	if st.Bytes != size || st.BytesRead != size || st.BytesTrusted != 0 || st.BytesNew < size || st.BytesStored == 0 {
+		t.Errorf("bytes %+v, want %d read", st, size)
+	}
+	snap := res.Snapshot
+	if snap.Totals.Files != 7 || snap.Totals.Dirs != 6 || snap.Totals.Others != 1 || snap.Totals.Bytes != size {
+		t.Errorf("totals %+v", snap.Totals)
+	}
+	if snap.Source != "home" || snap.Path != dir || snap.Type != Incremental || snap.Host != "test" || snap.Parent != "" ||
+		snap.Engine != "test 1" || snap.Tags[0] != "x" || snap.Labels["k"] != "v" || snap.End.Before(snap.Start) {
+		t.Errorf("snapshot %+v", snap)
+	}
+	root := s.read(snap)[""].node
+	if root.Type != tree.Dir || len(root.Name) != 0 {
+		t.Errorf("root %+v", root)
+	}
+}
+
+func TestIncrementalReadsWhatChanged(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, sample())
+	first := s.backup(dir)
+
+	second := s.backup(dir)
+	if st := second.Stats; st.BytesRead != 0 || st.BytesTrusted != st.Bytes || st.BytesNew != 0 ||
+		st.Files != (Counts{Unchanged: 7}) || st.Dirs != (Counts{Unchanged: 6}) {
+		t.Errorf("nothing changed: %+v", st)
+	}
+	if second.Snapshot.Root != first.Snapshot.Root || second.Snapshot.Parent != first.Snapshot.ID {
+		t.Errorf("root %s and parent %s after root %s of %s", second.Snapshot.Root, second.Snapshot.Parent, first.Snapshot.Root, first.Snapshot.ID)
+	}
+
+	// A file of the same size and time, but changed; one new, one gone, one
+	// with another mode, one that became a directory.
+	info, err := os.Stat(filepath.Join(dir, "b/c"))
+	s.must(err)
+	fill(t, dir, map[string]string{"b/c": strings.Repeat("some TEXT\n", 1000), "b/new": "n"})
+	s.must(os.Chtimes(filepath.Join(dir, "b/c"), time.Time{}, info.ModTime()))
+	s.must(os.RemoveAll(filepath.Join(dir, "names")))
+	s.must(os.Chmod(filepath.Join(dir, "big"), 0o600))
+	s.must(os.Remove(filepath.Join(dir, "a")))
+	fill(t, dir, map[string]string{"a/x": "now a directory"})
+	third := s.backup(dir)
+	s.wantLive(third.Snapshot, dir)
+	st := third.Stats
+	if st.Files != (Counts{New: 2, Changed: 2, Unchanged: 2}) || st.Removed != 1 || st.Dirs != (Counts{New: 1, Changed: 2, Unchanged: 3}) {
+		t.Errorf("after changes: %+v", st)
+	}
+	if st.BytesNew > 64<<10 {
+		t.Errorf("%d bytes new for a few small changes", st.BytesNew)
+	}
+	s.wantImage(first.Snapshot, sample())
+}
+
+// wantImage compares the files of a snapshot with what they were made from.
+func (s *store) wantImage(snap repository.Snapshot, files map[string]string) {
+	s.Helper()
+	img := s.read(snap)
+	for path, want := range files {
+		if got, ok := img[strings.TrimSuffix(path, "/")]; !ok || got.content != want {
+			s.Errorf("%q: %d bytes, want %d", path, len(got.content), len(want))
+		}
+	}
+}
+
+func TestAFileThatChangedAsTheParentBeganIsNotTrusted(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, map[string]string{"f": "content"})
+	s.later = -time.Minute // options adds it back: the backup begins now
+	s.backup(dir)
+	s.later = time.Hour
+	if st := s.backup(dir).Stats; st.BytesRead != 7 || st.Files.Unchanged != 1 {
+		t.Errorf("a file as young as the parent: %+v, want it read", st)
+	}
+	if st := s.backup(dir).Stats; st.BytesRead != 0 {
+		t.Errorf("an older one: %+v, want it trusted", st)
+	}
+}
+
+func TestFullAndArchivalReadEverything(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, sample())
+	first := s.backup(dir)
+	full := s.backup(dir, func(o *BackupOptions) { o.Type = Full })
+	if st := full.Stats; st.BytesRead != st.Bytes || st.BytesNew != 0 || st.Files.Unchanged != 7 {
+		t.Errorf("full: %+v", st)
+	}
+	if full.Snapshot.Root != first.Snapshot.Root || full.Snapshot.Type != Full {
+		t.Errorf("full: %+v", full.Snapshot)
+	}
+	archival := s.backup(dir, func(o *BackupOptions) { o.Type = Archival })
+	if st := archival.Stats; st.BytesRead != st.Bytes || st.BytesNew < st.Bytes {
+		t.Errorf("archival: %+v, want packs of its own", st)
+	}
+	s.wantLive(archival.Snapshot, dir)
+	if st := s.backup(dir).Stats; st.BytesRead != 0 {
+		t.Errorf("incremental after archival: %+v", st)
+	}
+}
+
+func TestTheTreeDoesNotDependOnTheReaders(t *testing.T) {
+	dir := t.TempDir()
+	files := sample()
+	for i := range 300 {
+		files[fmt.Sprintf("many/%03d/%d/%x", i/10, i%3, i*7919)] = fmt.Sprint(i)
+	}
+	fill(t, dir, files)
+	s := newStore(t)
+	var roots []repository.ID
+	for _, readers := range []int{1, 2, 7} {
+		res := s.backup(dir, func(o *BackupOptions) { o.Readers, o.Type = readers, Full })
+		roots = append(roots, res.Snapshot.Root)
+	}
+	if roots[0] != roots[1] || roots[1] != roots[2] {
+		t.Errorf("roots %v", roots)
+	}
+}
+
+func TestWhatIsNotStoredAnyMoreIsStoredAgain(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, sample())
+	s.backup(dir)
+	s.must(os.RemoveAll(filepath.Join(s.dir, "packs")))
+	s.reopen()
+	res := s.backup(dir)
+	if st := res.Stats; st.BytesRead != st.Bytes || st.BytesNew < st.Bytes {
+		t.Errorf("all packs lost: %+v", st)
+	}
+	s.wantLive(res.Snapshot, dir)
+}
+
+func TestInterruptedBackupIsContinued(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	files := map[string]string{}
+	for i := range 40 {
+		files[fmt.Sprintf("d%d/f%d", i%4, i)] = noise(byte(i), 1<<20)
+	}
+	fill(t, dir, files)
+	lost := errors.New("lease lost")
+	for i, cause := range []error{nil, lost} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		o := s.options(dir)
+		o.Progress = &interruptAfter{bytes: int64(10+i*20) << 20, cancel: cancel, cause: cause}
+		res, err := Backup(ctx, s.repo, o)
+		if !errors.Is(err, context.Canceled) || cause != nil && !errors.Is(err, cause) {
+			t.Fatalf("error %v, want one that wraps context.Canceled and %v", err, cause)
+		}
+		if len(fault.Hints(err)) == 0 || res.Snapshot.ID != "" {
+			t.Errorf("hints %v, snapshot %q", fault.Hints(err), res.Snapshot.ID)
+		}
+		if res.Stats.BytesRead < 10<<20 || res.Stats.BytesStored == 0 {
+			t.Errorf("stats of the interrupted run: %+v", res.Stats)
+		}
+		s.reopen()
+	}
+	res := s.backup(dir)
+	if st := res.Stats; st.BytesReused < 30<<20 || st.BytesNew > 11<<20 {
+		t.Errorf("after interruptions at 10 and 30 MiB of 40: %d reused, %d new", st.BytesReused, st.BytesNew)
+	}
+	s.wantLive(res.Snapshot, dir)
+	var packs int64
+	s.must(s.repo.Packs(t.Context(), func(p repository.PackInfo) error { packs += p.Size; return nil }))
+	if packs > 42<<20 {
+		t.Errorf("%d bytes of packs for 40 MiB: something is stored twice", packs)
+	}
+}
+
+func TestAJobCommitsOnce(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, sample())
+	job := func(attempt int) func(*BackupOptions) {
+		return func(o *BackupOptions) {
+			o.Job, o.JobTime, o.Attempt = "job-1", time.Unix(1700000000, 0), attempt
+		}
+	}
+	first := s.backup(dir, job(1))
+	if first.Existing || !first.Snapshot.Time.Equal(time.Unix(1700000000, 0)) || first.Snapshot.Job != "job-1" {
+		t.Errorf("first attempt: %+v", first.Snapshot)
+	}
+	fill(t, dir, map[string]string{"more": "more"})
+	second := s.backup(dir, job(2))
+	if !second.Existing || second.Stats.BytesRead != 0 {
+		t.Errorf("second attempt: existing %v, %+v", second.Existing, second.Stats)
+	}
+	if diff := cmp.Diff(first.Snapshot, second.Snapshot); diff != "" {
+		t.Errorf("snapshots of one job (-first +second):\n%s", diff)
+	}
+
+	fenced := errors.New("fenced")
+	_, err := s.try(dir, func(o *BackupOptions) { o.Fence = func(context.Context) error { return fenced } })
+	if !errors.Is(err, fenced) {
+		t.Errorf("error %v, want %v", err, fenced)
+	}
+	snaps, _, err := s.repo.Snapshots(t.Context(), "home")
+	s.must(err)
+	if len(snaps) != 1 {
+		t.Errorf("%d snapshots, want 1", len(snaps))
+	}
+}
+
+func TestParents(t *testing.T) {
+	s, dir, other := newStore(t), t.TempDir(), t.TempDir()
+	fill(t, dir, sample())
+	fill(t, other, map[string]string{"x": "y"})
+	first := s.backup(dir)
+	s.backup(other)
+	if res := s.backup(dir); res.Snapshot.Parent != first.Snapshot.ID {
+		t.Errorf("parent %q, want the newest of the same path, %q", res.Snapshot.Parent, first.Snapshot.ID)
+	}
+	none := s.backup(dir, func(o *BackupOptions) { o.Parent = NoParent })
+	if none.Snapshot.Parent != "" || none.Stats.BytesRead != none.Stats.Bytes || none.Stats.Files.New != 7 {
+		t.Errorf("without a parent: %q, %+v", none.Snapshot.Parent, none.Stats)
+	}
+	named := s.backup(dir, func(o *BackupOptions) { o.Parent = first.Snapshot.ID })
+	if named.Snapshot.Parent != first.Snapshot.ID {
+		t.Errorf("parent %q, want %q", named.Snapshot.Parent, first.Snapshot.ID)
+	}
+	if _, err := s.try(dir, func(o *BackupOptions) { o.Parent = "ffffffff" }); !errors.Is(err, repository.ErrNoSnapshot) {
+		t.Errorf("unknown parent: %v", err)
+	}
+}
+
+func TestADamagedParentCostsOnlyReading(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, sample())
+	first := s.backup(dir)
+	loc, ok := s.repo.Locate(first.Snapshot.Root)
+	if !ok {
+		t.Fatal("the root is not in the index")
+	}
+	path := filepath.Join(s.dir, filepath.FromSlash(loc.Pack.Object()))
+	pack, err := os.ReadFile(path)
+	s.must(err)
+	copy(pack[loc.Offset+40:loc.Offset+loc.Stored], make([]byte, loc.Stored))
+	s.must(os.Chmod(path, 0o600))
+	s.must(os.WriteFile(path, pack, 0o600))
+	s.reopen()
+	res, err := s.try(dir)
+	s.must(err)
+	if len(res.ParentErrors) == 0 || !errors.Is(res.ParentErrors[0], repository.ErrDamaged) {
+		t.Errorf("parent errors %v, want the damage", res.ParentErrors)
+	}
+	if res.Stats.BytesRead != res.Stats.Bytes {
+		t.Errorf("%+v, want everything read", res.Stats)
+	}
+}
+
+func TestExclusions(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	tag := "Signature: 8a477f597d28d172789f06886806bc55\n"
+	fill(t, dir, map[string]string{"keep.o": "", "x.o": "", "src/x.o": "", "src/x.c": "", "build/out": "", "src/build/out": "",
+		"cache/CACHEDIR.TAG": tag, "cache/data": "", "cache/deep/data": "", "fake/CACHEDIR.TAG": "no", "fake/data": ""})
+	res := s.backup(dir, func(o *BackupOptions) {
+		o.Exclude, o.ExcludeCaches = []string{"*.o", "!keep.o", "/build/"}, true
+	})
+	img := s.read(res.Snapshot)
+	for path, want := range map[string]bool{"keep.o": true, "x.o": false, "src/x.o": false, "src/x.c": true, "build": false,
+		"src/build/out": true, "cache": true, "cache/" + exclude.CacheTag: true, "cache/data": false, "cache/deep": false, "fake/data": true} {
+		if _, ok := img[path]; ok != want {
+			t.Errorf("%s in the snapshot: %v, want %v", path, ok, want)
+		}
+	}
+	if res.Stats.Excluded != 5 {
+		t.Errorf("%d excluded, want 5", res.Stats.Excluded)
+	}
+	if _, err := s.try(dir, func(o *BackupOptions) { o.Exclude = []string{"[a"} }); err == nil || !strings.Contains(err.Error(), "[a") {
+		t.Errorf("a bad pattern: %v", err)
+	}
+}
+
+func TestTheRepositoryIsNotBackedUpIntoItself(t *testing.T) {
+	s := newStore(t)
+	parent := filepath.Dir(s.dir)
+	fill(t, parent, map[string]string{"beside": "x"})
+	img := s.read(s.backup(parent).Snapshot)
+	if _, ok := img[filepath.Base(s.dir)]; ok || len(img) < 2 {
+		t.Errorf("snapshot of %d entries, with the repository: %v", len(img), ok)
+	}
+	if _, err := s.try(s.dir); err == nil || len(fault.Hints(err)) == 0 {
+		t.Errorf("the repository as the source: %v", err)
+	}
+}
+
+func TestSourcesThatAreRefused(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, map[string]string{"empty/": "", "full/x": ""})
+	for name, c := range map[string]struct {
+		path   string
+		change func(*BackupOptions)
+		want   error
+	}{
+		"no path":           {"", nil, nil},
+		"nothing there":     {filepath.Join(dir, "missing"), nil, ErrNoSource},
+		"a file on the way": {filepath.Join(dir, "full/x/y"), nil, nil},
+		"empty":             {filepath.Join(dir, "empty"), nil, ErrEmptySource},
+		"all excluded":      {filepath.Join(dir, "full"), func(o *BackupOptions) { o.Exclude = []string{"*"} }, ErrEmptySource},
+		"device":            {os.DevNull, nil, nil},
+		"no name":           {dir, func(o *BackupOptions) { o.Source = "" }, nil},
+		"wrong type":        {dir, func(o *BackupOptions) { o.Type = "differential" }, nil},
+		"job, no time":      {dir, func(o *BackupOptions) { o.Job = "j" }, nil},
+	} {
+		change := c.change
+		if change == nil {
+			change = func(*BackupOptions) {}
+		}
+		if _, err := s.try(c.path, change); err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: error %v, want %v", name, err, c.want)
+		}
+	}
+	snaps, _, err := s.repo.Snapshots(t.Context(), "")
+	s.must(err)
+	if len(snaps) != 0 {
+		t.Errorf("%d snapshots of refused sources", len(snaps))
+	}
+	res := s.backup(filepath.Join(dir, "empty"), func(o *BackupOptions) { o.AllowEmpty = true })
+	if res.Stats.Dirs.Total() != 1 {
+		t.Errorf("an empty source, allowed: %+v", res.Stats)
+	}
+}
+
+func TestAFileAsTheSource(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, map[string]string{"one": "content", "two": ""})
+	for _, path := range []string{"one", "link"} {
+		if path == "link" {
+			s.must(os.Symlink("one", filepath.Join(dir, "link")))
+		}
+		res := s.backup(filepath.Join(dir, path))
+		img := s.read(res.Snapshot)
+		if len(img) != 2 || img["one"].content != "content" || img[""].node.Type != tree.Dir {
+			t.Errorf("%s: %v", path, img)
+		}
+		if again := s.backup(filepath.Join(dir, path)); again.Stats.BytesRead != 0 {
+			t.Errorf("%s again: %+v", path, again.Stats)
+		}
+	}
+}
+
+func TestALinkAsTheSourceIsFollowed(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, map[string]string{"real/x": "content"})
+	link := filepath.Join(dir, "link")
+	s.must(os.Symlink("real", link))
+	res := s.backup(link)
+	if s.read(res.Snapshot)["x"].content != "content" || res.Snapshot.Path != link {
+		t.Errorf("snapshot of %s", res.Snapshot.Path)
+	}
+}
+
+func TestChangesWhileReading(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	big := noise(3, 3<<20)
+	fill(t, dir, map[string]string{"grows": big, "shrinks": big, "shrinks-small": "0123456789", "rewritten": "before", "still": "s", "z-gone": ""})
+	at := func(name string, f func(path string) error) func() {
+		return func() {
+			if err := f(filepath.Join(dir, name)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	h := &hook{at: map[string]func(){
+		"grows": at("grows", func(path string) error {
+			f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteString("more")
+				err = errors.Join(err, f.Close())
+			}
+			return errors.Join(err, os.Remove(filepath.Join(dir, "z-gone")))
+		}),
+		"shrinks":       at("shrinks", func(path string) error { return os.Truncate(path, 1<<20+5) }),
+		"shrinks-small": at("shrinks-small", func(path string) error { return os.Truncate(path, 4) }),
+		"rewritten":     at("rewritten", func(path string) error { return os.WriteFile(path, []byte("after!"), 0o644) }),
+	}}
+	// One lot, one reader: what is first in the directory is read before the
+	// rest is looked at.
+	res := s.backup(dir, func(o *BackupOptions) { o.Progress, o.Readers = h, 1 })
+	if diff := cmp.Diff([]string{"grows", "rewritten", "shrinks", "shrinks-small"}, res.Changed); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"z-gone"}, res.Vanished); diff != "" {
+		t.Errorf("vanished (-want +got):\n%s", diff)
+	}
+	img := s.read(res.Snapshot)
+	for name, want := range map[string]string{"grows": big, "shrinks": big[:1<<20+5], "shrinks-small": "0123", "rewritten": "after!"} {
+		h := img[name]
+		if h.content != want || h.node.Size != uint64(len(want)) || h.node.Flags&tree.Changed == 0 {
+			t.Errorf("%s: %d bytes, size %d, flags %b; want %d bytes and a note", name, len(h.content), h.node.Size, h.node.Flags, len(want))
+		}
+	}
+	if _, ok := img["z-gone"]; ok || img["still"].node.Flags != 0 {
+		t.Error("the vanished file is there, or the still one is marked")
+	}
+	// None of them is trusted by the next backup.
+	again := s.backup(dir)
+	s.wantLive(again.Snapshot, dir)
+	if again.Stats.BytesTrusted != 1 || len(again.Changed) != 0 {
+		t.Errorf("next backup: %+v", again.Stats)
+	}
+}
+
+func TestADirectoryThatVanishes(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	fill(t, dir, map[string]string{"a": "first", "d/x": "y", "e/x": "y"})
+	h := &hook{at: map[string]func(){"a": func() { _ = os.RemoveAll(filepath.Join(dir, "d")) }}}
+	res := s.backup(dir, func(o *BackupOptions) { o.Progress, o.Readers = h, 1 })
+	img := s.read(res.Snapshot)
+	if _, ok := img["d"]; ok || img["e/x"].content != "y" || res.Stats.Vanished != 1 {
+		t.Errorf("%+v", res.Stats)
+	}
+}
+
+// TestEverySnapshotIsTheSource changes a directory at random and takes a backup
+// after each round: old snapshots stay what they were.
+func TestEverySnapshotIsTheSource(t *testing.T) {
+	s := newStore(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		dir, err := os.MkdirTemp("", "rounds-")
+		s.must(err)
+		defer os.RemoveAll(dir)
+		name := rapid.Custom(func(rt *rapid.T) string {
+			return filepath.Join(dir, strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "\xfe"}), 1, 4).Draw(rt, "path"), "/"))
+		})
+		for range rapid.IntRange(1, 3).Draw(rt, "rounds") {
+			s.must(os.WriteFile(filepath.Join(dir, "always"), nil, 0o644))
+			for range rapid.IntRange(0, 12).Draw(rt, "changes") {
+				// Most of these fail now and then, as they must.
+				path := name.Draw(rt, "name")
+				switch rapid.IntRange(0, 5).Draw(rt, "change") {
+				case 0, 1:
+					_ = os.MkdirAll(filepath.Dir(path), 0o755)
+					_ = os.WriteFile(path, bytes.Repeat([]byte{rapid.Byte().Draw(rt, "byte")}, rapid.IntRange(0, 9000).Draw(rt, "size")), 0o644)
+				case 2:
+					_ = os.RemoveAll(path)
+				case 3:
+					_ = os.Rename(path, name.Draw(rt, "to"))
+				case 4:
+					_ = os.Symlink(name.Draw(rt, "target"), path)
+				case 5:
+					_ = os.Link(path, name.Draw(rt, "linked"))
+				}
+			}
+			s.wantLive(s.backup(dir).Snapshot, dir)
+			if s.Failed() {
+				rt.FailNow()
+			}
+		}
+	})
+}
+
+func TestPrintable(t *testing.T) {
+	seen := map[string]string{}
+	for path, want := range map[string]string{"a/b": "a/b", "über": "über", "\xff": `\xff`, `\xff`: `\x5cxff`, "a\nb": `a\x0ab`,
+		"\u2028": `\xe2\x80\xa8`, "\ufffd": "\ufffd", "ü\xfc": `ü\xfc`, "": ""} {
+		if got := Printable(path); got != want {
+			t.Errorf("Printable(%q) = %q, want %q", path, got, want)
+		}
+		if other, ok := seen[want]; ok {
+			t.Errorf("%q and %q look the same", path, other)
+		}
+		seen[want] = path
+	}
+}
