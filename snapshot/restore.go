@@ -179,6 +179,9 @@ func (r *restorer) run(ctx context.Context) error {
 	r.planner = startPlanner(ctx, r)
 
 	top := &dirNode{node: node, made: true, fresh: fresh, absent: target == nil, restored: r.choice.all()}
+	if r.choice.all() {
+		r.o.Progress.Add(ProgressDelta{ExpectFiles: r.snap.Totals.Files, ExpectBytes: r.snap.Totals.Bytes})
+	}
 	err = r.walk(ctx, top, node.Content, r.choice.all())
 	r.releaseLeaders()
 	err = errors.Join(err, r.planner.wait())

@@ -81,6 +81,7 @@ func (r *restorer) openBase(j *job) (*os.File, error) {
 	alone := old.Links <= max(j.node.Links, 1)
 	if r.o.Overwrite == OverwriteChanged && alone && old.Size == j.node.Size && old.ModTime == j.node.ModTime {
 		j.same, j.kept = true, int64(old.Size)
+		r.o.Progress.Add(ProgressDelta{Unchanged: j.kept})
 		return nil, nil
 	}
 	if old.Links <= 1 && j.node.Size >= resumable && !r.o.DryRun {
@@ -128,6 +129,7 @@ func (r *restorer) delta(ctx context.Context, j *job, src *os.File) error {
 		return nil
 	}
 	hole := func(at int64, e tree.Extent) error {
+		r.o.Progress.Add(ProgressDelta{Unchanged: int64(e.Length)})
 		if same, err := c.hole(at, e); err == nil && same {
 			return nil
 		}

@@ -1,11 +1,16 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/snapshot/tree"
 )
+
+// errMounted keeps Delete from emptying what is only mounted here.
+var errMounted = errors.New("another file system is mounted here: it is left alone")
 
 // deleteRest removes from a restored directory what the snapshot does not have.
 // What Exclude names is protected, and so is a directory that holds some of it.
@@ -49,6 +54,9 @@ func (r *restorer) remove(d *fsmeta.Dir, name, path string) (gone bool, err erro
 			return true, nil
 		}
 		return true, d.Remove(name)
+	}
+	if here, err := d.Stat(); err != nil || here.Device != n.Device {
+		return false, cmp.Or(err, errMounted)
 	}
 	gone, err = r.empty(d, name, path)
 	if err != nil || !gone {

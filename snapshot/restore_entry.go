@@ -84,7 +84,10 @@ func (r *restorer) meet(j *job) bool {
 // plan asks for all of a file's content.
 func (r *restorer) plan(ctx context.Context, j *job) error {
 	return r.extents(ctx, j, func(at int64, e tree.Extent) error { return r.want(j, at, e) },
-		func(int64, tree.Extent) error { return nil })
+		func(_ int64, e tree.Extent) error {
+			r.o.Progress.Add(ProgressDelta{Unchanged: int64(e.Length)}) // the part file begins as one hole
+			return nil
+		})
 }
 
 // want asks for a part of a file.

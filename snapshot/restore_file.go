@@ -116,11 +116,13 @@ func (r *restorer) write(j *job, at int64, data []byte) {
 		_, err := f.WriteAt(data, at)
 		return err
 	})
+	if err != nil {
+		return
+	}
+	r.o.Progress.Add(ProgressDelta{Bytes: int64(len(data))})
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err == nil {
-		j.written += int64(len(data))
-	}
+	j.written += int64(len(data))
 }
 
 // withFile opens the part file if need be and lends it to use. An error is
