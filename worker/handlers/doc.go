@@ -13,5 +13,5 @@
 //     differences) is discarded with its result, for trying again changes nothing.
 //   - Lists in results are bounded, with a count beside them that is not.
 //
-// Durations in results are milliseconds, sizes bytes.
+// Sizes in results are bytes; the names of durations end in their unit.
 package handlers

@@ -71,8 +71,10 @@ func New(s Setup) (worker.Handlers, error) {
 		messages.KindBackup:  &backup{s},
 		messages.KindRestore: &restore{s, staging},
 
-		messages.KindForget: &forget{s},
-		messages.KindPrune:  &prune{s},
+		messages.KindVerify:      &verify{s},
+		messages.KindForget:      &forget{s},
+		messages.KindPrune:       &prune{s},
+		messages.KindRestoreTest: &restoreTest{s, staging},
 	}, nil
 }
 

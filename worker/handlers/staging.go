@@ -90,27 +90,29 @@ func kindOf(m fs.FileMode) string {
 	return "file"
 }
 
-// takeTest reserves an empty directory for a restore test. It depends on the
-// job and source only, so that a second attempt clears away the first's.
-func (s *staging) takeTest(job, source string) (path string, release func() error, err error) {
+// takeTest reserves an empty directory for one attempt at a restore test, and
+// removes what earlier attempts left. A worker that lost the job without
+// knowing finds its directory gone, never somebody else's files in it.
+func (s *staging) takeTest(job, source string, attempt uint64) (path string, release func() error, err error) {
 	sum := sha256.Sum256([]byte(job + "\x00" + source))
-	path, free, err := s.take(testPrefix + hex.EncodeToString(sum[:8]))
+	name := testPrefix + hex.EncodeToString(sum[:8])
+	earlier, err := filepath.Glob(filepath.Join(s.dir, name+"-*"))
+	if err != nil {
+		return "", nil, fault.New("look for earlier attempts in", s.dir, err, "")
+	}
+	for _, left := range earlier {
+		if err := removeTree(left); err != nil {
+			return "", nil, err
+		}
+	}
+	path, free, err := s.take(fmt.Sprintf("%s-%d", name, attempt))
 	if err != nil {
 		return "", nil, err
 	}
-	release = func() error {
+	return path, func() error {
 		defer free()
 		return removeTree(path)
-	}
-	if err := removeTree(path); err != nil {
-		free()
-		return "", nil, err
-	}
-	if err := s.make(path); err != nil {
-		free()
-		return "", nil, err
-	}
-	return path, release, nil
+	}, nil
 }
 
 // sweep removes what restore tests of dead workers left.

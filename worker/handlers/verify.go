@@ -1,0 +1,93 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"maps"
+	"slices"
+
+	"mahavishnu/messages"
+	"mahavishnu/repository"
+	"mahavishnu/snapshot"
+	"mahavishnu/worker"
+)
+
+// VerifyResult is what a verify job leaves in its record: the report, with as
+// many problems as a record can hold.
+type VerifyResult struct {
+	// Snapshot and Source are what the job was limited to.
+	Snapshot string  `json:"snapshot,omitempty"`
+	Source   string  `json:"source,omitempty"`
+	ReadData float64 `json:"read_data"`
+	snapshot.VerifyReport
+}
+
+// verify checks that snapshots would restore.
+type verify struct{ Setup }
+
+// Check implements worker.Handler.
+func (h *verify) Check(job messages.Job) error {
+	if job.Spec.(*messages.VerifySpec).Repair {
+		return &messages.RefusedError{
+			Reason: "this version cannot repair stored data yet, it can only find damage", Field: "repair",
+			Hint: "leave repair out; a full backup stores again what the source still has",
+		}
+	}
+	return nil
+}
+
+// Run implements worker.Handler.
+func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
+	spec := t.Job.Spec.(*messages.VerifySpec)
+	repo, closeRepo, err := h.Repositories.Open(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer closing(closeRepo, &err)
+	snapshots, err := h.subjects(ctx, repo, spec)
+	if err != nil {
+		return nil, err
+	}
+	report, err := snapshot.Verify(ctx, repo, snapshot.VerifyOptions{
+		Snapshots: snapshots, ReadData: spec.ReadData, Seed: seed(t.Job.ID), Progress: progress{t.Meter}, Clock: h.Clock,
+	})
+	report.Problems = bounded(report.Problems)
+	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData, VerifyReport: report}
+	if spec.Snapshot != "" {
+		result.Snapshot = snapshots[0].ID
+	}
+	if errors.Is(err, repository.ErrDamaged) { // another attempt would find the same
+		err = worker.Discard(err)
+	}
+	return result, err
+}
+
+// subjects are the snapshots to verify; nil is all of the repository.
+func (h *verify) subjects(ctx context.Context, repo *repository.Repository, spec *messages.VerifySpec) ([]repository.Snapshot, error) {
+	switch {
+	case spec.Snapshot != "":
+		snap, err := find(ctx, repo, spec.Snapshot, spec.Source)
+		return []repository.Snapshot{snap}, err
+	case spec.Source == "":
+		return nil, nil
+	}
+	snapshots, damaged, err := repo.Snapshots(ctx, spec.Source)
+	if err != nil {
+		return nil, err
+	}
+	if len(snapshots) == 0 {
+		if sources := h.Settings().Sources; len(damaged) == 0 && sources[spec.Source].Path == "" {
+			return nil, unknownSource(spec.Source, slices.Sorted(maps.Keys(sources)))
+		}
+		return []repository.Snapshot{}, nil // the structure is checked all the same
+	}
+	return snapshots, nil
+}
+
+// seed makes every job choose other packs, and every attempt of it the same.
+func seed(job string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(job)) //nolint:errcheck // a hash does not fail
+	return h.Sum64()
+}
