@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"time"
 
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/terminal"
+	"mahavishnu/worker/handlers"
 )
 
 // backupByQueue asks a worker for a backup and follows it to its end.
@@ -65,17 +68,28 @@ func (e *env) runJob(ctx context.Context, spec messages.Spec, region, verb strin
 
 // tellBackupJob prints what a worker says of a backup.
 func (e *env) tellBackupJob(entry bus.Entry) {
-	var result struct {
-		Snapshot string `json:"snapshot"`
-		Files    int64  `json:"files"`
-		Bytes    int64  `json:"bytes"`
-		New      int64  `json:"new_bytes"`
-		Stored   int64  `json:"stored_bytes"`
+	var r handlers.BackupResult
+	if err := json.Unmarshal(entry.Result, &r); err != nil || r.Snapshot == "" {
+		return // jobs show prints it as it is
 	}
-	if err := json.Unmarshal(entry.Result, &result); err != nil || result.Snapshot == "" {
-		return
+	took := time.Duration(r.DurationMillis) * time.Millisecond
+	e.term.Printf("snapshot %s of %s, %s", r.Snapshot, terminal.Name(r.Source), r.Type)
+	data := "nothing new"
+	if r.NewBytes > 0 {
+		data = fmt.Sprintf("%s new, stored in %s", terminal.Bytes(r.NewBytes), terminal.Bytes(r.StoredBytes))
 	}
-	took := entry.Finished.Sub(entry.Started)
-	e.term.Printf("snapshot %s: %s, %s; %s new, stored in %s; %s, %s", result.Snapshot, terminal.Plural(result.Files, "file"),
-		terminal.Bytes(result.Bytes), terminal.Bytes(result.New), terminal.Bytes(result.Stored), terminal.Duration(took), terminal.Rate(result.Bytes, took))
+	if r.AdoptedBytes > 0 {
+		data += fmt.Sprintf("; %s taken over from an attempt that died", terminal.Bytes(r.AdoptedBytes))
+	}
+	e.term.Sayf("  %s, %s; %s; %s, %s", terminal.Plural(r.Files, "file"), terminal.Bytes(r.Bytes), data,
+		terminal.Duration(took), terminal.Rate(r.Bytes, took))
+	for _, u := range r.Unreadable {
+		e.term.Warnf("not read: %s: %s", terminal.Name(u.Path), u.Err)
+	}
+	if hidden := r.UnreadableTotal - int64(len(r.Unreadable)); hidden > 0 {
+		e.term.Warnf("and %s more could not be read", terminal.Count(hidden))
+	}
+	for _, path := range r.Changed {
+		e.term.Warnf("changed while it was read: %s; the next backup reads it again", terminal.Name(path))
+	}
 }

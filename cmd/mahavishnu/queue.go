@@ -12,6 +12,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
+	"mahavishnu/snapshot"
 	"mahavishnu/terminal"
 )
 
@@ -146,43 +147,65 @@ func workOf(p messages.Progress) terminal.Work {
 	}
 }
 
+// jobFacts are the parts of a job's result that decide how it came out,
+// whatever its kind: the names are the same in all of them.
+type jobFacts struct {
+	Snapshot   string `json:"snapshot"`
+	Unreadable int64  `json:"unreadable_total"`
+	Problems   int64  `json:"problems_total"`
+	Harmless   int64  `json:"harmless_total"`
+	Damaged    int64  `json:"damaged"`
+	Failed     int64  `json:"failed"`
+	Skipped    int64  `json:"skipped"`
+	Lost       int64  `json:"metadata_lost"`
+}
+
+// factsOf reads a result. Fields of another shape, which some kinds have, say
+// nothing here.
+func factsOf(result json.RawMessage) (f jobFacts) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(result, &fields); err != nil {
+		return jobFacts{}
+	}
+	for name, value := range map[string]any{
+		"snapshot": &f.Snapshot, "unreadable_total": &f.Unreadable, "problems_total": &f.Problems, "harmless_total": &f.Harmless,
+		"damaged": &f.Damaged, "failed": &f.Failed, "skipped": &f.Skipped, "metadata_lost": &f.Lost,
+	} {
+		if raw, ok := fields[name]; ok {
+			_ = json.Unmarshal(raw, value) // stays zero
+		}
+	}
+	return f
+}
+
 // jobError is what a finished job's end means to whoever waited for it.
 func jobError(entry bus.Entry) error {
-	var result struct {
-		Snapshot   string            `json:"snapshot"`
-		Unreadable int64             `json:"unreadable"`
-		Problems   []json.RawMessage `json:"problems"`
+	facts := factsOf(entry.Result)
+	id := entry.Job.ID
+	hint := "mahavishnu jobs show " + id
+	reason := errors.New("no reason was given")
+	if entry.Error != "" {
+		reason = errors.New(entry.Error)
 	}
-	// A result of another shape says nothing about these fields.
-	if len(entry.Result) > 0 {
-		if err := json.Unmarshal(entry.Result, &result); err != nil {
-			result.Unreadable, result.Problems = 0, nil
-		}
-	}
-	reason := errors.New(entry.Error)
-	if entry.Error == "" {
-		reason = errors.New("no reason was given")
-	}
-	hint := "mahavishnu jobs show " + entry.Job.ID
-	switch entry.State {
-	case messages.StateSucceeded:
-		switch {
-		case len(result.Problems) > 0:
-			return fault.New("job", entry.Job.ID, errIntegrity, hint)
-		case result.Unreadable > 0:
-			return fault.New("job", entry.Job.ID, fmt.Errorf("%s: %w", terminal.Count(result.Unreadable), errUnreadable),
-				"mahavishnu snapshots show "+result.Snapshot)
-		}
+	integrity := facts.Problems > facts.Harmless || facts.Damaged > 0
+	switch {
+	case integrity && entry.Error != "":
+		return fault.New("job", id, fmt.Errorf("%w: %w", errIntegrity, reason), hint)
+	case integrity:
+		return fault.New("job", id, errIntegrity, hint)
+	case entry.State == messages.StateSucceeded && facts.Unreadable > 0:
+		return fault.New("job", id, fmt.Errorf("%w: %s, each is named in the snapshot", errUnreadable, terminal.Count(facts.Unreadable)),
+			"mahavishnu snapshots show "+facts.Snapshot)
+	case entry.State == messages.StateSucceeded && facts.Failed+facts.Skipped+facts.Lost > 0:
+		return fault.New("job", id, snapshot.ErrIncomplete, hint)
+	case entry.State == messages.StateSucceeded:
 		return nil
-	case messages.StateCancelled:
-		return fault.New("job", entry.Job.ID, errors.New("cancelled"), hint)
-	case messages.StateDead:
-		return fault.New("job", entry.Job.ID, fmt.Errorf("dead after %d attempts: %w", entry.Spent, reason),
-			hint+"\nonce the cause is mended: mahavishnu jobs redrive "+entry.Job.ID)
+	case entry.State == messages.StateCancelled:
+		return fault.New("job", id, errors.New("it was cancelled"), hint)
+	case entry.State == messages.StateDead:
+		return fault.New("job", id, fmt.Errorf("dead after %s: %w", terminal.Plural(entry.Attempt, "attempt"), reason),
+			hint+"\nonce the cause is mended: mahavishnu jobs redrive "+id)
 	default:
-		if len(result.Problems) > 0 {
-			reason = fmt.Errorf("%w: %w", errIntegrity, reason)
-		}
-		return fault.New("job", entry.Job.ID, fmt.Errorf("%s: %w", entry.State, reason), hint)
+		return fault.New("job", id, reason, hint)
 	}
 }
