@@ -106,6 +106,7 @@ func TestStopAtEveryWrite(t *testing.T) {
 	}
 	for name, loss := range losses {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for n := 1; ; n++ {
 				if !stopAt(t, n, loss) {
 					t.Logf("%d changes", n-1)

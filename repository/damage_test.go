@@ -127,6 +127,7 @@ func TestDamage(t *testing.T) {
 				continue // both copies are the same
 			}
 			t.Run(kind.kind+"/"+h.name, func(t *testing.T) {
+				t.Parallel()
 				dir := t.TempDir()
 				if err := os.CopyFS(dir, os.DirFS(d.dir)); err != nil {
 					t.Fatal(err)

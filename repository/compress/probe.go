@@ -6,13 +6,14 @@ import "github.com/klauspost/compress"
 // bytes each, spread over it.
 const (
 	probeFrom = 32 << 10
-	probes    = 8
-	probeSize = 1 << 10
+	probes    = 6
+	probeSize = 2 << 10
 )
 
-// worthTrying is the estimate from which a sample may shrink. Random bytes give
-// below 0.03, base64 of random bytes 0.15, text 0.4 and more.
-const worthTrying = 0.06
+// worthTrying is the estimate from which a sample may shrink. In samples of
+// this size random bytes give 0.08 at most, base64 of random bytes 0.22 and more,
+// text 0.35 and more.
+const worthTrying = 0.12
 
 // shrinks guesses from samples whether compressing src can save anything. One
 // promising sample is enough, so that a compressible part is not overlooked.

@@ -146,6 +146,6 @@ func derive(key, salt []byte, info string, n int) []byte {
 
 // Format prints the fingerprint for every verb, so that no log, error or dump
 // shows a key.
-func (r *Ring) Format(s fmt.State, _ rune) {
+func (r Ring) Format(s fmt.State, _ rune) {
 	_, _ = io.WriteString(s, "key ring "+r.Fingerprint())
 }

@@ -70,9 +70,9 @@ func (w *Writer) Add(id blob.ID, data []byte) (Entry, error) {
 	start := len(w.buf)
 	text := start + RecordHeaderSize
 	payload := text + prefixSize
-	// Compression writes at its place; the prefix before it comes afterwards,
-	// when the size is known.
-	out, code, err := w.enc.Append(w.buf[:payload:payload+len(data)], data)
+	// Compression writes at its place, and may use the free space behind it on
+	// its way; the prefix before it comes afterwards, when the size is known.
+	out, code, err := w.enc.Append(w.buf[:payload], data)
 	if err != nil {
 		return Entry{}, err
 	}

@@ -114,7 +114,11 @@ func (k *Keys) Seal(typ Type, name string, text []byte) ([]byte, error) {
 			break
 		}
 	}
-	return binary.LittleEndian.AppendUint64(out, xxhash.Sum64(out)), nil
+	return appendSum(out), nil
+}
+
+func appendSum(data []byte) []byte {
+	return binary.LittleEndian.AppendUint64(data, xxhash.Sum64(data))
 }
 
 // Open returns the text of the object data that was sealed under the name. It

@@ -1,0 +1,252 @@
+package keyring
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var now = time.Date(2026, 5, 4, 3, 2, 1, 99, time.UTC)
+
+// equal compares the keys themselves.
+func equal(a, b *Ring) bool {
+	return a.idKey == b.idKey && a.created.Equal(b.created) && slices.EqualFunc(a.versions, b.versions, func(x, y version) bool {
+		return x.number == y.number && x.key == y.key && x.created.Equal(y.created)
+	})
+}
+
+func TestCreateLoadRotate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "key")
+	made, err := Create(path, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := Load(path)
+	if err != nil || !equal(made, loaded) {
+		t.Fatalf("Load = %v, %v; want what was created", loaded, err)
+	}
+	if _, err := Create(path, now); !errors.Is(err, ErrExists) {
+		t.Fatalf("Create over a ring = %v, want ErrExists", err)
+	}
+	rotated, err := Rotate(path, now.Add(time.Hour))
+	if err != nil || rotated.Current() != 2 || rotated.Fingerprint() != made.Fingerprint() {
+		t.Fatalf("Rotate = %v, %v", rotated, err)
+	}
+	loaded, err = Load(path)
+	if err != nil || !equal(rotated, loaded) {
+		t.Fatalf("Load after Rotate = %v, %v", loaded, err)
+	}
+	v := loaded.Versions()
+	if len(v) != 2 || v[0].Current || !v[1].Current || v[0].Fingerprint == v[1].Fingerprint {
+		t.Errorf("Versions = %+v", v)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 && runtime.GOOS != "windows" {
+		t.Errorf("%d files beside the ring (%v)", len(entries)-1, err)
+	}
+}
+
+func TestRotationsAtOnceLoseNoVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	if _, err := Create(path, now); err != nil {
+		t.Fatal(err)
+	}
+	const n = 8
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if _, err := Rotate(path, now); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	r, err := Load(path)
+	if err != nil || r.Current() != n+1 {
+		t.Fatalf("after %d rotations the version is %d, %v", n, r.Current(), err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, ErrNoRing) {
+		t.Errorf("Load of nothing = %v", err)
+	}
+	if _, err := Load(dir); err == nil {
+		t.Error("a directory was loaded")
+	}
+	path := filepath.Join(dir, "key")
+	if _, err := Create(path, now); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "windows" {
+		return // access lists instead of modes
+	}
+	for _, mode := range []fs.FileMode{0o640, 0o604, 0o660, 0o622, 0o601} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), fmt.Sprintf("%04o", mode)) {
+			t.Errorf("Load with mode %o = %v, want ErrMode that shows it", mode, err)
+		}
+	}
+}
+
+func TestEveryFlippedByteIsNoticed(t *testing.T) {
+	data := Generate(now).marshal()
+	for i := range data {
+		bad := bytes.Clone(data)
+		bad[i] ^= 1
+		if r, err := Parse(bad); err == nil && !equal(r, mustParse(t, data)) {
+			t.Errorf("byte %d (%q) was changed and another ring came out", i, data[i])
+		}
+		if _, err := Parse(data[:i]); err == nil && i < len(data)-1 {
+			t.Errorf("cut after %d of %d bytes: no error", i, len(data))
+		}
+	}
+}
+
+func mustParse(t *testing.T, data []byte) *Ring {
+	t.Helper()
+	r, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestNothingPrintsAKey(t *testing.T) {
+	r := Generate(now)
+	secret := fmt.Sprintf("%x", r.idKey[:4])
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
+		for _, v := range []any{r, *r, struct{ R *Ring }{r}} {
+			if got := fmt.Sprintf(verb, v); strings.Contains(got, secret) || strings.Contains(got, fmt.Sprint(r.idKey[:3])) {
+				t.Errorf("%s shows a key: %.60s", verb, got)
+			}
+		}
+	}
+}
+
+func TestDerivedKeysDiffer(t *testing.T) {
+	r := Generate(now).Rotated(now)
+	seen := map[string]string{}
+	note := func(what string, key []byte) {
+		t.Helper()
+		if other, ok := seen[string(key)]; ok {
+			t.Errorf("%s and %s have the same key", what, other)
+		}
+		seen[string(key)] = what
+	}
+	for _, salt := range []string{"a", "b"} {
+		for _, info := range []string{"x", "y"} {
+			note("id "+salt+info, r.DeriveID([]byte(salt), info, 32))
+			for v := uint32(1); v <= 2; v++ {
+				key, err := r.DeriveSeal(v, []byte(salt), info)
+				if err != nil {
+					t.Fatal(err)
+				}
+				note(fmt.Sprint("seal ", v, salt, info), key)
+			}
+		}
+	}
+	if _, err := r.DeriveSeal(3, nil, ""); !errors.Is(err, ErrNoVersion) {
+		t.Errorf("version 3 of 2 = %v", err)
+	}
+}
+
+func TestRecovery(t *testing.T) {
+	r := Generate(now).Rotated(now.Add(time.Hour))
+	text := r.RecoveryText()
+	typed := strings.ToUpper(strings.ReplaceAll(text, "  ", " \t "))
+	for name, text := range map[string]string{"printed": text, "typed": typed, "with noise": "\r\n\n" + text + "\nthank you\n"} {
+		got, err := Recover(text)
+		if err != nil || !equal(got, r) {
+			t.Errorf("%s: Recover = %v, %v", name, got, err)
+		}
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "id:") && !strings.HasPrefix(line, "1:") && !strings.HasPrefix(line, "2:") {
+			continue
+		}
+		for j := strings.Index(line, ":") + 2; j < len(line); j++ {
+			bad := []byte(line)
+			if bad[j] == ' ' {
+				continue
+			}
+			bad[j] = "10"[b2i(bad[j] == '1')]
+			if string(bad) == line {
+				continue
+			}
+			changed := slices.Clone(lines)
+			changed[i] = string(bad)
+			_, err := Recover(strings.Join(changed, "\n"))
+			if err == nil || !strings.Contains(err.Error(), fmt.Sprint("line ", i+1)) {
+				t.Fatalf("character %d of line %d mistyped: %v, want an error that names the line", j, i+1, err)
+			}
+		}
+		without := slices.Delete(slices.Clone(lines), i, i+1)
+		if got, err := Recover(strings.Join(without, "\n")); err == nil && !strings.HasPrefix(line, "2:") {
+			t.Errorf("without line %d: %v", i+1, got)
+		}
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func TestWriteNewKeepsTheRing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	r, err := Recover(Generate(now).RecoveryText())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteNew(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(path)
+	if err != nil || !equal(got, r) {
+		t.Fatalf("Load = %v, %v", got, err)
+	}
+	if diff := cmp.Diff(r.RecoveryText(), got.RecoveryText()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(Generate(now).marshal())
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := Parse(data)
+		if err == nil && !equal(r, mustParse(t, r.marshal())) {
+			t.Fatal("a ring does not survive writing and reading")
+		}
+	})
+}
+
+func FuzzRecover(f *testing.F) {
+	f.Add(Generate(now).RecoveryText())
+	f.Add("id: x")
+	f.Fuzz(func(t *testing.T, text string) {
+		if r, err := Recover(text); err == nil {
+			if again, err := Recover(r.RecoveryText()); err != nil || !equal(r, again) {
+				t.Fatal("a ring does not survive printing and typing")
+			}
+		}
+	})
+}
