@@ -6,11 +6,13 @@
 package natstest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"testing"
 	"time"
 
+	"mahavishnu/clock"
 	"mahavishnu/messages/natsserver"
 )
 
@@ -62,8 +64,9 @@ func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 // waitFor polls until ok, or fails the test after a minute.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	system := clock.System()
+	for deadline := system.Now().Add(time.Minute); !ok(); {
+		if err := system.Sleep(context.Background(), 20*time.Millisecond); err != nil || system.Now().After(deadline) {
 			t.Fatalf("waited a minute for %s", what)
 		}
 	}
