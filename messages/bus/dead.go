@@ -163,7 +163,10 @@ func (d *Dead) restart(ctx context.Context, job messages.Job) (Submitted, error)
 	case err != nil:
 		return Submitted{}, err
 	}
-	return Submitted{ID: job.ID}, d.b.Wake(ctx, e)
+	if err := d.b.Wake(ctx, e); err != nil {
+		return Submitted{}, err
+	}
+	return Submitted{ID: job.ID}, d.b.PublishEvent(ctx, messages.NewEvent(e.Record, messages.OutcomeRedriven, now))
 }
 
 // Remove deletes a letter. One that is gone already is no error.

@@ -194,6 +194,11 @@ func TestRedriveOfAnExhaustedJobKeepsItsRecord(t *testing.T) {
 	if n := queued(t, r); n != 1 {
 		t.Errorf("%d messages wait, want 1", n)
 	}
+	told := 0
+	count := func(bus.EventMessage) error { told++; return nil }
+	if err := r.ReadEvents(t.Context(), bus.EventFilter{Outcome: messages.OutcomeRedriven, Job: "x"}, count); err != nil || told != 1 {
+		t.Errorf("%d events tell of the redrive, %v", told, err)
+	}
 }
 
 func TestRedriveNeedsAWholePayload(t *testing.T) {
