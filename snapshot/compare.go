@@ -64,7 +64,7 @@ func Compare(ctx context.Context, repo *repository.Repository, snap repository.S
 	c.work.Go(func() error { return c.root(ctx, &root, live) })
 	if err := g.Wait(); err != nil {
 		if lost := new(tree.BlobError); errors.As(err, &lost) {
-			return c.report, fault.New("compare with snapshot", snap.ID, err, "run `mahavishnu verify` for the extent of the damage")
+			return c.report, fault.New("compare with snapshot", snap.ID, asDamage(err), "run `mahavishnu verify` for the extent of the damage")
 		}
 		return c.report, err
 	}

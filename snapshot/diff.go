@@ -56,7 +56,7 @@ func Diff(ctx context.Context, repo *repository.Repository, a, b repository.Snap
 	}
 	err = d.pair(ctx, "", &rootA, &rootB)
 	if lost := new(tree.BlobError); errors.As(err, &lost) {
-		return fault.New("compare snapshots", a.ID+" and "+b.ID, err, "run `mahavishnu verify` to learn what is damaged")
+		return fault.New("compare snapshots", a.ID+" and "+b.ID, asDamage(err), "run `mahavishnu verify` to learn what is damaged")
 	}
 	return err
 }

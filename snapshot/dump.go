@@ -33,7 +33,7 @@ func Dump(ctx context.Context, repo *repository.Repository, snap repository.Snap
 		err = fmt.Errorf("a %s has no content", n.Type)
 	}
 	if err != nil {
-		return fault.New("dump from snapshot "+snap.ID, Printable(path), err, "")
+		return fault.New("dump from snapshot "+snap.ID, Printable(path), asDamage(err), "")
 	}
 	return nil
 }

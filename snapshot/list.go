@@ -34,7 +34,7 @@ func List(ctx context.Context, repo *repository.Repository, snap repository.Snap
 		return err
 	}
 	if l.damage != nil {
-		return fault.New("list snapshot", snap.ID, l.damage, "run `mahavishnu verify` for the extent of the damage")
+		return fault.New("list snapshot", snap.ID, asDamage(l.damage), "run `mahavishnu verify` for the extent of the damage")
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func find(ctx context.Context, loader tree.Loader, snap repository.Snapshot, pat
 			return n, at, fault.New("find in snapshot "+snap.ID, Printable(at), ErrNoPath, "`mahavishnu ls "+snap.ID+"` shows what there is; paths start at the source's root")
 		}
 		if err != nil {
-			return n, at, fault.New("find in snapshot "+snap.ID, Printable(at), err, "run `mahavishnu verify` for the extent of the damage")
+			return n, at, fault.New("find in snapshot "+snap.ID, Printable(at), asDamage(err), "run `mahavishnu verify` for the extent of the damage")
 		}
 	}
 	return n, at, nil

@@ -25,7 +25,7 @@ func loadRoot(ctx context.Context, loader tree.Loader, snap repository.Snapshot)
 		err = fmt.Errorf("%w: the root is a %s", repository.ErrDamaged, n.Type)
 	}
 	if err != nil {
-		return n, fault.New("read the root of snapshot", snap.ID, err,
+		return n, fault.New("read the root of snapshot", snap.ID, asDamage(err),
 			"run `mahavishnu verify` for the extent of the damage; another snapshot of the source may be whole")
 	}
 	return n, nil
@@ -56,6 +56,15 @@ func loadXattrs(ctx context.Context, loader tree.Loader, n *tree.Node) []error {
 func damage(err error) bool {
 	return errors.Is(err, repository.ErrDamaged) || errors.Is(err, repository.ErrBlobMissing) ||
 		errors.Is(err, tree.ErrMalformed) || errors.Is(err, tree.ErrUnknownField)
+}
+
+// asDamage makes every kind of damage wrap repository.ErrDamaged, which is what
+// callers look for.
+func asDamage(err error) error {
+	if err == nil || !damage(err) || errors.Is(err, repository.ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", repository.ErrDamaged, err)
 }
 
 // maxBlob is the largest blob a reader makes room for.
