@@ -120,8 +120,13 @@ func (s *Scheduler) reenter(ctx context.Context, t *term) error {
 	if err := s.enter(ctx, t, found); err != nil {
 		return err
 	}
-	for key, e := range t.book.entries {
-		e.dirty = e.dirty || (before[key] != nil && before[key].dirty)
+	for key, e := range before {
+		now := t.book.entries[key]
+		if now == nil {
+			s.metrics.NextSlot(e.schedule.Name, time.Time{}) // told again if others keep it
+			continue
+		}
+		now.dirty = now.dirty || e.dirty
 	}
 	return nil
 }

@@ -30,11 +30,12 @@ func (f FollowUps) After(e messages.Event) ([]messages.Job, error) {
 	scheduled := e.Labels[LabelSchedule] != ""
 	switch {
 	case e.Kind == messages.KindBackup && f.Verify:
-		snapshot, err := snapshotOf(e)
+		made, err := resultOf(e)
 		if err != nil {
 			return nil, err
 		}
-		return []messages.Job{followUp(e, "verify", &messages.VerifySpec{Source: e.Source, Snapshot: snapshot, ReadData: 100})}, nil
+		spec := &messages.VerifySpec{Source: e.Source, Snapshot: made.Snapshot, ReadData: made.readData()}
+		return []messages.Job{followUp(e, "verify", spec)}, nil
 	case e.Kind == messages.KindBackup && f.Forget && scheduled,
 		e.Kind == messages.KindVerify && f.Forget && scheduled && e.Labels[LabelAfter] != "":
 		return []messages.Job{followUp(e, "forget", &messages.ForgetSpec{Source: e.Source})}, nil
@@ -65,17 +66,37 @@ func followUp(e messages.Event, what string, spec messages.Spec) messages.Job {
 	}
 }
 
-// snapshotOf returns the id of the snapshot that a backup's result names.
-func snapshotOf(e messages.Event) (string, error) {
-	var result struct {
-		Snapshot string `json:"snapshot"`
+// backupResult is what the scheduler reads in a backup's result.
+type backupResult struct {
+	Snapshot string              `json:"snapshot"`
+	Type     messages.BackupType `json:"type"`
+	Bytes    int64               `json:"bytes"`
+}
+
+func resultOf(e messages.Event) (backupResult, error) {
+	var r backupResult
+	if len(e.Result) == 0 {
+		return r, nil
 	}
-	if len(e.Result) > 0 {
-		if err := json.Unmarshal(e.Result, &result); err != nil {
-			return "", fmt.Errorf("result of backup %s: %w", e.Job, err)
-		}
+	if err := json.Unmarshal(e.Result, &r); err != nil {
+		return r, fmt.Errorf("result of backup %s: %w", e.Job, err)
 	}
-	return result.Snapshot, nil
+	return r, nil
+}
+
+// verifyBudget is how much of an incremental snapshot is read back at once, in
+// bytes: most are read whole, and a huge one does not keep the storage busy
+// all day, every day.
+const verifyBudget = 16 << 30
+
+// readData is the percentage of the stored data that verifying the snapshot
+// reads: all of a full or archival one, which is the baseline, and up to the
+// budget of an incremental one. The structure is always checked whole.
+func (r backupResult) readData() float64 {
+	if r.Type != messages.BackupIncremental || r.Bytes <= verifyBudget {
+		return 100
+	}
+	return max(1, 100*float64(verifyBudget)/float64(r.Bytes))
 }
 
 // follow submits the follow-ups of every event until ctx ends. What fails is

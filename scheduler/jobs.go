@@ -38,6 +38,9 @@ const (
 func SlotID(schedule, source string, slot time.Time) string {
 	at := "/" + slot.UTC().Format(slotTime)
 	name := idToken(schedule) + "/" + idToken(source)
+	if strings.HasPrefix(name, "=") {
+		name = "s=" + name // an id begins with a letter or digit; no name yields "=="
+	}
 	if len(name)+len(at) > maxSlotID {
 		sum := sha256.Sum256([]byte(name))
 		name = strings.TrimRight(name[:maxSlotID-len(at)-33], "/") + "=" + hex.EncodeToString(sum[:16])

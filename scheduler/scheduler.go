@@ -134,6 +134,9 @@ func (s *Scheduler) lead(ctx context.Context, lease Lease) {
 	err := s.serve(held, &term{lease: lease})
 	s.setStatus(Status{})
 	s.metrics.Leading(false, 0)
+	for _, schedule := range s.Plan().Schedules {
+		s.metrics.NextSlot(schedule.Name, time.Time{})
+	}
 	if ctx.Err() == nil && err != nil {
 		s.fail("lead", fmt.Errorf("stopped leading: %w", err))
 	}
@@ -185,7 +188,9 @@ func (s *Scheduler) schedule(ctx context.Context, t *term) error {
 		if err != nil {
 			return err
 		}
-		timer.Reset(max(wake.Sub(s.clock.Now()), 0))
+		// The clock may have been set back during the tick: never sleep longer
+		// than that takes to notice.
+		timer.Reset(min(max(wake.Sub(s.clock.Now()), 0), pollEvery))
 	}
 }
 
