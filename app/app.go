@@ -17,6 +17,7 @@ import (
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver"
+	"mahavishnu/metrics"
 	"mahavishnu/scheduler"
 	"mahavishnu/worker"
 )
@@ -46,8 +47,8 @@ func (r Roles) names() []string {
 type Options struct {
 	// Config is the configuration, as loaded.
 	Config *config.Config
-	// Path is where it was loaded from, for reloads; "" reloads nothing.
-	Path string
+	// ConfigOptions are those it was loaded with; reloads use them again.
+	ConfigOptions []config.Option
 	// Roles the process takes.
 	Roles Roles
 	// Kinds of job a worker takes; nil is every kind it can do.
@@ -68,6 +69,7 @@ type App struct {
 	cfg *config.Config // in force; replaced by a reload
 
 	server  *natsserver.Server
+	metrics *metrics.Metrics
 	conn    *bus.Conn
 	bus     *bus.Bus
 	started time.Time
@@ -125,6 +127,9 @@ func (a *App) Start(ctx context.Context) (err error) {
 	for _, n := range a.cfg.Notices() {
 		a.Log.Warn().Str("setting", n.Key).Msg(n.Message)
 	}
+	a.metrics = metrics.New(a.Version)
+	r := a.cfg.DisasterRecovery
+	a.metrics.SetTargets(time.Duration(r.RTOTargetMinutes)*time.Minute, time.Duration(r.RPOTargetMinutes)*time.Minute)
 	for _, step := range []func(context.Context) error{
 		a.startQueue, a.startHTTP, a.startScheduler, a.startWorker, a.startHeartbeat,
 	} {

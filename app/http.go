@@ -21,6 +21,9 @@ func (a *App) startHTTP(ctx context.Context) error {
 		return fault.New("listen on", a.cfg.Node.Listen, err, `free the port, or set another node.listen; "" serves nothing`)
 	}
 	mux := http.NewServeMux()
+	if a.cfg.Backup.Monitoring.ServesMetrics() {
+		mux.Handle("GET /metrics", a.metrics.Handler())
+	}
 	mux.HandleFunc("GET /health", a.health)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	served := make(chan error, 1)

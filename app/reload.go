@@ -2,6 +2,7 @@ package app
 
 import (
 	"mahavishnu/config"
+	"mahavishnu/retention"
 	"mahavishnu/scheduler"
 )
 
@@ -9,13 +10,14 @@ import (
 // one is refused as a whole and the old one stays in force; either way the log
 // says so.
 func (a *App) Reload() {
-	if a.Path == "" {
+	path := a.Config.File()
+	if path == "" {
 		a.Log.Warn().Msg("there is no configuration file to reload")
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fresh, changed, restart, err := config.Reload(a.cfg, a.Path)
+	fresh, changed, restart, err := config.Reload(a.cfg, path, a.ConfigOptions...)
 	if err == nil {
 		err = a.apply(fresh)
 	}
@@ -32,6 +34,9 @@ func (a *App) Reload() {
 
 // apply gives the rooms their new configuration.
 func (a *App) apply(fresh *config.Config) error {
+	if _, err := retention.FromConfig(fresh.Backup); err != nil {
+		return err
+	}
 	if a.scheduler != nil {
 		plan, err := scheduler.FromConfig(fresh)
 		if err != nil {

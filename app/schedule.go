@@ -44,6 +44,7 @@ func (a *App) startScheduler(context.Context) error {
 		Store:   schedulerStore{store},
 		Events:  schedulerEvents{a.bus},
 		Holder:  a.Config.Node.Name,
+		Metrics: a.metrics,
 		Report:  func(err error) { log.Warn().Err(err).Msg("the scheduler goes on after an error") },
 		Clock:   a.Clock,
 	})
@@ -52,7 +53,7 @@ func (a *App) startScheduler(context.Context) error {
 	}
 	a.launch("scheduler", a.scheduler.Run)
 	a.launch("reconciler", a.lead(leaseReconciler, worker.NewReconciler(worker.ReconcilerOptions{
-		Bus: a.bus, Clock: a.Clock,
+		Bus: a.bus, Clock: a.Clock, Metrics: a.metrics,
 		Log: a.Log.With().Str("part", "reconciler").Logger(),
 	}).Run))
 	return nil

@@ -1,6 +1,89 @@
 package app
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"mahavishnu/repository"
+	"mahavishnu/repository/compress"
+	"mahavishnu/retention"
+	"mahavishnu/worker"
+	"mahavishnu/worker/handlers"
+)
 
 // startWorker runs the pool that does the jobs.
-func (a *App) startWorker(context.Context) error { return nil }
+func (a *App) startWorker(context.Context) error {
+	if !a.Roles.Worker {
+		return nil
+	}
+	node, jobs := a.cfg.Node, a.cfg.Jobs
+	if _, err := settings(a); err != nil {
+		return err
+	}
+	registry, err := handlers.New(handlers.Setup{
+		Repositories: repositories{AccessTo(a.cfg)},
+		Settings: func() handlers.Settings {
+			// What a reload brings was checked by apply before it came into force.
+			s, _ := settings(a)
+			return s
+		},
+		Staging: node.StagingDir, Region: node.Region, Version: a.Version, Clock: a.Clock,
+	})
+	if err != nil {
+		return err
+	}
+	grace := time.Duration(node.Grace)
+	if grace == 0 {
+		grace = -1 // the pool's word for none
+	}
+	a.pool, err = worker.NewPool(worker.Options{
+		Bus: a.bus, Node: node.Name, Region: node.Region, Kinds: a.Kinds, Handlers: registry,
+		Slots: node.EffectiveSlots(), Grace: grace,
+		ProgressEvery: progressEvery(time.Duration(jobs.AckWait)),
+		Retry: worker.RetryPolicy{
+			First: time.Duration(jobs.RetryFirst), Max: time.Duration(jobs.RetryMax),
+		},
+		Clock: a.Clock, Metrics: a.metrics,
+		Log: a.Log.With().Str("part", "worker").Logger(),
+	})
+	if err != nil {
+		return err
+	}
+	a.launch("worker", a.pool.Run)
+	return nil
+}
+
+// progressEvery is how often who watches a job hears of it: once a second, more
+// often where everything goes faster.
+func progressEvery(ackWait time.Duration) time.Duration {
+	return min(time.Second, ackWait/15)
+}
+
+// settings are what jobs go by now.
+func settings(a *App) (handlers.Settings, error) {
+	cfg := a.config()
+	policy, err := retention.FromConfig(cfg.Backup)
+	if err != nil {
+		return handlers.Settings{}, err
+	}
+	algorithm, level := cfg.EffectiveCompression()
+	return handlers.Settings{
+		Sources:     cfg.Sources,
+		Compression: compress.Setting{Algorithm: compress.Algorithm(algorithm), Level: level},
+		Retention:   policy,
+	}, nil
+}
+
+// repositories opens the repository anew for each job, so that every job sees
+// what others have stored; indexes are cached on disk between them.
+type repositories struct{ access Access }
+
+func (r repositories) Open(ctx context.Context, create bool) (*repository.Repository, func() error, error) {
+	access := r.access
+	access.Create = create
+	opened, err := access.Open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return opened.Repository, opened.Close, nil
+}

@@ -181,6 +181,9 @@ func (d *demo) await(ctx context.Context, id string) (bus.Entry, error) {
 		case entry.State.Final():
 			return entry, fault.New("run job", id, fmt.Errorf("it ended %s: %s", entry.State, entry.Error), "")
 		}
+		if err := d.alive(); err != nil {
+			return entry, err
+		}
 		if err := d.Clock.Sleep(ctx, look); err != nil {
 			return entry, err
 		}

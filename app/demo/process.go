@@ -18,7 +18,8 @@ type process struct {
 	cmd    *exec.Cmd
 	out    bytes.Buffer
 	exited chan struct{}
-	err    error
+	err    error // of the process; valid once exited is closed
+	killed bool
 }
 
 // startWorker runs one more worker process.
@@ -63,6 +64,7 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 // kill ends the process the way a power cut does: it gets no chance to say
 // anything.
 func (p *process) kill() error {
+	p.killed = true
 	if err := p.cmd.Process.Kill(); err != nil {
 		return fault.New("kill worker", p.name, err, "")
 	}
@@ -70,16 +72,34 @@ func (p *process) kill() error {
 	return nil
 }
 
-// stop ends the process in order. One that ended before its time is an error
-// unless it was killed.
+// alive fails when a worker ended that nobody killed.
+func (d *demo) alive() error {
+	for _, w := range d.workers {
+		if err := w.early(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// early returns an error when the process has ended and was not killed.
+func (p *process) early() error {
+	select {
+	case <-p.exited:
+	default:
+		return nil
+	}
+	if p.killed {
+		return nil
+	}
+	return fault.New("run worker", p.name, fmt.Errorf("it ended early: %w\n%s", p.err, p.out.Bytes()), "")
+}
+
+// stop ends the process in order, unless it has ended.
 func (p *process) stop() error {
 	select {
 	case <-p.exited:
-		var exit *exec.ExitError
-		if p.err != nil && errors.As(p.err, &exit) && exit.ExitCode() < 0 {
-			return nil // killed
-		}
-		return fault.New("run worker", p.name, fmt.Errorf("it ended early: %w\n%s", p.err, p.out.Bytes()), "")
+		return nil // told by early, if it is worth telling
 	default:
 	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {

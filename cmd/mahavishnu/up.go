@@ -94,7 +94,7 @@ func (e *env) runRoles(ctx context.Context, o roleOptions) error {
 		return err
 	}
 	a, err := app.New(app.Options{
-		Config: cfg, Path: path, Roles: o.roles, Kinds: kinds, Version: version, Log: log, Clock: e.clock,
+		Config: cfg, ConfigOptions: o.settings(), Roles: o.roles, Kinds: kinds, Version: version, Log: log, Clock: e.clock,
 	})
 	if err != nil {
 		return err
