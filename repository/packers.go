@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/edsrzf/mmap-go"
-
 	"mahavishnu/repository/blob"
 	"mahavishnu/repository/pack"
 )
@@ -143,14 +141,12 @@ func (p *packers) finishAll() {
 
 func (p *packers) close() error { return p.buffers.close() }
 
-// bufferPool lends buffers for packs, made when first needed. They live outside
-// Go's heap: so much long-lived memory inside it would let the garbage grow as
-// large again before it is collected.
+// bufferPool lends buffers for packs, made when first needed.
 type bufferPool struct {
 	size  int
 	slots chan struct{}
 	mu    sync.Mutex
-	free  []mmap.MMap
+	free  [][]byte
 }
 
 func (b *bufferPool) init(n, size int) {
@@ -177,7 +173,7 @@ func (b *bufferPool) get(ctx, session context.Context) ([]byte, error) {
 		b.free = b.free[:n-1]
 		return buf, nil
 	}
-	buf, err := mmap.MapRegion(nil, b.size, mmap.RDWR, mmap.ANON, 0)
+	buf, err := newBuffer(b.size)
 	if err != nil {
 		b.slots <- struct{}{}
 		return nil, errors.Join(errors.New("no memory for a pack"), err)
@@ -187,7 +183,7 @@ func (b *bufferPool) get(ctx, session context.Context) ([]byte, error) {
 
 func (b *bufferPool) put(buf []byte) {
 	b.mu.Lock()
-	b.free = append(b.free, mmap.MMap(buf[:b.size]))
+	b.free = append(b.free, buf[:b.size])
 	b.mu.Unlock()
 	b.slots <- struct{}{}
 }
@@ -198,7 +194,7 @@ func (b *bufferPool) close() error {
 	defer b.mu.Unlock()
 	var errs []error
 	for _, buf := range b.free {
-		errs = append(errs, buf.Unmap())
+		errs = append(errs, freeBuffer(buf))
 	}
 	b.free = nil
 	return errors.Join(errs...)
