@@ -104,8 +104,9 @@ type Result struct {
 	// Vanished names entries that were deleted between listing and reading, up
 	// to MaxNamed; Stats.Vanished counts all. That is no error.
 	Vanished []string
-	// ParentErrors tell what of the parent could not be read. It was read from
-	// the source instead; the parent itself is damaged.
+	// ParentErrors tell what of the parent, or which other snapshots of the
+	// source, could not be read because they are damaged. This snapshot is
+	// whole: everything was read from the source instead.
 	ParentErrors []error
 }
 

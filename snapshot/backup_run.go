@@ -203,7 +203,7 @@ func (b *backup) capture(ctx context.Context, session *repository.Session, src *
 	if top.incomplete.Load() {
 		e.node.Flags |= tree.Incomplete
 	}
-	w.lost("", &e.node, lost)
+	w.lost(top, e, lost)
 	if err := w.finish(ctx, nil, e); err != nil {
 		return err
 	}
@@ -220,7 +220,8 @@ func (b *backup) capture(ctx context.Context, session *repository.Session, src *
 // openParent loads the parent's root. A parent that cannot be read costs no
 // more than reading everything anew.
 func (b *backup) openParent(ctx context.Context, session *repository.Session, old *repository.Snapshot) (*parent, error) {
-	p := &parent{blobs: reusable{b.repo, session}, trust: b.opts.Type == Incremental}
+	trust := b.opts.Type == Incremental
+	p := &parent{blobs: reusable{b.repo, session, trust}, trust: trust}
 	if old == nil {
 		return p, nil
 	}

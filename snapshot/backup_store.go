@@ -20,15 +20,17 @@ func (s treeSaver) Save(ctx context.Context, data []byte) (tree.ID, error) {
 // errNotReusable is what a [reusable] finds instead of a blob.
 var errNotReusable = errors.New("blob is not there to be reused")
 
-// reusable loads tree blobs of a parent, but only those that the session may
-// refer to: what is not in storage any more shall be stored again.
+// reusable loads tree blobs of a parent. When strict, it loads only those that
+// the session may refer to: what is not in storage any more shall be stored
+// again, so its entries must look new.
 type reusable struct {
 	repo    *repository.Repository
 	session *repository.Session
+	strict  bool
 }
 
 func (r reusable) Load(ctx context.Context, id tree.ID, buf []byte) ([]byte, error) {
-	if !r.session.Has(repository.ID(id)) {
+	if r.strict && !r.session.Has(repository.ID(id)) {
 		return nil, errNotReusable
 	}
 	return r.repo.Load(ctx, repository.ID(id), repository.KindTree, buf)

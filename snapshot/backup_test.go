@@ -149,7 +149,7 @@ func TestFullAndArchivalReadEverything(t *testing.T) {
 		t.Errorf("full: %+v", full.Snapshot)
 	}
 	archival := s.backup(dir, func(o *BackupOptions) { o.Type = Archival })
-	if st := archival.Stats; st.BytesRead != st.Bytes || st.BytesNew < st.Bytes {
+	if st := archival.Stats; st.BytesRead != st.Bytes || st.BytesNew < st.Bytes || st.Files.Unchanged != 7 {
 		t.Errorf("archival: %+v, want packs of its own", st)
 	}
 	s.wantLive(archival.Snapshot, dir)
@@ -499,7 +499,8 @@ func TestEverySnapshotIsTheSource(t *testing.T) {
 					_ = os.Link(path, name.Draw(rt, "linked"))
 				}
 			}
-			s.wantLive(s.backup(dir).Snapshot, dir)
+			res := s.backup(dir, func(o *BackupOptions) { o.Source = filepath.Base(dir) })
+			s.wantLive(res.Snapshot, dir)
 			if s.Failed() {
 				rt.FailNow()
 			}

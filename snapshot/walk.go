@@ -246,12 +246,16 @@ func (w *walk) subdirectory(ctx context.Context, d *directory, e *entry) error {
 	}
 	self.Name = e.node.Name
 	e.node = self
-	w.lost(path, &e.node, lost)
+	w.lost(d, e, lost)
 	if w.opts.OneFileSystem && self.Device != w.device {
 		return w.finish(ctx, nil, e)
 	}
 	child := &directory{dir: sub, path: path}
 	names, err := w.names(child)
+	if errors.Is(err, fs.ErrNotExist) { // deleted since it was opened
+		w.drop(d, e, err)
+		return nil
+	}
 	if err != nil {
 		w.tally.failed(path, err)
 		child.incomplete.Store(true)

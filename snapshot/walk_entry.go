@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 
 	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/snapshot/tree"
@@ -135,7 +136,7 @@ func (w *walk) read(ctx context.Context, d *directory, e *entry, r *reader) erro
 	content, err := r.content(ctx, f, int64(before.Size))
 	if err == nil {
 		e.node.Content, e.node.Size = content, content.Length()
-		err = w.checkUnchanged(d, e, func() (tree.Node, error) { return fsmeta.StatFile(f) }, &before)
+		err = w.checkUnchanged(d, e, f, &before)
 	}
 	var fatal fatalError
 	if errors.As(err, &fatal) {
@@ -145,12 +146,13 @@ func (w *walk) read(ctx context.Context, d *directory, e *entry, r *reader) erro
 		w.drop(d, e, err)
 		return nil
 	}
-	return w.complete(ctx, d, e)
+	w.lost(d, e, d.dir.CompleteFile(f, &e.node))
+	return w.settle(ctx, e)
 }
 
 // checkUnchanged notes a file that was written to while it was read.
-func (w *walk) checkUnchanged(d *directory, e *entry, stat func() (tree.Node, error), before *tree.Node) error {
-	after, err := stat()
+func (w *walk) checkUnchanged(d *directory, e *entry, f *os.File, before *tree.Node) error {
+	after, err := fsmeta.StatFile(f)
 	if err != nil {
 		return err
 	}
@@ -162,15 +164,15 @@ func (w *walk) checkUnchanged(d *directory, e *entry, stat func() (tree.Node, er
 	return nil
 }
 
-// complete adds what the inode does not hold itself: link target, attributes,
-// owners' names.
+// complete adds what the inode of anything but an open file does not hold
+// itself: link target, attributes, owners' names.
 func (w *walk) complete(ctx context.Context, d *directory, e *entry) error {
 	lost, err := d.dir.Complete(&e.node)
 	if err != nil {
 		w.drop(d, e, err)
 		return nil
 	}
-	w.lost(d.join(e.name), &e.node, lost)
+	w.lost(d, e, lost)
 	return w.settle(ctx, e)
 }
 
@@ -220,14 +222,14 @@ func (w *walk) drop(d *directory, e *entry, err error) {
 }
 
 // lost names pieces of metadata that could not be read; the entry stays.
-func (w *walk) lost(path string, n *tree.Node, lost []fsmeta.Loss) {
+func (w *walk) lost(d *directory, e *entry, lost []fsmeta.Loss) {
 	if len(lost) == 0 {
 		return
 	}
-	n.Flags |= tree.Incomplete
+	e.node.Flags |= tree.Incomplete
 	all := make([]error, len(lost))
 	for i, l := range lost {
 		all[i] = l
 	}
-	w.tally.failed(path, errors.Join(all...))
+	w.tally.failed(d.join(e.name), errors.Join(all...))
 }

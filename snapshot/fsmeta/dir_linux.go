@@ -167,6 +167,15 @@ func (d *Dir) Complete(n *tree.Node) ([]Loss, error) {
 	return lost, nil
 }
 
+// CompleteFile is Complete for a regular file that is open: it asks the inode
+// that f is, without the way to a name.
+func (d *Dir) CompleteFile(f *os.File, n *tree.Node) []Loss {
+	n.User, n.Group = d.owners.User(n.UID), d.owners.Group(n.GID)
+	var lost []Loss
+	n.Xattrs, lost = readXattrs(xattrByFD(f.Fd()))
+	return lost
+}
+
 // Read is Lstat and Complete.
 func (d *Dir) Read(name string) (tree.Node, []Loss, error) {
 	n, err := d.Lstat(name)

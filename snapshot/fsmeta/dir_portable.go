@@ -174,6 +174,17 @@ func (d *Dir) Complete(n *tree.Node) ([]Loss, error) {
 	return lost, nil
 }
 
+// CompleteFile is Complete for a regular file that is open.
+func (d *Dir) CompleteFile(f *os.File, n *tree.Node) []Loss {
+	n.User, n.Group = d.owners.User(n.UID), d.owners.Group(n.GID)
+	if !keepsXattrs {
+		return nil
+	}
+	var lost []Loss
+	n.Xattrs, lost = readXattrs(xattrByFD(f.Fd()))
+	return lost
+}
+
 // Read is Lstat and Complete.
 func (d *Dir) Read(name string) (tree.Node, []Loss, error) {
 	n, err := d.Lstat(name)
