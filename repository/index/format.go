@@ -93,10 +93,7 @@ func (b *Builder) Build() ([]byte, error) {
 	if len(entries) > MaxEntries {
 		return nil, fmt.Errorf("%d blobs in a fragment, at most %d fit", len(entries), MaxEntries)
 	}
-	filter, err := buildFilter(entries)
-	if err != nil {
-		return nil, err
-	}
+	filter := buildFilter(entries)
 	size := HeaderSize + len(packs)*PackSize + len(entries)*EntrySize + len(filter.Fingerprints) + sumSize
 	out := make([]byte, 0, size)
 	out = append(out, magic...)
@@ -153,9 +150,11 @@ func (b *Builder) sorted() ([]Pack, []Entry) {
 	return packs, slices.CompactFunc(entries, func(x, y Entry) bool { return x.ID == y.ID })
 }
 
-func buildFilter(entries []Entry) (*xorfilter.BinaryFuse8, error) {
+// buildFilter returns a filter of the entries, or none: without one a fragment
+// is only slower.
+func buildFilter(entries []Entry) *xorfilter.BinaryFuse8 {
 	if len(entries) == 0 {
-		return &xorfilter.BinaryFuse8{}, nil
+		return &xorfilter.BinaryFuse8{}
 	}
 	keys := make([]uint64, len(entries))
 	for i := range entries {
@@ -163,9 +162,9 @@ func buildFilter(entries []Entry) (*xorfilter.BinaryFuse8, error) {
 	}
 	filter, err := xorfilter.PopulateBinaryFuse8(keys)
 	if err != nil {
-		return nil, fmt.Errorf("build the index filter: %w", err)
+		return &xorfilter.BinaryFuse8{}
 	}
-	return filter, nil
+	return filter
 }
 
 // filterKey is what the filter knows of an id: eight bytes from its end, so

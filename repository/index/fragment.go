@@ -57,16 +57,16 @@ func parse(data []byte) (*Fragment, error) {
 		Fingerprints:       data[printsAt:end:end],
 	}
 	f.filter.SegmentLengthMask = f.filter.SegmentLength - 1
-	if err := f.checkFilter(entries); err != nil {
+	if err := f.checkFilter(); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
 // checkFilter makes sure that no look-up can reach outside the filter.
-func (f *Fragment) checkFilter(entries uint64) error {
-	if entries == 0 {
-		return nil
+func (f *Fragment) checkFilter() error {
+	if len(f.filter.Fingerprints) == 0 {
+		return nil // no filter
 	}
 	segment := f.filter.SegmentLength
 	need := uint64(f.filter.SegmentCountLength) + 2*uint64(segment)
@@ -124,7 +124,7 @@ func (f *Fragment) Entry(i int) Entry {
 
 // Lookup finds a blob.
 func (f *Fragment) Lookup(id blob.ID) (Entry, bool) {
-	if len(f.entries) == 0 || !f.filter.Contains(filterKey(id)) {
+	if len(f.filter.Fingerprints) > 0 && !f.filter.Contains(filterKey(id)) {
 		return Entry{}, false
 	}
 	i, ok := f.search(id)

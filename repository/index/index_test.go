@@ -144,6 +144,32 @@ func TestDuplicatesAreKeptOnce(t *testing.T) {
 	}
 }
 
+// A filter is an aid: a fragment without one finds everything too.
+func TestWithoutAFilter(t *testing.T) {
+	b, entries, _ := sample(300)
+	data, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prints := int(binary.LittleEndian.Uint32(data[40:]))
+	data = data[:len(data)-sumSize-prints]
+	clear(data[24:44])
+	data = binary.LittleEndian.AppendUint64(data, xxhash.Sum64(data))
+	f, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range entries {
+		if _, ok := f.Lookup(id); !ok {
+			t.Fatalf("%s is not found", id)
+		}
+		id[5] ^= 1
+		if _, ok := f.Lookup(id); ok {
+			t.Fatal("found what is not there")
+		}
+	}
+}
+
 func TestEveryFlippedByteIsNoticed(t *testing.T) {
 	b, _, _ := sample(20)
 	data, err := b.Build()

@@ -1,0 +1,360 @@
+package repository_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/zeebo/blake3"
+)
+
+// specReader is a second reader of the format, written from docs/format.md and
+// using nothing of the packages that implement it. If it and they agree on the
+// golden repositories, the page says what is true.
+type specReader struct {
+	dir   string
+	idKey []byte
+	keys  map[uint32][]byte
+	repo  []byte
+	hash  string
+}
+
+var le = binary.LittleEndian
+
+// TestTheSpecificationIsEnough reads the golden repositories by the book.
+func TestTheSpecificationIsEnough(t *testing.T) {
+	for _, name := range []string{"v1-sha256", "v1-blake3"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join("testdata", name)
+			r := &specReader{dir: filepath.Join(dir, "storage"), keys: map[uint32][]byte{}}
+			r.readRing(t, filepath.Join(dir, "key-ring.txt"))
+			r.readConfig(t, "config")
+			r.readConfig(t, "config.copy")
+			found := map[string]bool{}
+			for _, object := range r.list(t, "index/*") {
+				r.readIndex(t, object, found)
+			}
+			for _, object := range r.list(t, "packs/*/*") {
+				r.readPack(t, object)
+			}
+			snapshots := r.list(t, "snapshots/*/*")
+			for _, object := range snapshots {
+				r.readSnapshot(t, object, found)
+			}
+			if len(found) != 24 || len(snapshots) != 4 {
+				t.Errorf("%d blobs and %d snapshots, want 24 and 4", len(found), len(snapshots))
+			}
+		})
+	}
+}
+
+func (r *specReader) list(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(r.dir, filepath.FromSlash(pattern)))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no %s: %v", pattern, err)
+	}
+	for i, p := range paths {
+		rel, err := filepath.Rel(r.dir, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths[i] = filepath.ToSlash(rel)
+	}
+	return paths
+}
+
+// object reads an object and checks the checksum at its end.
+func (r *specReader) object(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.dir, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := len(data) - 8; !strings.HasPrefix(name, "config") && xxhash.Sum64(data[:end]) != le.Uint64(data[end:]) {
+		t.Fatalf("%s: checksum", name)
+	}
+	return data
+}
+
+func (r *specReader) readRing(t *testing.T, path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(strings.ToLower(string(text))) {
+		name, rest, _ := strings.Cut(line, ":")
+		version, err := strconv.ParseUint(name, 10, 32)
+		if err != nil && name != "id" {
+			continue
+		}
+		fields := strings.Fields(rest)
+		digits := strings.Join(fields[1:len(fields)-1], "")
+		sum := sha256.Sum256([]byte(name + " " + strings.ToUpper(fields[0]) + " " + digits))
+		key, err := hex.DecodeString(digits)
+		if err != nil || len(key) != 32 || hex.EncodeToString(sum[:3]) != fields[len(fields)-1] {
+			t.Fatalf("line %q: %v", name, err)
+		}
+		if name == "id" {
+			r.idKey = key
+		} else {
+			r.keys[uint32(version)] = key
+		}
+	}
+}
+
+func (r *specReader) readConfig(t *testing.T, name string) {
+	data := r.object(t, name)
+	n := int(le.Uint32(data[12:]))
+	sum := sha256.Sum256(data[:16+n])
+	if string(data[:8]) != "MHVCONF\x00" || le.Uint32(data[8:]) != 1 || len(data) != 16+n+32 || !bytes.Equal(sum[:], data[16+n:]) {
+		t.Fatalf("%s is damaged", name)
+	}
+	var c struct {
+		Version  int
+		ID       string
+		Hash     string
+		KeyCheck string `json:"key_check"`
+	}
+	if err := json.Unmarshal(data[16:16+n], &c); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if r.repo, err = hex.DecodeString(c.ID); err != nil || len(r.repo) != 16 {
+		t.Fatal("id")
+	}
+	r.hash = c.Hash
+	if hex.EncodeToString(r.secret(t, "key check", 16)) != c.KeyCheck {
+		t.Fatal("the key check does not agree")
+	}
+}
+
+func (r *specReader) secret(t *testing.T, what string, n int) []byte {
+	t.Helper()
+	key, err := hkdf.Key(sha256.New, r.idKey, r.repo, "mahavishnu v1 "+what, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (r *specReader) cipher(t *testing.T, version uint32, salt []byte, info string) cipher.AEAD {
+	t.Helper()
+	key, err := hkdf.Key(sha256.New, r.keys[version], append(append([]byte(nil), r.repo...), salt...), "mahavishnu v1 "+info, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gcm
+}
+
+// counter is a number as 96 bits.
+func counter(n uint64) []byte { return append(le.AppendUint64(nil, n), 0, 0, 0, 0) }
+
+func (r *specReader) unseal(t *testing.T, name string, typ byte, info string) []byte {
+	t.Helper()
+	data := r.object(t, name)
+	if string(data[:4]) != "MHVs" || le.Uint16(data[4:]) != 1 || data[6] != typ {
+		t.Fatalf("%s: header % x", name, data[:8])
+	}
+	gcm := r.cipher(t, le.Uint32(data[8:]), data[16:32], "object "+info)
+	body := data[48 : len(data)-8]
+	var text []byte
+	for i := uint64(0); ; i++ {
+		n := min(len(body), int(le.Uint32(data[12:]))+16)
+		last := byte(0)
+		if n == len(body) {
+			last = 1
+		}
+		aad := append(append(append([]byte(nil), data[:48]...), name...), last)
+		var err error
+		if text, err = gcm.Open(text, counter(i), body[:n], aad); err != nil {
+			t.Fatalf("%s: segment %d: %v", name, i, err)
+		}
+		if body = body[n:]; last == 1 {
+			break
+		}
+	}
+	if uint64(len(text)) != le.Uint64(data[32:]) {
+		t.Fatalf("%s: length", name)
+	}
+	return text
+}
+
+func (r *specReader) readIndex(t *testing.T, object string, found map[string]bool) {
+	x := r.unseal(t, object, 1, "index")
+	packs, entries, prints := int(le.Uint32(x[16:])), int(le.Uint32(x[20:])), int(le.Uint32(x[40:]))
+	entriesAt := 64 + 32*packs
+	printsAt := entriesAt + 46*entries
+	if string(x[:8]) != "MHVindex" || len(x) != printsAt+prints+8 || xxhash.Sum64(x[:len(x)-8]) != le.Uint64(x[len(x)-8:]) {
+		t.Fatalf("%s does not add up", object)
+	}
+	previous := ""
+	for i := range entries {
+		e := x[entriesAt+46*i:][:46]
+		id := string(e[:32])
+		if id <= previous {
+			t.Errorf("%s: entry %d is out of order", object, i)
+		}
+		previous = id
+		if !mayHave(x, x[printsAt:printsAt+prints], e[:32]) {
+			t.Errorf("%s: the filter denies entry %d", object, i)
+		}
+		p := x[64+32*int(le.Uint32(e[32:])):][:32]
+		stored := int(e[40]) | int(e[41])<<8 | int(e[42])<<16
+		raw := int(e[43]) | int(e[44])<<8 | int(e[45])<<16
+		digits := hex.EncodeToString(p[:16])
+		pack := r.object(t, "packs/"+digits[:2]+"/"+digits)
+		if len(pack) != int(le.Uint32(p[16:])) {
+			t.Errorf("%s: size of pack %s", object, digits)
+		}
+		gcm := r.cipher(t, le.Uint32(p[20:]), p[:16], "pack")
+		r.readBlob(t, gcm, pack[le.Uint32(e[36:]):][:stored], p[28], e[:32], raw)
+		found[id] = true
+	}
+}
+
+// mayHave is the filter.
+func mayHave(x, prints, id []byte) bool {
+	if len(prints) == 0 {
+		return true
+	}
+	seed, l, c := le.Uint64(x[24:]), le.Uint32(x[32:]), le.Uint32(x[36:])
+	h := le.Uint64(id[24:]) + seed
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	h ^= h >> 33
+	high, _ := bits.Mul64(h, uint64(c))
+	h0 := uint32(high)
+	h1 := (h0 + l) ^ uint32(h>>18)&(l-1)
+	h2 := (h0 + 2*l) ^ uint32(h)&(l-1)
+	return byte(h^h>>32)^prints[h0]^prints[h1]^prints[h2] == 0
+}
+
+func (r *specReader) readBlob(t *testing.T, gcm cipher.AEAD, record []byte, kind byte, id []byte, raw int) {
+	t.Helper()
+	sum := xxhash.Sum64(append(append([]byte(nil), record[:16]...), record[24:]...))
+	if string(record[:4]) != "MHVb" || int(le.Uint32(record[4:])) != len(record)-24 || record[12] != kind || sum != le.Uint64(record[16:]) {
+		t.Fatalf("record header % x", record[:24])
+	}
+	text, err := gcm.Open(nil, counter(uint64(le.Uint32(record[8:]))), record[24:], record[:16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(text[:32], id) || int(le.Uint32(text[32:])) != raw {
+		t.Fatal("the record is of another blob")
+	}
+	data, err := expand(record[13], text[40:][:le.Uint32(text[36:])])
+	if err != nil || len(data) != raw || !bytes.Equal(r.contentID(t, kind, data), id) {
+		t.Fatalf("blob %x: %d bytes, %v", id, len(data), err)
+	}
+}
+
+func expand(code byte, payload []byte) ([]byte, error) {
+	switch code {
+	case 0:
+		return payload, nil
+	case 1:
+		d, err := zstd.NewReader(bytes.NewReader(payload), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		return io.ReadAll(d)
+	case 2:
+		d, err := gzip.NewReader(bytes.NewReader(payload))
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(d)
+	}
+	return nil, fmt.Errorf("compression %d", code)
+}
+
+func (r *specReader) contentID(t *testing.T, kind byte, data []byte) []byte {
+	t.Helper()
+	key := r.secret(t, "content id "+map[byte]string{1: "data", 2: "tree"}[kind], 32)
+	h := hmac.New(sha256.New, key)
+	if r.hash == "blake3" {
+		var err error
+		if h, err = blake3.NewKeyed(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Write(data)
+	return h.Sum(nil)
+}
+
+func (r *specReader) readPack(t *testing.T, object string) {
+	data := r.object(t, object)
+	id, err := hex.DecodeString(object[len("packs/00/"):])
+	if err != nil || string(data[:4]) != "MHVp" || !bytes.Equal(data[16:32], id) {
+		t.Fatalf("%s: header", object)
+	}
+	end := data[len(data)-64:]
+	offset, size, count := int(le.Uint32(end[8:])), int(le.Uint32(end[12:])), int(le.Uint32(end[16:]))
+	if string(end[:4]) != "MHVt" || !bytes.Equal(end[24:40], id) || size != 24+44*count+16 || offset+size+64 != len(data) {
+		t.Fatalf("%s: trailer", object)
+	}
+	footer := data[offset:][:size]
+	gcm := r.cipher(t, le.Uint32(data[8:]), id, "pack")
+	table, err := gcm.Open(nil, counter(1<<32-1), footer[24:], footer[:16])
+	if err != nil || string(footer[:4]) != "MHVf" {
+		t.Fatalf("%s: footer: %v", object, err)
+	}
+	at := 32
+	for ; len(table) > 0; table = table[44:] {
+		stored := int(le.Uint32(table[36:]))
+		if int(le.Uint32(table[32:])) != at {
+			t.Fatalf("%s: a record is not where the footer says", object)
+		}
+		r.readBlob(t, gcm, data[at:][:stored], data[6], table[:32], int(le.Uint32(table[40:])))
+		at += stored
+	}
+	if at != offset {
+		t.Errorf("%s: something lies before the footer", object)
+	}
+}
+
+func (r *specReader) readSnapshot(t *testing.T, object string, found map[string]bool) {
+	var s struct {
+		ID, Source, Job, Root string
+		Index                 []string
+	}
+	if err := json.Unmarshal(r.unseal(t, object, 2, "snapshot"), &s); err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, r.secret(t, "snapshot id", 32))
+	fmt.Fprintf(mac, "%d:%s%s", len(s.Source), s.Source, s.Job)
+	root, err := hex.DecodeString(s.Root)
+	if err != nil || !found[string(root)] || !strings.HasSuffix(object, "Z-"+s.ID) || hex.EncodeToString(mac.Sum(nil)[:8]) != s.ID {
+		t.Errorf("%s: %+v", object, s)
+	}
+	for _, name := range s.Index {
+		r.object(t, name)
+	}
+}
