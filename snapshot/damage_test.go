@@ -10,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mahavishnu/repository"
+	"mahavishnu/storage/local"
 )
 
 // objects returns the names of stored objects below a prefix, in order.
@@ -26,6 +29,19 @@ func (s *store) objects(prefix string) []string {
 		return err
 	}))
 	return list
+}
+
+// copy copies the stored objects into a repository of its own.
+func (s *store) copy(t *testing.T) *store {
+	t.Helper()
+	c := &store{TB: t, dir: t.TempDir(), ring: s.ring}
+	s.must(os.CopyFS(c.dir, os.DirFS(s.dir)))
+	be, err := local.Open(c.dir)
+	c.must(err)
+	c.repo, err = repository.Open(t.Context(), be, c.ring, repository.OpenOptions{})
+	c.must(err)
+	t.Cleanup(func() { c.must(errors.Join(c.repo.Close(), c.repo.Backend().Close())) })
+	return c
 }
 
 // damages are what can happen to a stored object.
@@ -70,9 +86,9 @@ func flip(t *testing.T, path string, where float64) {
 // damageSource has files of one blob and of several, and directories of their own.
 func damageSource(t *testing.T) string {
 	src := t.TempDir()
-	files := map[string]string{"empty": "", "large": noise(1, 5<<20)}
+	files := map[string]string{"empty": "", "large": noise(1, 3<<20)}
 	for i := range 12 {
-		files[fmt.Sprintf("dir-%d/file", i)] = noise(byte(20+i), 200<<10)
+		files[fmt.Sprintf("dir-%d/file", i)] = noise(byte(20+i), 50<<10)
 		files[fmt.Sprintf("dir-%d/text", i)] = strings.Repeat(fmt.Sprintf("line %d\n", i), 1000)
 	}
 	fill(t, src, files)
@@ -84,11 +100,12 @@ func damageSource(t *testing.T) string {
 // wrong bytes.
 func TestEveryObjectDamaged(t *testing.T) {
 	src := damageSource(t)
+	whole := newStore(t)
+	snap := whole.backup(src).Snapshot
 	for name, do := range damages {
 		for _, kind := range []string{"config", "config.copy", "index/", "snapshots/", "packs/ first", "packs/ second"} {
 			t.Run(kind+" "+name, func(t *testing.T) {
-				s := newStore(t)
-				snap := s.backup(src).Snapshot
+				s := whole.copy(t)
 				prefix, which, _ := strings.Cut(kind, " ")
 				list := s.objects(prefix)
 				object := list[0]
@@ -120,7 +137,7 @@ func TestSwappedObjects(t *testing.T) {
 		t.Run(prefix, func(t *testing.T) {
 			s := newStore(t)
 			first := s.backup(src).Snapshot
-			fill(t, src, map[string]string{"large": noise(9, 5<<20)})
+			fill(t, src, map[string]string{"large": noise(9, 3<<20)})
 			second := s.backup(src).Snapshot
 			list := s.objects(prefix)
 			a, b := filepath.Join(s.dir, list[0]), filepath.Join(s.dir, list[len(list)-1])
@@ -233,35 +250,51 @@ func TestDamageIsAttributed(t *testing.T) {
 		edit(t, filepath.Join(s.dir, loc.Pack.Object()), func(b []byte) []byte { b[loc.Offset+loc.Stored/2] ^= 1; return b })
 	}
 	s.reopen()
-	report, err := Verify(t.Context(), s.repo, VerifyOptions{ReadData: 100})
-	if !errors.Is(err, repository.ErrDamaged) || report.ProblemsTotal != 1 {
-		t.Fatalf("%v: %v", err, report.Problems)
-	}
-	p := report.Problems[0]
-	got := map[string]string{}
-	for _, a := range p.Affected {
-		got[a.Snapshot] = strings.Join(a.Paths, " ")
-	}
-	if p.LostBlobs != 2 || got[first.ID] != "dir-3/file large" || got[second.ID] != "large" {
-		t.Errorf("%d lost, affected %v", p.LostBlobs, got)
+	lost, got := s.affected(t, VerifyOptions{ReadData: 100})
+	want := map[string]string{first.ID: "dir-3/file large", second.ID: "large"}
+	if d := cmp.Diff(want, got); lost != 2 || d != "" {
+		t.Errorf("%d lost: %s", lost, d)
 	}
 	// The second snapshot alone suffers from one of them; once both snapshots
-	// are gone nothing does, but a backup could still reuse the pack.
-	report, err = Verify(t.Context(), s.repo, VerifyOptions{ReadData: 100, Snapshots: []repository.Snapshot{second}})
-	if !errors.Is(err, repository.ErrDamaged) || len(report.Problems) != 1 || report.Problems[0].LostBlobs != 1 {
-		t.Errorf("%v: %v", err, report.Problems)
+	// are gone nothing does, but a backup could still reuse the packs.
+	lost, got = s.affected(t, VerifyOptions{ReadData: 100, Snapshots: []repository.Snapshot{second}})
+	delete(want, first.ID)
+	if d := cmp.Diff(want, got); lost != 1 || d != "" {
+		t.Errorf("%d lost: %s", lost, d)
 	}
 	for _, snap := range []repository.Snapshot{first, second} {
 		s.must(s.repo.DeleteSnapshot(t.Context(), snap))
 	}
-	report, err = Verify(t.Context(), s.repo, VerifyOptions{ReadData: 100})
-	if !errors.Is(err, repository.ErrDamaged) || len(report.Problems) != 1 || len(report.Problems[0].Affected) != 0 {
-		t.Errorf("%v: %v", err, report.Problems)
+	if lost, got = s.affected(t, VerifyOptions{ReadData: 100}); lost != 0 || len(got) != 0 {
+		t.Errorf("%d lost, %v", lost, got)
 	}
 	// Structure alone does not read data.
-	if report, err = Verify(t.Context(), s.repo, VerifyOptions{}); err != nil || report.PacksRead != 0 {
+	if report, err := Verify(t.Context(), s.repo, VerifyOptions{}); err != nil || report.PacksRead != 0 {
 		t.Errorf("%v: %+v", err, report)
 	}
+}
+
+// affected verifies, expects damage, and returns how many blobs are lost and
+// the paths that lost something in each snapshot.
+func (s *store) affected(t *testing.T, o VerifyOptions) (lost int, paths map[string]string) {
+	t.Helper()
+	report, err := Verify(t.Context(), s.repo, o)
+	if !errors.Is(err, repository.ErrDamaged) {
+		t.Errorf("verify: %v", err)
+	}
+	all := map[string][]string{}
+	for _, p := range report.Problems {
+		lost += p.LostBlobs
+		for _, a := range p.Affected {
+			all[a.Snapshot] = append(all[a.Snapshot], a.Paths...)
+		}
+	}
+	paths = map[string]string{}
+	for id, list := range all {
+		slices.Sort(list)
+		paths[id] = strings.Join(list, " ")
+	}
+	return lost, paths
 }
 
 // What is lost is stored again by the next full backup, and then the snapshots
