@@ -34,6 +34,9 @@ import (
 // window is the number of bytes the hash remembers.
 const window = 64
 
+// maxChunk is the largest blob of the repository format.
+const maxChunk = 8 << 20
+
 // Params are the sizes of chunks. They belong to the repository: chunks cut
 // with other sizes do not match.
 type Params struct {
@@ -46,8 +49,8 @@ func Default() Params { return Params{Min: 256 << 10, Avg: 1 << 20, Max: 4 << 20
 
 // Check reports sizes that make no sense.
 func (p Params) Check() error {
-	if p.Min < window || p.Avg <= p.Min || p.Max <= p.Avg || p.Max > 1<<24-1 {
-		return fmt.Errorf("chunk sizes %d, %d, %d: want %d <= min < avg < max < 16 MiB", p.Min, p.Avg, p.Max, window)
+	if p.Min < window || p.Avg <= p.Min || p.Max <= p.Avg || p.Max > maxChunk {
+		return fmt.Errorf("chunk sizes %d, %d, %d: want %d <= min < avg < max <= 8 MiB", p.Min, p.Avg, p.Max, window)
 	}
 	return nil
 }

@@ -180,7 +180,7 @@ func TestFrozen(t *testing.T) {
 }
 
 func TestParamsAreChecked(t *testing.T) {
-	for _, p := range []Params{{}, {63, 100, 200}, {100, 100, 200}, {100, 200, 200}, {100, 200, 1 << 24}} {
+	for _, p := range []Params{{}, {63, 100, 200}, {100, 100, 200}, {100, 200, 200}, {100, 200, 8<<20 + 1}} {
 		if _, err := New(secret, p); err == nil {
 			t.Errorf("%+v accepted", p)
 		}

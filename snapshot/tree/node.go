@@ -165,11 +165,11 @@ func validName(name []byte) string {
 	case len(name) == 0:
 		return "an entry has no name"
 	case bytes.IndexByte(name, '/') >= 0:
-		return "a name holds a slash"
+		return fmt.Sprintf("the name %q holds a slash", name)
 	case bytes.IndexByte(name, 0) >= 0:
-		return "a name holds a zero byte"
+		return fmt.Sprintf("the name %q holds a zero byte", name)
 	case string(name) == ".", string(name) == "..":
-		return "a name is . or .."
+		return fmt.Sprintf("%q is not a name", name)
 	}
 	return ""
 }
