@@ -58,8 +58,8 @@ func TestTheSpecificationIsEnough(t *testing.T) {
 			for _, object := range snapshots {
 				r.readSnapshot(t, object, found)
 			}
-			if len(found) != 24 || len(snapshots) != 4 {
-				t.Errorf("%d blobs and %d snapshots, want 24 and 4", len(found), len(snapshots))
+			if len(found) != 18 || len(snapshots) != 4 {
+				t.Errorf("%d blobs and %d snapshots, want 18 and 4", len(found), len(snapshots))
 			}
 		})
 	}
