@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"mahavishnu/clock"
 	"mahavishnu/fault"
@@ -133,6 +134,8 @@ type restorer struct {
 	leaders map[uint64]*leader // by hard-link group; the walker's alone
 	files   openFiles
 	abort   context.CancelCauseFunc
+	// troubles counts reads that failed in a row, see heard.
+	troubles atomic.Int32
 }
 
 func newRestorer(repo *repository.Repository, snap repository.Snapshot, o RestoreOptions) (*restorer, error) {

@@ -24,7 +24,7 @@ func (r *restorer) done(j *job) {
 		finish = r.finishFile
 	}
 	kind, err := finish(j)
-	if err != nil && kind == IssueFailed {
+	if reported := (errReported{}); err != nil && !errors.As(err, &reported) {
 		r.fail(j.path(), err)
 	}
 	if j.lead != nil {
@@ -208,9 +208,24 @@ func (r *restorer) damaged(j *job, saved string) (IssueKind, error) {
 		merged = append(merged, l)
 	}
 	err := fmt.Errorf("%d of %d bytes are lost: %w", j.lostLen, j.node.Size, j.lostErr)
-	r.log.issue(Issue{Kind: IssueDamaged, Path: j.path(), Ranges: merged, Saved: saved, Err: err})
+	kind := lossKind(j.lostErr)
+	r.log.issue(Issue{Kind: kind, Path: j.path(), Ranges: merged, Saved: saved, Err: err})
 	r.o.Progress.Add(ProgressDelta{Failed: 1})
-	return IssueDamaged, err
+	return kind, errReported{err}
+}
+
+// errReported is an error that is among the issues already.
+type errReported struct{ error }
+
+func (e errReported) Unwrap() error { return e.error }
+
+// lossKind tells what the repository lost from what the storage would not give
+// this time.
+func lossKind(err error) IssueKind {
+	if damage(err) {
+		return IssueDamaged
+	}
+	return IssueFailed
 }
 
 // readBack compares what was written with what should have been.

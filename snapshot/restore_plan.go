@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mahavishnu/fault"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot/tree"
 )
@@ -20,7 +21,7 @@ import (
 // of neighbours needs few packs. The limits keep the plan's memory flat.
 const (
 	batchBytes = 1 << 30
-	batchParts = 32 << 10 // also of entries without content to fetch
+	batchParts = 16 << 10 // also of entries without content to fetch
 )
 
 // part is a blob that belongs at one place of one file.
@@ -291,10 +292,28 @@ func (p *planner) fetchUnknown(parts []part) error {
 
 // deliver writes a blob, or notes that it is lost.
 func (p *planner) deliver(w *part, data []byte, err error) {
+	p.r.heard(err)
 	if err == nil {
 		p.r.write(w.job, w.at, data)
 	} else {
 		w.job.damage(w.at, int64(w.Raw), err)
 	}
 	p.r.done(w.job)
+}
+
+// patience is how many reads in a row may fail for a reason other than damage
+// before the storage is taken to be out of reach. One bad sector must not end a
+// restore; a storage that does not answer should not make every file look lost.
+const patience = 100
+
+// heard counts failures of the storage.
+func (r *restorer) heard(err error) {
+	if err == nil || damage(err) {
+		r.troubles.Store(0)
+		return
+	}
+	if r.troubles.Add(1) == patience {
+		r.abort(fault.New("restore", r.snap.ID, fmt.Errorf("the storage failed %d times in a row: %w", patience, err),
+			"see that the storage can be read, then run the same restore again: it goes on where it stopped"))
+	}
 }

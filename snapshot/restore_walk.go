@@ -40,9 +40,11 @@ func (r *restorer) walk(ctx context.Context, d *dirNode, content tree.Content, s
 		case err != nil:
 			// Without the whole list nobody knows what does not belong here.
 			complete = false
-			r.log.issue(Issue{Kind: IssueDamaged, Path: d.path, Err: fmt.Errorf("%s of this directory are lost with everything below them: %w", entries(err), err)})
+			r.heard(err)
+			r.log.issue(Issue{Kind: lossKind(err), Path: d.path, Err: fmt.Errorf("%s of this directory are lost with everything below them: %w", entries(err), err)})
 			continue
 		}
+		r.heard(nil)
 		present.belongs(r, n.Name)
 		if err := r.visit(ctx, d, n, selected); err != nil {
 			return err
