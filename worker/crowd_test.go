@@ -15,7 +15,8 @@ import (
 // TestManyWorkersRunEachJobOnce lets many workers loose on many jobs of
 // several kinds, for their region and for any, while messages are doubled.
 func TestManyWorkersRunEachJobOnce(t *testing.T) {
-	const workers, jobs = 8, 400
+	t.Parallel()
+	const workers, jobs = 6, 240
 	r := newRig(t, 5*time.Second)
 	var mu sync.Mutex
 	runs := map[string]int{}

@@ -18,6 +18,7 @@ import (
 // TestLife runs a job through every outcome and compares the record's history,
 // the events and the dead letters with what they must be.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	boom := fault.New("read", "/srv", errors.New("disk on fire"), "replace the disk")
 	type script = func(ctx context.Context, t *Task, run int) (any, error)
 	for name, c := range map[string]struct {
@@ -205,6 +206,7 @@ func TestLife(t *testing.T) {
 }
 
 func TestPanicLeavesItsStack(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	var runs atomic.Int32
 	r.start(Options{Slots: 1, Handlers: backups(func(context.Context, *Task) (any, error) {
@@ -222,7 +224,8 @@ func TestPanicLeavesItsStack(t *testing.T) {
 }
 
 func TestProgressReachesWatchersAndTheRecord(t *testing.T) {
-	r := newRig(t, time.Second)
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
 	release := make(chan struct{})
 	r.start(Options{Slots: 1, ProgressEvery: 20 * time.Millisecond, Handlers: backups(func(_ context.Context, t *Task) (any, error) {
 		t.Meter.Add(Advance{Files: 1, Bytes: 250, Current: "a", ExpectFiles: 10, ExpectBytes: 1000})

@@ -58,7 +58,8 @@ func (r *rig) claim(id string, lease time.Duration) {
 }
 
 func TestReconcilerWakesWhatHasNoMessage(t *testing.T) {
-	r := newRig(t, time.Second)
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
 	queued, running, waiting, due, fine := r.submit("home"), r.submit("home"), r.submit("home"), r.submit("home"), r.submit("home")
 	r.claim(running, time.Second)
 	for id, at := range map[string]time.Time{waiting: time.Now().Add(time.Hour), due: time.Now().Add(-time.Second)} {
@@ -94,7 +95,8 @@ func TestReconcilerWakesWhatHasNoMessage(t *testing.T) {
 }
 
 func TestReconcilerDropsMessagesOfFinishedJobs(t *testing.T) {
-	r := newRig(t, time.Second)
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
 	done, dead, redriven := r.submit("home"), r.submit("home"), r.submit("home")
 	for _, id := range []string{done, dead, redriven} {
 		r.claim(id, time.Minute)
@@ -122,7 +124,8 @@ func TestReconcilerDropsMessagesOfFinishedJobs(t *testing.T) {
 }
 
 func TestReconcilerFlagsStuckJobsAndForgetsOldOnes(t *testing.T) {
-	r := newRig(t, time.Second)
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
 	stuck, old := r.submit("home"), r.submit("home")
 	r.claim(stuck, time.Second)
 	r.claim(old, time.Second)
@@ -146,6 +149,7 @@ func TestReconcilerFlagsStuckJobsAndForgetsOldOnes(t *testing.T) {
 // TestParkedJobIsWoken lets a job wait longer than a message may be held: the
 // queue is empty meanwhile, and a running reconciler brings it back.
 func TestParkedJobIsWoken(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	r.start(Options{Slots: 1, ParkAfter: 100 * time.Millisecond, Handlers: backups(func(_ context.Context, t *Task) (any, error) {
 		if t.Attempt == 1 {
@@ -172,7 +176,8 @@ func TestParkedJobIsWoken(t *testing.T) {
 // TestCommitOfADeadWorkerIsSettled is a crash right after the outcome was
 // written: the event and the acknowledgement are made up for.
 func TestCommitOfADeadWorkerIsSettled(t *testing.T) {
-	r := newRig(t, time.Second)
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
 	id := r.submit("home")
 	r.claim(id, time.Minute)
 	r.change(id, func(rec messages.Record) (messages.Record, error) { return rec.Succeed(1, time.Now(), nil) })

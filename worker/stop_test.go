@@ -19,6 +19,7 @@ func untilTold(ctx context.Context, _ *Task) (any, error) {
 }
 
 func TestCancelRunningJob(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 60*time.Second) // no heartbeat would notice in time
 	r.start(Options{Slots: 1, Handlers: backups(untilTold)})
 	id := r.submit("home")
@@ -41,7 +42,8 @@ func TestCancelRunningJob(t *testing.T) {
 }
 
 func TestCancelSeenByTheHeartbeat(t *testing.T) {
-	r := newRig(t, time.Second)
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
 	r.start(Options{Slots: 1, Handlers: backups(untilTold)})
 	id := r.submit("home")
 	r.await(id, messages.StateRunning)
@@ -56,6 +58,7 @@ func TestCancelSeenByTheHeartbeat(t *testing.T) {
 }
 
 func TestCancelByControlMessageAlone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 60*time.Second)
 	r.start(Options{Slots: 1, Handlers: backups(untilTold)})
 	id := r.submit("home")
@@ -75,6 +78,7 @@ func TestCancelByControlMessageAlone(t *testing.T) {
 }
 
 func TestCancelWaitingJob(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	id := r.submit("home")
 	rec, err := Cancel(t.Context(), r.Bus, nil, id, "ann", "no need")
@@ -89,6 +93,7 @@ func TestCancelWaitingJob(t *testing.T) {
 }
 
 func TestDrainLetsJobsFinish(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	begun, release := make(chan struct{}, 2), make(chan struct{})
 	stop := r.start(Options{Slots: 1, Grace: time.Minute, Handlers: backups(func(ctx context.Context, _ *Task) (any, error) {
@@ -112,6 +117,7 @@ func TestDrainLetsJobsFinish(t *testing.T) {
 }
 
 func TestDrainHandsBackAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 60*time.Second) // an AckWait would take too long
 	stop := r.start(Options{Slots: 2, Grace: -1, Handlers: backups(untilTold)})
 	id := r.submit("home")
@@ -132,6 +138,7 @@ func TestDrainHandsBackAtOnce(t *testing.T) {
 }
 
 func TestHandlerThatDoesNotStopIsAbandonedAndFenced(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 60*time.Second)
 	release, fenced := make(chan struct{}), make(chan error, 1)
 	stop := r.start(Options{Slots: 1, Grace: -1, StopTime: 50 * time.Millisecond, Handlers: backups(func(ctx context.Context, task *Task) (any, error) {
@@ -152,6 +159,7 @@ func TestHandlerThatDoesNotStopIsAbandonedAndFenced(t *testing.T) {
 }
 
 func TestSlotBeforePull(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	release := make(chan struct{})
 	var running, most atomic.Int32
@@ -185,7 +193,8 @@ func TestSlotBeforePull(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	r := newRig(t, time.Second)
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
 	good := Options{Bus: r.Bus, Node: "n", Region: region, Handlers: backups(untilTold)}
 	for name, change := range map[string]func(*Options){
 		"no bus":       func(o *Options) { o.Bus = nil },

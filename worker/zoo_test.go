@@ -25,6 +25,7 @@ func knownSource(job messages.Job) error {
 // TestBadMessagesEndDeadAndGoodOnesRun mixes everything people get wrong with
 // jobs that are right.
 func TestBadMessagesEndDeadAndGoodOnesRun(t *testing.T) {
+	t.Parallel()
 	zoo := []struct {
 		name, subject string
 		payload       []byte
@@ -93,6 +94,7 @@ func TestBadMessagesEndDeadAndGoodOnesRun(t *testing.T) {
 }
 
 func TestRefusalIsToldToWhoAsked(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	r.start(Options{Slots: 1, Handlers: Handlers{messages.KindBackup: fake{check: knownSource, run: func(context.Context, *Task) (any, error) { return "done", nil }}}})
 	for payload, want := range map[string]messages.Outcome{
@@ -113,6 +115,7 @@ func TestRefusalIsToldToWhoAsked(t *testing.T) {
 }
 
 func TestAnIDBelongsToOneJob(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	r.start(Options{Slots: 1, Handlers: Handlers{
 		messages.KindBackup: fake{run: func(context.Context, *Task) (any, error) { return nil, Snooze(time.Hour, "later") }},
@@ -131,6 +134,7 @@ func TestAnIDBelongsToOneJob(t *testing.T) {
 }
 
 func TestSameJobSentTwiceRunsOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3*time.Second)
 	runs := make(chan string, 10)
 	r.start(Options{Slots: 1, Handlers: backups(func(_ context.Context, t *Task) (any, error) {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestBackupJob(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	got := result[BackupResult](r, &messages.BackupSpec{Source: "home", Tags: []string{"daily", "extra"}, Exclude: []string{"sub"}},
 		messages.StateSucceeded, func(j *messages.Job) { j.Labels = map[string]string{"why": "test"} })
@@ -32,6 +33,7 @@ func TestBackupJob(t *testing.T) {
 }
 
 func TestBackupJobThatRunsTwiceCommitsOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	same := func(j *messages.Job) { j.ID = "same" }
 	first := result[BackupResult](r, &messages.BackupSpec{Source: "home"}, messages.StateSucceeded, same)
@@ -56,6 +58,7 @@ func TestBackupJobThatRunsTwiceCommitsOnce(t *testing.T) {
 }
 
 func TestBackupJobsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for source, want := range map[string]string{
 		"hone":      `no source "hone" in the configuration (it has elsewhere, home); did you mean "home"?`,
@@ -68,6 +71,7 @@ func TestBackupJobsThatAreRefused(t *testing.T) {
 }
 
 func TestBackupOfMissingSourceIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.settings.Sources = map[string]config.Source{"home": {Path: filepath.Join(r.source, "nowhere")}}
 	rec := r.do(&messages.BackupSpec{Source: "home"})
@@ -77,6 +81,7 @@ func TestBackupOfMissingSourceIsTriedAgain(t *testing.T) {
 }
 
 func TestRestoreJobWritesIntoStaging(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	snap := r.backup()
 	got := result[RestoreResult](r, &messages.RestoreSpec{Snapshot: "latest:home", Source: "home", Target: "out", Verify: true}, messages.StateSucceeded)
@@ -101,6 +106,7 @@ func TestRestoreJobWritesIntoStaging(t *testing.T) {
 
 // TestRestoreStaysInStaging plants a link where a target is to be.
 func TestRestoreStaysInStaging(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.backup()
 	outside := t.TempDir()
@@ -137,6 +143,7 @@ func TestRestoreStaysInStaging(t *testing.T) {
 }
 
 func TestRestoreJobsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.backup()
 	for want, spec := range map[string]*messages.RestoreSpec{
@@ -150,6 +157,7 @@ func TestRestoreJobsThatAreRefused(t *testing.T) {
 }
 
 func TestVerifyJob(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	snap := r.backup()
 	for _, spec := range []*messages.VerifySpec{
@@ -174,6 +182,7 @@ func TestVerifyJob(t *testing.T) {
 }
 
 func TestForgetJob(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	start := time.Now()
 	old := r.backupAt(start.Add(-2*time.Hour), messages.BackupIncremental)
@@ -213,6 +222,7 @@ func TestForgetJob(t *testing.T) {
 }
 
 func TestPruneJobMeasuresAndDeletesNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.backup()
 	got := result[PruneResult](r, &messages.PruneSpec{DryRun: true}, messages.StateSucceeded)

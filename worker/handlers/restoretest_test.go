@@ -20,6 +20,7 @@ func (r *rig) stagingIsEmpty() {
 }
 
 func TestRestoreTestPasses(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("moved.txt", "before")
 	closed := filepath.Join(r.source, "closed")
@@ -49,6 +50,7 @@ func TestRestoreTestPasses(t *testing.T) {
 }
 
 func TestRestoreTestFindsWhatDiffersFromTheSource(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.backup()
 	path := filepath.Join(r.source, "a.txt")
@@ -68,6 +70,7 @@ func TestRestoreTestFindsWhatDiffersFromTheSource(t *testing.T) {
 }
 
 func TestRestoreTestFindsDamage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("large", strings.Repeat("content ", 10_000))
 	r.backup()
@@ -80,6 +83,7 @@ func TestRestoreTestFindsDamage(t *testing.T) {
 }
 
 func TestRestoreTestOfAllSources(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	snap := r.backup()
 	r.settings.Sources = map[string]config.Source{
@@ -99,6 +103,7 @@ func TestRestoreTestOfAllSources(t *testing.T) {
 }
 
 func TestStagingIsSwept(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	s := newStaging(r.staging, r.clock)
 	mine, release, err := s.takeTest("job", "home", 2)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -203,16 +202,19 @@ func result[T any](r *rig, spec messages.Spec, want messages.State, change ...fu
 	return v
 }
 
-// refused runs a job that must be refused, and returns the sentence.
+// refused runs a job that must be refused, and returns the sentence of its dead
+// letter, which follows the record.
 func (r *rig) refused(spec messages.Spec) string {
 	r.Helper()
 	rec := r.do(spec)
-	letters, err := r.Dead().List(r.Context(), bus.DeadFilter{})
-	if err != nil {
-		r.Fatal(err)
-	}
-	if i := slices.IndexFunc(letters, func(l messages.DeadLetter) bool { return l.Job == rec.Job.ID }); i >= 0 && letters[i].Cause == messages.DeadRefused {
-		return letters[i].Reason
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		letters, err := r.Dead().List(r.Context(), bus.DeadFilter{Job: rec.Job.ID})
+		if err != nil {
+			r.Fatal(err)
+		}
+		if len(letters) == 1 && letters[0].Cause == messages.DeadRefused {
+			return letters[0].Reason
+		}
 	}
 	r.Fatalf("the job is %s (%s), not refused", rec.State, rec.Error)
 	return ""
