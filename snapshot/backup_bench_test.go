@@ -9,7 +9,7 @@ import (
 
 // benchBackup measures backups of a directory, each into the repository that
 // prepare returns.
-func benchBackup(b *testing.B, files int, size int, prepare func() *store) {
+func benchBackup(b *testing.B, files, size int, prepare func() *store) {
 	b.Helper()
 	dir := b.TempDir()
 	for i := range files {

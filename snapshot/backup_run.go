@@ -80,8 +80,10 @@ func (b *backup) run(ctx context.Context) error {
 		b.result.Snapshot, b.result.Existing = *done, true
 		return nil
 	}
-	session, err := b.repo.Session(ctx, repository.SessionOptions{Compression: o.Compression, Type: o.Type,
-		Budget: o.Budget, VerifyEvery: o.VerifyEvery, Fence: o.Fence, Clock: b.clock})
+	session, err := b.repo.Session(ctx, repository.SessionOptions{
+		Compression: o.Compression, Type: o.Type,
+		Budget: o.Budget, VerifyEvery: o.VerifyEvery, Fence: o.Fence, Clock: b.clock,
+	})
 	if err != nil {
 		return err
 	}
@@ -182,8 +184,10 @@ func (b *backup) capture(ctx context.Context, session *repository.Session, src *
 	if err != nil {
 		return err
 	}
-	w := &walk{opts: &b.opts, matcher: matcher, parent: p, saver: treeSaver{session}, tally: &b.tally,
-		device: root.Device, storage: storageInode(b.repo)}
+	w := &walk{
+		opts: &b.opts, matcher: matcher, parent: p, saver: treeSaver{session}, tally: &b.tally,
+		device: root.Device, storage: storageInode(b.repo),
+	}
 	if w.storage == (inode{root.Device, root.Inode}) && root.Inode != 0 && src.only == "" {
 		return fault.New("open source", src.recorded, errors.New("it is the repository itself"), "name the directory whose files are to be kept")
 	}

@@ -308,14 +308,18 @@ func TestADamagedParentCostsOnlyReading(t *testing.T) {
 func TestExclusions(t *testing.T) {
 	s, dir := newStore(t), t.TempDir()
 	tag := "Signature: 8a477f597d28d172789f06886806bc55\n"
-	fill(t, dir, map[string]string{"keep.o": "", "x.o": "", "src/x.o": "", "src/x.c": "", "build/out": "", "src/build/out": "",
-		"cache/CACHEDIR.TAG": tag, "cache/data": "", "cache/deep/data": "", "fake/CACHEDIR.TAG": "no", "fake/data": ""})
+	fill(t, dir, map[string]string{
+		"keep.o": "", "x.o": "", "src/x.o": "", "src/x.c": "", "build/out": "", "src/build/out": "",
+		"cache/CACHEDIR.TAG": tag, "cache/data": "", "cache/deep/data": "", "fake/CACHEDIR.TAG": "no", "fake/data": "",
+	})
 	res := s.backup(dir, func(o *BackupOptions) {
 		o.Exclude, o.ExcludeCaches = []string{"*.o", "!keep.o", "/build/"}, true
 	})
 	img := s.read(res.Snapshot)
-	for path, want := range map[string]bool{"keep.o": true, "x.o": false, "src/x.o": false, "src/x.c": true, "build": false,
-		"src/build/out": true, "cache": true, "cache/" + exclude.CacheTag: true, "cache/data": false, "cache/deep": false, "fake/data": true} {
+	for path, want := range map[string]bool{
+		"keep.o": true, "x.o": false, "src/x.o": false, "src/x.c": true, "build": false,
+		"src/build/out": true, "cache": true, "cache/" + exclude.CacheTag: true, "cache/data": false, "cache/deep": false, "fake/data": true,
+	} {
 		if _, ok := img[path]; ok != want {
 			t.Errorf("%s in the snapshot: %v, want %v", path, ok, want)
 		}
@@ -510,8 +514,10 @@ func TestEverySnapshotIsTheSource(t *testing.T) {
 
 func TestPrintable(t *testing.T) {
 	seen := map[string]string{}
-	for path, want := range map[string]string{"a/b": "a/b", "über": "über", "\xff": `\xff`, `\xff`: `\x5cxff`, "a\nb": `a\x0ab`,
-		"\u2028": `\xe2\x80\xa8`, "\ufffd": "\ufffd", "ü\xfc": `ü\xfc`, "": ""} {
+	for path, want := range map[string]string{
+		"a/b": "a/b", "über": "über", "\xff": `\xff`, `\xff`: `\x5cxff`, "a\nb": `a\x0ab`,
+		"\u2028": `\xe2\x80\xa8`, "\ufffd": "\ufffd", "ü\xfc": `ü\xfc`, "": "",
+	} {
 		if got := Printable(path); got != want {
 			t.Errorf("Printable(%q) = %q, want %q", path, got, want)
 		}

@@ -58,8 +58,8 @@ func whole(c *Chunker, data []byte) []int { return cuts(c, data, func() int { re
 func plain(c *Chunker, data []byte) []int {
 	var lengths []int
 	for len(data) > 0 {
-		n := 0
-		for n = c.params.Min; n < min(len(data), c.params.Max); n++ {
+		n := c.params.Min
+		for ; n < min(len(data), c.params.Max); n++ {
 			var h uint64
 			for _, b := range data[n-window : n] {
 				h = h<<1 + c.table[b]

@@ -36,7 +36,7 @@ func (e *BlobError) Unwrap() error { return e.Err }
 // newBlobError never wraps io.EOF, which to a reader's caller is the good end.
 func newBlobError(e Extent, err error) *BlobError {
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%v: %w", err, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("%s: %w", err.Error(), io.ErrUnexpectedEOF)
 	}
 	return &BlobError{ID: e.ID, Lost: e.Length, Err: err}
 }

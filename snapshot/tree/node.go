@@ -42,8 +42,10 @@ const (
 	BlockDev Type = 7
 )
 
-var typeNames = [...]string{File: "file", Dir: "dir", Symlink: "symlink", FIFO: "fifo",
-	Socket: "socket", CharDev: "chardev", BlockDev: "blockdev"}
+var typeNames = [...]string{
+	File: "file", Dir: "dir", Symlink: "symlink", FIFO: "fifo",
+	Socket: "socket", CharDev: "chardev", BlockDev: "blockdev",
+}
 
 // String returns the type's name as it appears in listings and JSON.
 func (t Type) String() string {

@@ -51,8 +51,10 @@ func dataID(n uint64) ID {
 }
 
 func entry(name string, size uint64) *Node {
-	n := &Node{Name: []byte(name), Type: File, Mode: 0o644, UID: 1000, GID: 1000, User: "ann", Group: "staff",
-		ModTime: Time{1700000000, 5}, ChangeTime: Time{1700000001, 6}, Size: size, Inode: 77, Links: 1}
+	n := &Node{
+		Name: []byte(name), Type: File, Mode: 0o644, UID: 1000, GID: 1000, User: "ann", Group: "staff",
+		ModTime: Time{1700000000, 5}, ChangeTime: Time{1700000001, 6}, Size: size, Inode: 77, Links: 1,
+	}
 	if size > 0 {
 		n.Content = Content{Extents: []Extent{{ID: dataID(size), Length: size}}}
 	}
@@ -100,16 +102,23 @@ func TestNodeKeepsEveryField(t *testing.T) {
 	for _, n := range []Node{
 		{Type: Dir, Mode: 0o1777},
 		*entry("plain", 12),
-		{Name: []byte("\xff\x01 bytes\n"), Type: File, Mode: 0o6755, UID: math.MaxUint32, GID: math.MaxUint32 - 1,
+		{
+			Name: []byte("\xff\x01 bytes\n"), Type: File, Mode: 0o6755, UID: math.MaxUint32, GID: math.MaxUint32 - 1,
 			ModTime: Time{-62135596800, 999999999}, ChangeTime: Time{15032385535, 1}, Size: 30, Inode: math.MaxUint64,
 			Device: math.MaxUint64, Links: math.MaxUint64, LinkGroup: math.MaxUint64, Flags: Changed | Incomplete,
-			Xattrs: []Xattr{{Name: []byte("user.empty")}, {Name: []byte("user.x"), Value: []byte{0, 1}},
-				{Name: []byte("user.y"), Spilled: Content{Extents: []Extent{{id, 5}}}}},
-			Content: Content{Extents: []Extent{{id, 10}, {ID{}, 15}, {id, 5}}}},
+			Xattrs: []Xattr{
+				{Name: []byte("user.empty")},
+				{Name: []byte("user.x"), Value: []byte{0, 1}},
+				{Name: []byte("user.y"), Spilled: Content{Extents: []Extent{{id, 5}}}},
+			},
+			Content: Content{Extents: []Extent{{id, 10}, {ID{}, 15}, {id, 5}}},
+		},
 		{Name: []byte("huge"), Type: File, Size: math.MaxInt64, Content: Content{Depth: 2, Extents: []Extent{{id, math.MaxInt64}}}},
 		{Name: []byte("l"), Type: Symlink, LinkTarget: []byte("../\xfe")},
 		{Name: []byte("d"), Type: BlockDev, Rdev: 0x801, ModTime: Time{0, 1}},
-		{Name: []byte("f"), Type: FIFO}, {Name: []byte("s"), Type: Socket}, {Name: []byte("c"), Type: CharDev},
+		{Name: []byte("f"), Type: FIFO},
+		{Name: []byte("s"), Type: Socket},
+		{Name: []byte("c"), Type: CharDev},
 	} {
 		b, err := AppendNode(nil, &n)
 		if err != nil {
@@ -130,7 +139,7 @@ func TestEncoderRefuses(t *testing.T) {
 	for name, n := range map[string]Node{
 		"no type":             {Name: []byte("x")},
 		"slash":               {Name: []byte("a/b"), Type: Dir},
-		"dot dot":             {Name: []byte(".."), Type: Dir},
+		"parent":              {Name: []byte(".."), Type: Dir},
 		"zero byte":           {Name: []byte("a\x00"), Type: Dir},
 		"mode with type bits": {Name: []byte("x"), Type: Dir, Mode: 0o40755},
 		"size without data":   {Name: []byte("x"), Type: File, Size: 1},
@@ -362,10 +371,12 @@ func spillAll(ctx context.Context, m *memory, c Content) (Content, error) {
 }
 
 func genNode(t *rapid.T, name []byte) *Node {
-	n := &Node{Name: name, Mode: rapid.Uint32Range(0, 0o7777).Draw(t, "mode"), Type: Type(rapid.IntRange(1, 7).Draw(t, "type")),
+	n := &Node{
+		Name: name, Mode: rapid.Uint32Range(0, 0o7777).Draw(t, "mode"), Type: Type(rapid.IntRange(1, 7).Draw(t, "type")),
 		UID: rapid.Uint32().Draw(t, "uid"), GID: rapid.Uint32().Draw(t, "gid"), User: rapid.StringN(0, 8, 20).Draw(t, "user"),
 		ModTime: Time{rapid.Int64().Draw(t, "sec"), rapid.Uint32Range(0, 1e9-1).Draw(t, "nsec")},
-		Inode:   rapid.Uint64().Draw(t, "inode"), Flags: Flags(rapid.Uint32().Draw(t, "flags"))}
+		Inode:   rapid.Uint64().Draw(t, "inode"), Flags: Flags(rapid.Uint32().Draw(t, "flags")),
+	}
 	switch n.Type {
 	case File:
 		for range rapid.IntRange(0, 5).Draw(t, "extents") {
