@@ -163,7 +163,7 @@ func BenchmarkCheckPack(b *testing.B) {
 		err := r.Packs(b.Context(), func(p PackInfo) error {
 			problem, err := r.CheckPack(b.Context(), p.ID)
 			if problem != nil {
-				err = problem
+				err = problem.Err
 			}
 			return err
 		})

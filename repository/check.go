@@ -44,8 +44,8 @@ type Problem struct {
 	Harmless bool
 }
 
-// Error names the object and what is wrong.
-func (p Problem) Error() string {
+// String names the object and what is wrong.
+func (p Problem) String() string {
 	text := fmt.Sprintf("%s %s: %v", p.Kind, p.Object, p.Err)
 	if len(p.Blobs) > 0 {
 		text += fmt.Sprintf(" (%d blobs affected)", len(p.Blobs))
@@ -53,10 +53,7 @@ func (p Problem) Error() string {
 	return text
 }
 
-// Unwrap returns the cause.
-func (p Problem) Unwrap() error { return p.Err }
-
-// checkers is how many packs CheckObjects looks at at once.
+// checkers is how many packs CheckObjects reads at once.
 const checkers = 8
 
 // CheckObjects checks the structure: both copies of the configuration, every

@@ -159,7 +159,9 @@ func (r *Repository) unreadable(ctx context.Context, id PackID, p index.Pack) []
 // since they were put. A nil problem means that they are as written. The error
 // is about the check itself.
 func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, error) {
-	kind, limit, check := ObjectUnknown, int64(0), func([]byte) error { return nil }
+	var kind string
+	var limit int64
+	var check func([]byte) error
 	switch id, isPack := parsePackObject(object); {
 	case object == configName || object == configCopy:
 		kind, limit = ObjectConfig, maxConfigSize
@@ -172,7 +174,7 @@ func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, er
 	case strings.HasPrefix(object, snapshotPrefix):
 		kind, limit, check = ObjectSnapshot, maxSnapshotSize, seal.Scrub
 	default:
-		return &Problem{Object: object, Kind: kind, Harmless: true, Err: errors.New("not an object of a repository")}, nil
+		return &Problem{Object: object, Kind: ObjectUnknown, Harmless: true, Err: errors.New("not an object of a repository")}, nil
 	}
 	data, err := storage.ReadAll(ctx, be, object, limit, nil)
 	if ctx.Err() != nil {

@@ -151,7 +151,7 @@ func (d damaged) verify(t *testing.T, dir, kind, how, victim string) {
 	named := map[string]bool{}
 	lost := map[ID]bool{}
 	note := func(p Problem) error {
-		if p.Harmless || p.Error() == "" {
+		if p.Harmless || p.String() == "" {
 			t.Errorf("told as harmless: %v", p)
 		}
 		named[p.Object] = true

@@ -341,7 +341,7 @@ func TestLoadPack(t *testing.T) {
 			}
 		}
 		stop := errors.New("stop")
-		if err := r.LoadPack(t.Context(), pack, wanted, func(Wanted, []byte, error) error { return stop }); err != stop {
+		if err := r.LoadPack(t.Context(), pack, wanted, func(Wanted, []byte, error) error { return stop }); !errors.Is(err, stop) {
 			t.Errorf("LoadPack = %v, want the callback's own error", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

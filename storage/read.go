@@ -19,8 +19,10 @@ func ReadAll(ctx context.Context, be Backend, name string, limit int64, buf []by
 		return nil, err
 	}
 	if info.Size > limit {
-		return nil, &Error{Op: "read", Object: name,
-			Err: fmt.Errorf("%w: %d bytes, at most %d", ErrOversize, info.Size, limit)}
+		return nil, &Error{
+			Op: "read", Object: name,
+			Err: fmt.Errorf("%w: %d bytes, at most %d", ErrOversize, info.Size, limit),
+		}
 	}
 	if int64(cap(buf)) < info.Size {
 		buf = make([]byte, info.Size)

@@ -15,6 +15,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -62,25 +63,33 @@ func Open(_ context.Context, location string) (Backend, error) {
 	}
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil, &Error{Op: op, Object: "the configured URL", Err: fmt.Errorf("not a URL"),
-			Hint: "write it as file:///absolute/path"}
+		return nil, &Error{
+			Op: op, Object: "the configured URL", Err: errors.New("not a URL"),
+			Hint: "write it as file:///absolute/path",
+		}
 	}
 	switch u.Scheme {
 	case "file":
 		if u.RawQuery != "" || u.Fragment != "" {
-			return nil, &Error{Op: op, Object: location, Err: fmt.Errorf("a file URL has no part after ? or #"),
-				Hint: "write ? as %3F and # as %23 when they are part of the path, or give the plain path"}
+			return nil, &Error{
+				Op: op, Object: location, Err: errors.New("a file URL has no part after ? or #"),
+				Hint: "write ? as %3F and # as %23 when they are part of the path, or give the plain path",
+			}
 		}
 		if u.Host != "" && u.Host != "localhost" {
-			return nil, &Error{Op: op, Object: u.Redacted(), Err: fmt.Errorf("a file URL has no host, found %q", u.Host),
-				Hint: "write it with three slashes: file:///" + u.Host + u.Path}
+			return nil, &Error{
+				Op: op, Object: u.Redacted(), Err: fmt.Errorf("a file URL has no host, found %q", u.Host),
+				Hint: "write it with three slashes: file:///" + u.Host + u.Path,
+			}
 		}
 		return openDir(filepath.FromSlash(u.Path))
 	case "s3", "azblob", "gs":
 		return nil, unavailable(op, u.Redacted(), u.Scheme)
 	}
-	return nil, &Error{Op: op, Object: u.Redacted(), Err: fmt.Errorf("unknown kind of storage %q", u.Scheme),
-		Hint: "use file:///absolute/path"}
+	return nil, &Error{
+		Op: op, Object: u.Redacted(), Err: fmt.Errorf("unknown kind of storage %q", u.Scheme),
+		Hint: "use file:///absolute/path",
+	}
 }
 
 func openDir(path string) (Backend, error) {
@@ -92,6 +101,8 @@ func openDir(path string) (Backend, error) {
 }
 
 func unavailable(op, location, scheme string) error {
-	return &Error{Op: op, Object: location, Err: fmt.Errorf("storage of kind %q is %w", scheme, ErrUnavailable),
-		Hint: "use file:///absolute/path for now"}
+	return &Error{
+		Op: op, Object: location, Err: fmt.Errorf("storage of kind %q is %w", scheme, ErrUnavailable),
+		Hint: "use file:///absolute/path for now",
+	}
 }

@@ -189,7 +189,7 @@ func (d *Decoder) gunzip(dst, src []byte) ([]byte, error) {
 	}
 	// Reading to the end checks gzip's own checksum, and that no more comes.
 	var one [1]byte
-	if n, err := r.Read(one[:]); n != 0 || err != io.EOF {
+	if n, err := r.Read(one[:]); n != 0 || !errors.Is(err, io.EOF) {
 		return nil, errors.Join(errors.New("longer than it should be"), err)
 	}
 	return dst, nil

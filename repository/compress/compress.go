@@ -30,7 +30,7 @@ func Best() Setting { return Setting{Algorithm: Zstd, Level: 19} }
 
 // Validate refuses unknown algorithms and levels.
 func (s Setting) Validate() error {
-	limit := 0
+	var limit int
 	switch s.Algorithm {
 	case Zstd, "":
 		limit = 22

@@ -25,7 +25,7 @@ func OpenFile(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // the mapping outlives it
+	defer f.Close() // the mapping outlives it
 	if err := checkSum(f); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func Load(path string) (*Ring, error) {
 	case err != nil:
 		return nil, fault.New(op, path, cause(err), "run as the owner of the file")
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	if err := checkMode(f); err != nil {
 		return nil, fault.New(op, path, err, "run `chmod 600 "+path+"`, and rotate the key if others may have read it")
 	}

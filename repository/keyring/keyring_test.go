@@ -131,7 +131,7 @@ func TestNothingPrintsAKey(t *testing.T) {
 	secret := fmt.Sprintf("%x", r.idKey[:4])
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
 		for _, v := range []any{r, *r, struct{ R *Ring }{r}} {
-			if got := fmt.Sprintf(verb, v); strings.Contains(got, secret) || strings.Contains(got, fmt.Sprint(r.idKey[:3])) {
+			if got := fmt.Sprintf(verb, v); strings.Contains(got, secret) || strings.Contains(got, fmt.Sprintf("%d", r.idKey[:3])) {
 				t.Errorf("%s shows a key: %.60s", verb, got)
 			}
 		}

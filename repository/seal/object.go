@@ -1,12 +1,11 @@
 package seal
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
-
-	"crypto/rand"
 
 	"github.com/cespare/xxhash/v2"
 )

@@ -14,20 +14,28 @@ const (
 // part is not empty and does not start with a dot (such names are the
 // backend's own).
 func CheckName(op, name string) error {
-	if len(name) == 0 || len(name) > MaxName {
+	if !ValidName(name) {
 		return badName(op, name)
+	}
+	return nil
+}
+
+// ValidName tells whether CheckName accepts the name.
+func ValidName(name string) bool {
+	if len(name) == 0 || len(name) > MaxName {
+		return false
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || part[0] == '.' || len(part) > MaxPart {
-			return badName(op, name)
+			return false
 		}
 		for i := range len(part) {
 			if !validByte(part[i]) {
-				return badName(op, name)
+				return false
 			}
 		}
 	}
-	return nil
+	return true
 }
 
 // CheckPrefix accepts what List takes: "" or a name followed by a slash.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestCheckPrefix(t *testing.T) {
@@ -23,7 +24,7 @@ func TestCheckPrefix(t *testing.T) {
 func TestBadNamesAreShownSafely(t *testing.T) {
 	for _, name := range []string{"a\nb", "\x1b[2J", "\xff\xfe", strings.Repeat("x", 10000)} {
 		text := CheckName("read", name).Error()
-		if len(text) > 200 || strings.ContainsAny(text, "\n\x1b\xff") {
+		if len(text) > 200 || strings.ContainsAny(text, "\n\x1b") || !utf8.ValidString(text) {
 			t.Errorf("error about %.20q reads %.300q", name, text)
 		}
 	}

@@ -63,9 +63,12 @@ func TestPowerCut(t *testing.T) {
 		name, data string
 		o          storage.PutOptions
 	}{
-		{"old", "old", storage.PutOptions{Sync: true}}, {"durable", "12345678", storage.PutOptions{Sync: true}},
-		{"synced", "12345678", storage.PutOptions{}}, {"lost", "12345678", storage.PutOptions{}},
-		{"old", "new", storage.PutOptions{}}, {"deleted", "12345678", storage.PutOptions{Sync: true}},
+		{"old", "old", storage.PutOptions{Sync: true}},
+		{"durable", "12345678", storage.PutOptions{Sync: true}},
+		{"synced", "12345678", storage.PutOptions{}},
+		{"lost", "12345678", storage.PutOptions{}},
+		{"old", "new", storage.PutOptions{}},
+		{"deleted", "12345678", storage.PutOptions{Sync: true}},
 	} {
 		if err := f.Put(t.Context(), c.name, []byte(c.data), c.o); err != nil {
 			t.Fatal(err)

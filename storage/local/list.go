@@ -34,7 +34,7 @@ func (b *Backend) list(ctx context.Context, prefix string, fn func(backend.Info)
 	if err != nil {
 		return failed(op, prefix, err)
 	}
-	defer dir.Close() //nolint:errcheck // opened for reading
+	defer dir.Close()
 	var subdirs []string
 	for {
 		if ctx.Err() != nil {
@@ -71,7 +71,7 @@ func (b *Backend) list(ctx context.Context, prefix string, fn func(backend.Info)
 // someone else's business (lost+found, editor backups).
 func listFile(prefix string, e fs.DirEntry, fn func(backend.Info) error) error {
 	name := prefix + e.Name()
-	if backend.CheckName("list", name) != nil {
+	if !backend.ValidName(name) {
 		return nil
 	}
 	info, err := e.Info()

@@ -32,8 +32,10 @@ var _ backend.Backend = (*Backend)(nil)
 func Open(root string) (*Backend, error) {
 	const op = "open storage"
 	if root == "" {
-		return nil, &backend.Error{Op: op, Object: `""`, Err: errors.New("no directory given"),
-			Hint: "write it as file:///absolute/path"}
+		return nil, &backend.Error{
+			Op: op, Object: `""`, Err: errors.New("no directory given"),
+			Hint: "write it as file:///absolute/path",
+		}
 	}
 	abs, err := filepath.Abs(root)
 	if err != nil {
@@ -44,8 +46,10 @@ func Open(root string) (*Backend, error) {
 	case err != nil:
 		return nil, failed(op, abs, err)
 	case !info.IsDir():
-		return nil, &backend.Error{Op: op, Object: abs, Err: errors.New("not a directory"),
-			Hint: "name a directory that holds nothing else"}
+		return nil, &backend.Error{
+			Op: op, Object: abs, Err: errors.New("not a directory"),
+			Hint: "name a directory that holds nothing else",
+		}
 	}
 	return &Backend{root: abs}, nil
 }

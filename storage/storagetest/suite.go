@@ -278,7 +278,7 @@ func testListStops(t *testing.T, be storage.Backend) {
 	stop := errors.New("enough")
 	calls := 0
 	err := be.List(t.Context(), "", func(storage.Info) error { calls++; return stop })
-	if err != stop || calls != 1 {
+	if !errors.Is(err, stop) || calls != 1 {
 		t.Fatalf("List = %v after %d calls, want the callback's own error after 1", err, calls)
 	}
 }
