@@ -66,31 +66,44 @@ func TestDecide(t *testing.T) {
 		{"the last good one stays for ever", seed(), "2030-01-01", []string{"i 2025-06-01"}, nil},
 		{
 			"ages count from the newest: a source that stopped keeps its history", seed(), "2030-01-01",
-			[]string{"i 2025-06-08", "i 2025-06-07", "i 2025-05-01"}, []string{"i 2025-05-01"},
+			[]string{"i 2025-06-08", "i 2025-06-07", "i 2025-05-01"},
+			[]string{"i 2025-05-01"},
 		},
 		{"a damaged newest protects nothing", seed(), "2025-07-01", []string{"!i 2025-06-30", "i 2025-06-01", "i 2025-05-01"}, []string{"i 2025-05-01"}},
 		{"only damaged ones: all stay", seed(), "2030-01-01", []string{"!i 2025-06-01", "!f 2020-01-01"}, nil},
 		{"pins", seed(), "2025-07-01", []string{"i 2025-06-30", "*i 2020-01-01"}, nil},
 		{
-			"keep last counts good ones only", Policy{Last: 2}, "2025-07-01",
-			[]string{"i 2025-06-30", "!i 2025-06-29", "i 2025-06-28", "i 2025-06-27"}, []string{"!i 2025-06-29", "i 2025-06-27"},
+			"keep last counts good ones only",
+			Policy{Last: 2},
+			"2025-07-01",
+			[]string{"i 2025-06-30", "!i 2025-06-29", "i 2025-06-28", "i 2025-06-27"},
+			[]string{"!i 2025-06-29", "i 2025-06-27"},
 		},
 		{
-			"the future is left alone and fills no place", Policy{Last: 1}, "2025-07-01",
-			[]string{"i 2035-01-01", "i 2025-06-30", "i 2025-06-29"}, []string{"i 2025-06-29"},
+			"the future is left alone and fills no place",
+			Policy{Last: 1},
+			"2025-07-01",
+			[]string{"i 2035-01-01", "i 2025-06-30", "i 2025-06-29"},
+			[]string{"i 2025-06-29"},
 		},
 		{
-			"newest of each day, in UTC", Policy{Daily: 2}, "2025-07-01",
+			"newest of each day, in UTC",
+			Policy{Daily: 2},
+			"2025-07-01",
 			[]string{"i 2025-06-30T23:30", "i 2025-06-30T22:30", "i 2025-06-30T21:30", "i 2025-06-28T12:00", "i 2025-06-27T12:00"},
 			[]string{"i 2025-06-30T22:30", "i 2025-06-30T21:30", "i 2025-06-27T12:00"},
 		},
 		{
-			"newest of each day, in Berlin", Policy{Daily: 2, Zone: berlin}, "2025-07-01",
+			"newest of each day, in Berlin",
+			Policy{Daily: 2, Zone: berlin},
+			"2025-07-01",
 			[]string{"i 2025-06-30T23:30", "i 2025-06-30T22:30", "i 2025-06-30T21:30", "i 2025-06-28T12:00"},
 			[]string{"i 2025-06-30T22:30", "i 2025-06-28T12:00"},
 		},
 		{
-			"hours, weeks, months, years", Policy{Hourly: 2, Weekly: 2, Monthly: 2, Yearly: 2}, "2025-07-01",
+			"hours, weeks, months, years",
+			Policy{Hourly: 2, Weekly: 2, Monthly: 2, Yearly: 2},
+			"2025-07-01",
 			[]string{"i 2025-06-30T10:50", "i 2025-06-30T10:10", "i 2025-06-30T09:10", "i 2025-06-27T09:10", "i 2025-05-31T09:10", "i 2025-05-01T09:10", "i 2024-12-31T09:10", "i 2024-01-01T09:10"},
 			[]string{"i 2025-06-30T10:10", "i 2025-05-01T09:10", "i 2024-01-01T09:10"},
 		},
@@ -98,8 +111,11 @@ func TestDecide(t *testing.T) {
 		{"within", Policy{Within: 48 * time.Hour}, "2025-07-01", []string{"i 2025-06-30", "i 2025-06-28", "i 2025-06-27"}, []string{"i 2025-06-27"}},
 		{"a type without a tier, and no rule for all", seed(), "2025-07-01", []string{"i 2025-06-30", "x 2010-01-01"}, nil},
 		{
-			"a month before the 31st", Policy{Tiers: map[string]Span{"archival": {Months: 1}}}, "2025-04-01",
-			[]string{"a 2025-03-31", "a 2025-02-28", "a 2025-02-27"}, []string{"a 2025-02-27"},
+			"a month before the 31st",
+			Policy{Tiers: map[string]Span{"archival": {Months: 1}}},
+			"2025-04-01",
+			[]string{"a 2025-03-31", "a 2025-02-28", "a 2025-02-27"},
+			[]string{"a 2025-02-27"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -282,7 +298,7 @@ func TestProperties(t *testing.T) {
 		subset(t, "later", keptIDs(p.Decide(snapshots, now.AddDate(0, 0, rapid.IntRange(0, 400).Draw(t, "later")))), kept)
 
 		more := p
-		more.Last += 1
+		more.Last++
 		more.Daily += rapid.IntRange(0, 3).Draw(t, "more daily")
 		more.Monthly += rapid.IntRange(0, 3).Draw(t, "more monthly")
 		more.Within += 50 * time.Hour

@@ -31,12 +31,14 @@ func TestFollowUps(t *testing.T) {
 		{
 			"a huge incremental one in part", both,
 			messages.Event{Kind: messages.KindBackup, Result: []byte(`{"snapshot":"aa","type":"incremental","bytes":171798691840}`)},
-			"b/verify", &messages.VerifySpec{Source: "home", Snapshot: "aa", ReadData: 10}, map[string]string{LabelAfter: "b"},
+			"b/verify", &messages.VerifySpec{Source: "home", Snapshot: "aa", ReadData: 10},
+			map[string]string{LabelAfter: "b"},
 		},
 		{
 			"a huge full one whole", both,
 			messages.Event{Kind: messages.KindBackup, Result: []byte(`{"snapshot":"aa","type":"full","bytes":171798691840}`)},
-			"b/verify", verify, map[string]string{LabelAfter: "b"},
+			"b/verify", verify,
+			map[string]string{LabelAfter: "b"},
 		},
 		{"retention follows the verification", both, messages.Event{Kind: messages.KindVerify, Labels: after}, "b/forget", &messages.ForgetSpec{Source: "home"}, afterVerify},
 		{"or the backup, without one", FollowUps{Forget: true}, messages.Event{Kind: messages.KindBackup, Labels: scheduled, Result: result}, "b/forget", &messages.ForgetSpec{Source: "home"}, after},
@@ -101,8 +103,15 @@ func TestSlotIDsDiffer(t *testing.T) {
 	seen := map[string]string{}
 	long := strings.Repeat("s", 64)
 	for _, names := range [][2]string{
-		{"a", "b"}, {"a/b", ""}, {"a", "b.c"}, {"a", "b=2ec"}, {"a", "b_c"}, {"_a", "b"}, {"=5fa", "b"},
-		{long, strings.Repeat(".", 64)}, {long, strings.Repeat(".", 63) + "x"},
+		{"a", "b"},
+		{"a/b", ""},
+		{"a", "b.c"},
+		{"a", "b=2ec"},
+		{"a", "b_c"},
+		{"_a", "b"},
+		{"=5fa", "b"},
+		{long, strings.Repeat(".", 64)},
+		{long, strings.Repeat(".", 63) + "x"},
 	} {
 		id := SlotID(names[0], names[1], monday)
 		if other, twice := seen[id]; twice {

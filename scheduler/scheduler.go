@@ -97,22 +97,23 @@ func (s *Scheduler) Update(p Plan) error {
 
 // Run leads whenever it may, until ctx ends. It returns nil then.
 func (s *Scheduler) Run(ctx context.Context) error {
-	for {
-		lease, err := s.elector.Acquire(ctx)
-		if ctx.Err() != nil {
-			if err == nil {
-				return s.release(ctx, lease)
-			}
-			return nil
-		}
-		if err != nil {
-			s.fail("campaign", fmt.Errorf("campaign for the scheduler's lease: %w", err))
-		} else {
-			s.lead(ctx, lease)
-		}
+	for ctx.Err() == nil {
+		s.campaign(ctx)
 		if s.clock.Sleep(ctx, retryAfter) != nil {
-			return nil
+			break
 		}
+	}
+	return nil
+}
+
+// campaign waits for the lease and leads while it lasts.
+func (s *Scheduler) campaign(ctx context.Context) {
+	lease, err := s.elector.Acquire(ctx)
+	switch {
+	case err == nil:
+		s.lead(ctx, lease)
+	case ctx.Err() == nil:
+		s.fail("campaign", fmt.Errorf("campaign for the scheduler's lease: %w", err))
 	}
 }
 

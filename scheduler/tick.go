@@ -91,15 +91,16 @@ func (s *Scheduler) work(ctx context.Context, t *term, ready []*entry, now time.
 	return errors.Join(errs...)
 }
 
-// clockWentBack lets slots count from the present again. Those that have a job
-// already keep it: their ids are taken. What the clock ran ahead of comes due
-// again, so that a clock that was wrong for a while leaves no gap.
+// clockWentBack lets slots count from the present again, or from a little
+// earlier: the clock may have passed a slot before anybody looked. Those that
+// have a job already keep it, for their ids are taken. What the clock ran ahead
+// of comes due again, so that a clock that was wrong for a while leaves no gap.
 func (s *Scheduler) clockWentBack(t *term, now time.Time) {
 	s.metrics.ClockWentBack()
 	s.report(fmt.Errorf("the clock went back by %v, to %s: slots count from there", t.book.seen.Sub(now).Round(time.Second), now.UTC().Format(time.RFC3339)))
 	for _, e := range t.book.entries {
-		if e.state.Decided.After(now) {
-			e.state.Decided = now.UTC()
+		if from := now.Add(-punctual).UTC(); e.state.Decided.After(from) {
+			e.state.Decided = from
 		}
 		if e.state.Waiting.After(now) {
 			e.state.Waiting = time.Time{}
