@@ -81,6 +81,8 @@ func Duration(d time.Duration) string {
 		sign, d = "-", -d
 	}
 	switch {
+	case d == 0:
+		return "0 s"
 	case d < time.Millisecond:
 		return fmt.Sprintf("%s%d µs", sign, d.Microseconds())
 	case d < time.Second:

@@ -30,6 +30,7 @@ func TestUnits(t *testing.T) {
 		{Plural(2, "day"), "2 days"},
 		{Percent(1, 8), "12.5 %"},
 		{Percent(1, 0), "-"},
+		{Duration(0), "0 s"},
 		{Duration(5 * time.Microsecond), "5 µs"},
 		{Duration(4 * time.Millisecond), "4 ms"},
 		{Duration(1500 * time.Millisecond), "1.5 s"},

@@ -88,14 +88,17 @@ func preview(l messages.DeadLetter) string {
 	if l.Size == 0 {
 		return "(empty message)"
 	}
-	text := string(l.Payload)
-	if len(text) > 512 {
-		text = strings.ToValidUTF8(text[:512], "")
+	text := l.Payload[:min(len(l.Payload), 512)]
+	for range utf8.UTFMax - 1 { // a letter may have been cut in two
+		if utf8.Valid(text) || len(text) == 0 {
+			break
+		}
+		text = text[:len(text)-1]
 	}
-	if !utf8.ValidString(text) {
+	if !utf8.Valid(text) {
 		return fmt.Sprintf("(%s that are not text)", terminal.Bytes(l.Size))
 	}
-	return terminal.Name(strings.Join(strings.Fields(text), " "))
+	return terminal.Name(strings.Join(strings.Fields(string(text)), " "))
 }
 
 func letterNumber(text string) (uint64, error) {

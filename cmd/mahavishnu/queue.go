@@ -82,6 +82,10 @@ func (q *queue) job(ctx context.Context, id string) (bus.Entry, error) {
 // itself; the record only says when it is over.
 const pollEvery = 300 * time.Millisecond
 
+// idlePatience is how long a job may wait before a person is told that perhaps
+// nobody is there to take it.
+const idlePatience = 5 * time.Second
+
 // follow shows a job's progress until it is final and returns its record.
 func (e *env) follow(ctx context.Context, q *queue, id, verb string) (bus.Entry, error) {
 	shown := e.term.Progress(verb)
@@ -98,6 +102,7 @@ func (e *env) follow(ctx context.Context, q *queue, id, verb string) (bus.Entry,
 	}()
 	defer func() { stop(); <-ended }()
 	var last messages.State
+	began, told := e.clock.Now(), false
 	for {
 		entry, err := q.Records().Get(ctx, id)
 		if err != nil {
@@ -110,6 +115,11 @@ func (e *env) follow(ctx context.Context, q *queue, id, verb string) (bus.Entry,
 		}
 		if entry.State.Final() {
 			return entry, nil
+		}
+		if waited := e.clock.Now().Sub(began); entry.State == messages.StateQueued && waited > idlePatience && !told {
+			e.term.Warnf("no worker has taken the job for %s; if none runs for region %s, start one: mahavishnu worker --region %s (see: mahavishnu status)",
+				terminal.Duration(waited), entry.Job.Region, entry.Job.Region)
+			told = true
 		}
 		if err := e.clock.Sleep(ctx, pollEvery); err != nil {
 			return entry, err

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/config"
+	"mahavishnu/messages"
+	"mahavishnu/repository"
+	"mahavishnu/terminal"
+)
+
+type statusOptions struct {
+	check bool
+}
+
+func newStatusCommand(e *env) *cobra.Command {
+	var o statusOptions
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "One screen: is everything recoverable, since when, who is working",
+		Long: `Show on one screen whether every source can be recovered and how old its newest
+snapshot is, what the queue holds, and which nodes are alive. It works with
+whatever can be reached, and says what cannot.
+
+Age is how much work would be lost now. A source is LATE when its newest snapshot is
+older than its schedules promise.`,
+		Example: "  mahavishnu status\n  mahavishnu status --check\n  mahavishnu status --json",
+		Args:    takes(0, 0, ""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), e, o) },
+	}
+	cmd.Flags().BoolVar(&o.check, "check", false, "for monitoring: end with 6 when a source is late or has no snapshot, with 1 when something cannot be reached")
+	return exits(cmd, exitIntegrity, exitMissed)
+}
+
+// statusReport is the JSON of status.
+type statusReport struct {
+	Recoverable bool           `json:"recoverable"`
+	Why         []string       `json:"why"`
+	Repository  string         `json:"repository"`
+	RPOTarget   float64        `json:"rpo_target_seconds"`
+	Sources     []sourceStatus `json:"sources"`
+	Queue       *queueStatus   `json:"queue,omitempty"`
+	// Unreachable says what could not be looked at.
+	Unreachable []string `json:"unreachable"`
+}
+
+type sourceStatus struct {
+	Source    string    `json:"source"`
+	State     string    `json:"state"` // ok, LATE, NONE, unscheduled
+	Snapshots int       `json:"snapshots"`
+	Newest    string    `json:"newest,omitempty"`
+	Time      time.Time `json:"time,omitzero"`
+	Age       float64   `json:"age_seconds,omitempty"` // the recovery point now
+	Size      int64     `json:"size"`
+	Stored    int64     `json:"stored"`
+	Next      time.Time `json:"next_backup,omitzero"`
+}
+
+type queueStatus struct {
+	Waiting int64                `json:"waiting"`
+	Running int                  `json:"running"`
+	Retry   int                  `json:"retrying"`
+	Failed  int                  `json:"failed_last_day"`
+	Dead    uint64               `json:"dead_letters"`
+	Nodes   []messages.Heartbeat `json:"nodes"`
+}
+
+func runStatus(ctx context.Context, e *env, o statusOptions) error {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	r := &statusReport{
+		Why: []string{}, Unreachable: []string{}, Sources: []sourceStatus{},
+		RPOTarget: (time.Duration(cfg.DisasterRecovery.RPOTargetMinutes) * time.Minute).Seconds(),
+	}
+	damaged := r.lookAtRepository(ctx, e, cfg)
+	if cfg.File() != "" {
+		r.lookAtQueue(ctx, e)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	r.judge()
+	e.term.Document(r)
+	if !e.term.JSON {
+		r.print(e)
+	}
+	switch {
+	case damaged != nil:
+		return damaged
+	case o.check && len(r.Unreachable) > 0:
+		return reported{errors.New("something cannot be reached")}
+	case o.check && !r.Recoverable:
+		return reported{errMissed}
+	}
+	return nil
+}
+
+// lookAtRepository reads every snapshot: the truth, not the catalog's copy. It
+// returns an error when some are damaged.
+func (r *statusReport) lookAtRepository(ctx context.Context, e *env, cfg *config.Config) error {
+	var snapshots []repository.Snapshot
+	var damaged []error
+	if access, err := e.access(); err == nil {
+		r.Repository = access.Location
+	}
+	repo, err := e.open(ctx)
+	if err == nil {
+		r.Repository = repo.Backend().Location()
+		snapshots, damaged, err = repo.Snapshots(ctx, "")
+		err = errors.Join(err, repo.Close())
+	}
+	if err != nil {
+		r.Unreachable = append(r.Unreachable, err.Error())
+	}
+	r.Sources = sourcesOf(cfg, snapshots, e.clock.Now())
+	for _, one := range damaged {
+		r.Why = append(r.Why, one.Error())
+	}
+	return e.damagedSnapshots(damaged)
+}
+
+// sourcesOf tells of every source that is configured or has snapshots.
+func sourcesOf(cfg *config.Config, snapshots []repository.Snapshot, now time.Time) []sourceStatus {
+	all := map[string]*sourceStatus{}
+	for name := range cfg.Sources {
+		all[name] = &sourceStatus{Source: name, State: "NONE"}
+	}
+	for _, s := range snapshots { // ordered by time within a source
+		status, ok := all[s.Source]
+		if !ok {
+			status = &sourceStatus{Source: s.Source}
+			all[s.Source] = status
+		}
+		status.Snapshots++
+		status.Stored += s.Totals.StoredBytes
+		status.Newest, status.Time, status.Size = s.ID, s.Time, s.Totals.Bytes
+		status.Age = now.Sub(s.Time).Seconds()
+		status.State = "unscheduled"
+	}
+	for name, span := range promises(cfg, now) {
+		status, ok := all[name]
+		if !ok {
+			continue
+		}
+		status.Next = span.next
+		switch {
+		case status.Snapshots == 0:
+		case now.Sub(status.Time) > span.between+span.between/2:
+			status.State = "LATE"
+		default:
+			status.State = "ok"
+		}
+	}
+	var list []sourceStatus
+	for _, name := range sortedKeys(all) {
+		list = append(list, *all[name])
+	}
+	return nonNil(list)
+}
+
+// promise is when a source is backed up next, and how far apart its backups
+// are at most.
+type promise struct {
+	next    time.Time
+	between time.Duration
+}
+
+// promises works out what the schedules promise each source: the shortest of
+// their intervals, and the earliest of their next slots.
+func promises(cfg *config.Config, now time.Time) map[string]promise {
+	all := map[string]promise{}
+	for _, s := range cfg.Schedules() {
+		if s.Kind != config.KindBackup || s.Policy.Paused {
+			continue
+		}
+		zone, zoneErr := time.LoadLocation(s.Policy.Timezone)
+		cron, cronErr := config.ParseCron(s.Cron)
+		if zoneErr != nil || cronErr != nil {
+			continue // the configuration was checked when it was loaded
+		}
+		next := cron.Next(now.In(zone))
+		between := cron.Next(next).Sub(next)
+		for _, source := range s.Sources {
+			p, ok := all[source]
+			if !ok || next.Before(p.next) {
+				p.next = next
+			}
+			if !ok || between < p.between {
+				p.between = between
+			}
+			all[source] = p
+		}
+	}
+	return all
+}
+
+// judge answers the one question: is everything recoverable, and if not, why.
+func (r *statusReport) judge() {
+	for _, s := range r.Sources {
+		switch s.State {
+		case "NONE":
+			r.Why = append(r.Why, terminal.Name(s.Source)+" has no snapshot; back it up: mahavishnu backup "+s.Source)
+		case "LATE":
+			age := time.Duration(s.Age * float64(time.Second))
+			r.Why = append(r.Why, terminal.Name(s.Source)+" was last backed up "+terminal.Duration(age)+" ago, which is late; see: mahavishnu jobs list --source "+s.Source)
+		}
+	}
+	r.Recoverable = len(r.Why) == 0 && len(r.Unreachable) == 0
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+	"mahavishnu/terminal"
+)
+
+// heartbeatPatience is how long status listens for nodes: long enough to hear
+// each of them once.
+const heartbeatPatience = 1500 * time.Millisecond
+
+// lookAtQueue asks the queue what it holds, and listens for who is alive.
+func (r *statusReport) lookAtQueue(ctx context.Context, e *env) {
+	err := e.withQueue(ctx, func(q *queue) error {
+		info, err := q.Info(ctx)
+		if err != nil {
+			return err
+		}
+		status := &queueStatus{Dead: info.Dead, Waiting: int64(info.Messages)}
+		entries, err := q.Records().List(ctx, bus.Filter{Since: e.clock.Now().Add(-24 * time.Hour)})
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			switch entry.State {
+			case messages.StateRunning:
+				status.Running++
+			case messages.StateRetrying:
+				status.Retry++
+			case messages.StateFailed, messages.StateDead:
+				status.Failed++
+			}
+		}
+		if status.Nodes, err = e.nodes(ctx, q); err != nil {
+			return err
+		}
+		r.Queue = status
+		return nil
+	})
+	if err != nil {
+		r.Unreachable = append(r.Unreachable, err.Error())
+	}
+}
+
+// nodes listens for heartbeats and returns the nodes that were heard, by name.
+func (e *env) nodes(ctx context.Context, q *queue) ([]messages.Heartbeat, error) {
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	var mu sync.Mutex
+	heard := map[string]messages.Heartbeat{}
+	failed := make(chan error, 1)
+	go func() {
+		failed <- q.WatchHeartbeats(listening, func(h messages.Heartbeat) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard[h.Region+"/"+h.Node] = h
+		})
+	}()
+	if err := e.clock.Sleep(ctx, heartbeatPatience); err != nil {
+		return nil, err
+	}
+	stop()
+	if err := <-failed; err != nil && ctx.Err() == nil && listening.Err() == nil {
+		return nil, err
+	}
+	nodes := []messages.Heartbeat{}
+	for _, name := range slices.Sorted(maps.Keys(heard)) {
+		nodes = append(nodes, heard[name])
+	}
+	return nodes, nil
+}
+
+func (r *statusReport) print(e *env) {
+	switch {
+	case r.Recoverable && len(r.Sources) == 0:
+		e.term.Printf("nothing is backed up yet: mahavishnu backup PATH|SOURCE")
+	case r.Recoverable:
+		e.term.Printf("%s", e.term.Mark(terminal.Good, "everything is recoverable"))
+	default:
+		e.term.Printf("%s", e.term.Mark(terminal.Bad, "NOT everything is recoverable"))
+	}
+	for _, why := range r.Why {
+		e.term.Printf("  %s", why)
+	}
+	for _, what := range r.Unreachable {
+		e.term.Printf("  cannot be reached: %s", strings.ReplaceAll(what, "\n", "\n    "))
+	}
+	if len(r.Unreachable) > 0 {
+		e.term.Printf("  find the cause: mahavishnu doctor")
+	}
+	e.term.Printf("\nrepository %s", r.Repository)
+	r.printSources(e)
+	r.printQueue(e)
+}
+
+func (r *statusReport) printSources(e *env) {
+	if len(r.Sources) == 0 {
+		return
+	}
+	now := e.clock.Now()
+	table := terminal.NewTable("source", "state", "age>", "newest", "snapshots>", "size>", "stored>", "next backup")
+	worst := time.Duration(0)
+	for _, s := range r.Sources {
+		age, next := "", ""
+		if s.Snapshots > 0 {
+			since := now.Sub(s.Time).Truncate(time.Second)
+			age = terminal.Duration(since)
+			if s.State != "unscheduled" {
+				worst = max(worst, since)
+			}
+		}
+		if !s.Next.IsZero() {
+			next = terminal.Moment(s.Next.Local())
+		}
+		table.Row(s.Source, s.State, age, s.Newest, terminal.Count(s.Snapshots), terminal.Bytes(s.Size), terminal.Bytes(s.Stored), next)
+	}
+	e.term.Printf("\n%s", table)
+	if target := time.Duration(r.RPOTarget * float64(time.Second)); worst > target && target > 0 {
+		e.term.Printf("the recovery point now is %s, the target (rpo_target_minutes) %s: a schedule of its own can back up more often",
+			terminal.Duration(worst), terminal.Duration(target))
+	}
+}
+
+func (r *statusReport) printQueue(e *env) {
+	q := r.Queue
+	if q == nil {
+		return
+	}
+	e.term.Printf("\nqueue: %s waiting or running, %s retrying, %s failed within a day, %s", terminal.Plural(q.Waiting, "job"),
+		terminal.Count(q.Retry), terminal.Count(q.Failed), terminal.Plural(q.Dead, "dead letter"))
+	if q.Dead > 0 {
+		e.term.Printf("  what could not be run, and why: mahavishnu jobs dead")
+	}
+	if len(q.Nodes) == 0 {
+		e.term.Printf("  no node is alive: mahavishnu up, or a scheduler and workers")
+		return
+	}
+	table := terminal.NewTable("node", "region", "roles", "busy", "up for>", "jobs")
+	for _, h := range q.Nodes {
+		busy := ""
+		if h.Slots > 0 {
+			busy = fmt.Sprintf("%d of %d", h.Busy, h.Slots)
+		}
+		table.Row(h.Node, h.Region, strings.Join(h.Roles, ", "), busy, terminal.Duration(e.clock.Now().Sub(h.Started).Truncate(time.Second)),
+			strings.Join(h.Jobs, ", "))
+	}
+	e.term.Printf("\n%s", table)
+}
