@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -203,10 +204,22 @@ func (a *attempt) leaseEnd() time.Time {
 	return a.renew.Add(a.message.AckWait() * 5 / 6)
 }
 
-// encode is a handler's value as the record keeps it.
+// maxResult and maxCursor bound what a handler may leave in the record, in
+// bytes: a record travels through the queue with every heartbeat.
+const (
+	maxResult = 256 << 10
+	maxCursor = 64 << 10
+)
+
+// encode is a handler's result as the record keeps it. One that is too long is
+// left out, which the record tells: the work is done all the same.
 func encode(v any) (json.RawMessage, error) {
 	if v == nil {
 		return nil, nil
 	}
-	return json.Marshal(v)
+	data, err := json.Marshal(v)
+	if err == nil && len(data) > maxResult {
+		return fmt.Appendf(nil, `{"omitted":"the result is %d bytes long; a record keeps %d"}`, len(data), maxResult), nil
+	}
+	return data, err
 }

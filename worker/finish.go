@@ -92,7 +92,7 @@ func (a *attempt) finish(r result) {
 	ran := p.Clock.Now().Sub(a.started)
 	ctx, cancel := context.WithTimeout(a.base, a.message.AckWait()/2)
 	defer cancel()
-	v, err := a.judge(r), error(ErrLeaseLost)
+	v, err := a.judge(r), ErrLeaseLost
 	if !a.lost() {
 		v, err = a.commit(ctx, v)
 	}
@@ -106,6 +106,8 @@ func (a *attempt) finish(r result) {
 		return
 	}
 	p.Metrics.JobEnded(job.Kind, job.Region, v.outcome, ran)
+	p.Log.Info().Str("job", job.ID).Str("kind", string(job.Kind)).Str("source", job.Source()).Uint64("attempt", a.task.Attempt).
+		Dur("ran", ran).Str("error", a.entry.Error).Msg("job " + string(v.outcome))
 	a.report(p.Clock.Now())
 	if err := a.close(ctx, v); err != nil { // the next delivery settles it
 		p.trouble("finish", job.ID, err)

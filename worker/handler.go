@@ -50,10 +50,13 @@ type Task struct {
 // commit. Call it right before making work visible.
 func (t *Task) Fence(ctx context.Context) error { return t.fence(ctx) }
 
-// SaveCursor notes where the next attempt may resume. It is written with the
-// next heartbeat or outcome.
+// SaveCursor notes where the next attempt may resume, in at most 64 KiB of JSON.
+// It is written with the next heartbeat or outcome.
 func (t *Task) SaveCursor(v any) error {
 	data, err := json.Marshal(v)
+	if err == nil && len(data) > maxCursor {
+		err = fmt.Errorf("it is %d bytes long; at most %d are kept", len(data), maxCursor)
+	}
 	if err != nil {
 		return fmt.Errorf("save cursor of job %s: %w", t.Job.ID, err)
 	}

@@ -40,7 +40,7 @@ func (a *attempt) keep(results <-chan result) result {
 			ended = nil
 			k.abandonAt = a.pool.Clock.Now().Add(a.pool.StopTime)
 		case req := <-a.asked:
-			k.within(func(ctx context.Context) error { return a.requestCancel(ctx, req) })
+			k.once(func(ctx context.Context) error { return a.requestCancel(ctx, req) })
 		case <-timer.C():
 			if k.tick(a.pool.Clock.Now()) {
 				a.pool.Metrics.HandlerStuck(a.task.Job.Kind)
@@ -98,7 +98,7 @@ func (k *keeper) beat() {
 		return
 	}
 	err := k.within(k.extend)
-	k.within(k.message.Extend)
+	k.once(k.message.Extend)
 	now := k.pool.Clock.Now()
 	switch end := k.leaseEnd(); {
 	case err == nil:
@@ -107,6 +107,7 @@ func (k *keeper) beat() {
 		k.beatAt = now.Add(ackWait)
 	default:
 		k.pool.Metrics.BeatMissed(k.task.Job.Kind)
+		k.pool.trouble("heartbeat", k.task.Job.ID, err)
 		if !now.Before(end) {
 			k.cancel(ErrLeaseLost)
 		}
@@ -135,7 +136,7 @@ func (k *keeper) serve() {
 		return
 	}
 	k.stopServing = stop
-	k.within(k.look)
+	k.once(k.look)
 }
 
 // control answers a request about the job.
@@ -150,13 +151,17 @@ func (a *attempt) control(req messages.ControlRequest) messages.ControlReply {
 	return messages.ControlReply{OK: true, Node: a.pool.Node, Message: "cancelling"}
 }
 
-// within makes one request in its time and tells when it fails.
+// within makes one request in its time.
 func (k *keeper) within(do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(k.base, requestTime(k.message))
 	defer cancel()
-	err := do(ctx)
-	if err != nil && !errors.Is(err, ErrLeaseLost) {
+	return do(ctx)
+}
+
+// once makes a request that is not repeated: when it fails, the next heartbeat
+// makes up for it.
+func (k *keeper) once(do func(context.Context) error) {
+	if err := k.within(do); err != nil && !errors.Is(err, ErrLeaseLost) {
 		k.pool.trouble("keep", k.task.Job.ID, err)
 	}
-	return err
 }

@@ -149,8 +149,9 @@ func (p *Pool) Status() Status {
 // jobs the grace, and hands the rest back at once. It returns when every job's
 // outcome is written or given up. A pool runs once.
 func (p *Pool) Run(ctx context.Context) error {
-	from := &source{pool: p}
-	if err := from.open(ctx); err != nil {
+	from := newSource(ctx, p)
+	if err := from.open(); err != nil {
+		from.end()
 		return fmt.Errorf("start worker %s: %w", p.Node, err)
 	}
 	var slots sync.WaitGroup

@@ -164,11 +164,11 @@ func (r *Reconciler) mend(ctx context.Context, e bus.Entry, queued []bus.QueuedM
 			return nil
 		}
 		err := r.o.Bus.Records().Remove(ctx, e)
-		if errors.Is(err, bus.ErrConflict) { // redriven in this moment
-			return nil
-		}
-		if err == nil {
+		switch {
+		case err == nil:
 			report.Removed = append(report.Removed, e.Job.ID)
+		case errors.Is(err, bus.ErrConflict): // redriven in this moment
+			err = nil
 		}
 		return err
 	case len(queued) == 0 && r.overdue(e.Record, now):

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	if url, ok := os.LookupEnv(processEnv); ok {
 		os.Exit(runProcess(url))
 	}
+	natstest.Main()
 	goleak.VerifyTestMain(m)
 }
 
@@ -40,19 +41,7 @@ type rig struct {
 func newRig(t testing.TB, ackWait time.Duration) *rig {
 	t.Helper()
 	url := natstest.Start(t).ClientURL()
-	conn, err := bus.Connect(t.Context(), bus.Options{URL: url, Name: t.Name()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if err := bus.Provision(t.Context(), conn, bus.ProvisionOptions{Regions: []string{region, "eu-west-1"}, AckWait: ackWait}); err != nil {
-		t.Fatal(err)
-	}
-	b, err := bus.Bind(t.Context(), conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &rig{TB: t, Bus: b, url: url}
+	return &rig{TB: t, url: url, Bus: connect(t, url, bus.ProvisionOptions{AckWait: ackWait})}
 }
 
 // fake is a handler made of functions.

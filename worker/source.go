@@ -16,16 +16,24 @@ const reopenAfter = time.Second
 // that run meanwhile are not concerned.
 type source struct {
 	pool *Pool
+	// life is the pullers' context. It ends with close, not with the slots'.
+	life context.Context
+	end  context.CancelFunc
 
 	mu     sync.Mutex
 	puller *bus.Puller
 }
 
-// open starts pulling. Pulling ends with close, not with ctx: a message that
-// arrives in the last moment is then given back at once.
-func (s *source) open(ctx context.Context) error {
+func newSource(ctx context.Context, p *Pool) *source {
+	s := &source{pool: p}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	return s
+}
+
+// open starts pulling.
+func (s *source) open() error {
 	p := s.pool
-	puller, err := p.Bus.Puller(context.WithoutCancel(ctx), bus.PullOptions{Kinds: p.Kinds, Region: p.Region, Distance: p.Distance})
+	puller, err := p.Bus.Puller(s.life, bus.PullOptions{Kinds: p.Kinds, Region: p.Region, Distance: p.Distance})
 	if err != nil {
 		return err
 	}
@@ -63,12 +71,14 @@ func (s *source) reopen(ctx context.Context, broken *bus.Puller) {
 	if err := broken.Close(); err != nil {
 		s.pool.trouble("pull", "", err)
 	}
-	if err := s.open(ctx); err != nil {
+	if err := s.open(); err != nil {
 		s.pool.trouble("pull", "", err)
 	}
 }
 
+// close ends pulling. A message that arrives in the last moment is given back.
 func (s *source) close() error {
+	s.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.puller.Close()
