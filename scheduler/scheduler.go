@@ -97,13 +97,12 @@ func (s *Scheduler) Update(p Plan) error {
 
 // Run leads whenever it may, until ctx ends. It returns nil then.
 func (s *Scheduler) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for {
 		s.campaign(ctx)
 		if s.clock.Sleep(ctx, retryAfter) != nil {
-			break
+			return nil
 		}
 	}
-	return nil
 }
 
 // campaign waits for the lease and leads while it lasts.

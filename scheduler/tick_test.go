@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -377,4 +378,25 @@ func TestJitter(t *testing.T) {
 		t.Errorf("%d jobs at the slot, %d half an hour later", before, len(st.ids()))
 	}
 	st.wantCounts(map[string]int{"submitted": 4})
+}
+
+// BenchmarkTick is a look at the clock with ten thousand sources: when nothing
+// is due, and when each of them is.
+func BenchmarkTick(b *testing.B) {
+	var sources []string
+	for i := range 10_000 {
+		sources = append(sources, fmt.Sprint("source", i))
+	}
+	for name, step := range map[string]time.Duration{"idle": time.Second, "all due": 24 * time.Hour} {
+		b.Run(name, func(b *testing.B) {
+			schedule := backups(b, "daily", "0 2 * * *", sources...)
+			schedule.Overlap = OverlapAllow
+			st := newStage(b, schedules(schedule))
+			b.ReportAllocs()
+			for b.Loop() {
+				st.clock.Advance(step)
+				st.tick()
+			}
+		})
+	}
 }
