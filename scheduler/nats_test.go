@@ -373,13 +373,13 @@ func TestFollowUpsOverTheBus(t *testing.T) {
 	}
 	labels := map[string]string{LabelSchedule: "daily", LabelSlot: "2025-06-02T02:00:00Z"}
 	tell(messages.Event{ID: "1", Kind: messages.KindBackup, Job: "daily/home/20250602T020000Z", Source: "home", Result: result, Labels: labels})
-	f.until("the verify job", func() bool { return len(f.jobs()) == 1 })
+	f.until("the verify job", func() bool { return len(f.messages()) == 1 })
 	e, err := f.admin.Records().Get(t.Context(), "daily/home/20250602T020000Z/verify")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tell(messages.Event{ID: "2", Kind: messages.KindVerify, Job: e.Job.ID, Source: "home", Labels: e.Job.Labels})
-	f.until("the forget job", func() bool { return len(f.jobs()) == 2 })
+	f.until("the forget job", func() bool { return len(f.messages()) == 2 })
 	if diff := cmp.Diff([]string{"daily/home/20250602T020000Z/forget", "daily/home/20250602T020000Z/verify"}, f.messages()); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}

@@ -97,12 +97,11 @@ func (s *Scheduler) Update(p Plan) error {
 
 // Run leads whenever it may, until ctx ends. It returns nil then.
 func (s *Scheduler) Run(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		s.campaign(ctx)
-		if s.clock.Sleep(ctx, retryAfter) != nil {
-			return nil
-		}
+		_ = s.clock.Sleep(ctx, retryAfter) // fails only when ctx has ended
 	}
+	return nil
 }
 
 // campaign waits for the lease and leads while it lasts.
