@@ -46,6 +46,30 @@ func TestTorture(t *testing.T) {
 	}
 }
 
+// TestATreeDeeperThanFilesMayBeOpen has something before and behind each
+// directory of a deep chain, so that every one is needed again afterwards.
+func TestATreeDeeperThanFilesMayBeOpen(t *testing.T) {
+	s, dir := newStore(t), t.TempDir()
+	files := map[string]string{}
+	path := ""
+	for range 300 {
+		files[path+"a"], files[path+"m/x"], files[path+"z"] = "", "", "z"
+		path += "d/"
+	}
+	fill(t, dir, files)
+	var old unix.Rlimit
+	s.must(unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	low := old
+	low.Cur = 200
+	s.must(unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
+	defer func() { s.must(unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }()
+	res := s.backup(dir)
+	s.wantLive(res.Snapshot, dir)
+	if again := s.backup(dir); again.Snapshot.Root != res.Snapshot.Root || again.Stats.BytesRead != 0 {
+		t.Errorf("again: %+v", again.Stats)
+	}
+}
+
 func countBelow(t *testing.T, d *os.Root) int {
 	f, err := d.Open(".")
 	if err != nil {

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"mahavishnu/snapshot/exclude"
-	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/snapshot/tree"
 )
 
@@ -45,20 +43,6 @@ type walk struct {
 // maxLots is how many lots of one directory may be under way, so that
 // small files go on while a large one is read.
 const maxLots = 64
-
-// directory is one that is being walked.
-type directory struct {
-	dir        *fsmeta.Dir
-	path       string      // from the source's root
-	incomplete atomic.Bool // an entry of it could not be read
-}
-
-func (d *directory) join(name string) string {
-	if d.path == "" {
-		return name
-	}
-	return d.path + "/" + name
-}
 
 // run walks the tree below root. When only is not empty, it is the one name to
 // take.
@@ -120,6 +104,14 @@ func (w *walk) directory(ctx context.Context, d *directory, old *tree.Node, name
 	before := w.parent.merge(old, w.tally)
 	var queue []*lot
 	for len(names) > 0 || len(queue) > 0 {
+		if len(names) > 0 {
+			if err := d.open(); err != nil {
+				w.tally.failed(d.path, err)
+				d.incomplete.Store(true)
+				names = nil
+				continue
+			}
+		}
 		for len(names) > 0 && len(queue) < maxLots {
 			n := min(lotSize, len(names))
 			b := newLot(ctx, d, names[:n], before)
@@ -131,10 +123,8 @@ func (w *walk) directory(ctx context.Context, d *directory, old *tree.Node, name
 			}
 			queue = append(queue, b)
 		}
-		select {
-		case <-queue[0].done:
-		case <-ctx.Done():
-			return tree.Content{}, context.Cause(ctx)
+		if err := w.examined(ctx, d, queue); err != nil {
+			return tree.Content{}, err
 		}
 		if err := w.collect(ctx, queue[0], out); err != nil {
 			return tree.Content{}, err
@@ -143,6 +133,22 @@ func (w *walk) directory(ctx context.Context, d *directory, old *tree.Node, name
 	}
 	before.rest(ctx)
 	return out.Finish(ctx)
+}
+
+// examined waits for the first lot of a directory; in a deep one for all, because
+// it is closed while those below are walked.
+func (w *walk) examined(ctx context.Context, d *directory, queue []*lot) error {
+	if d.depth < keepOpen {
+		queue = queue[:1]
+	}
+	for _, b := range queue {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // collect writes the entries of a finished lot, walking its directories.
@@ -175,6 +181,9 @@ func (w *walk) collect(ctx context.Context, b *lot, out *tree.Writer) error {
 // it gives the directories that come next to walkers of their own, as far as
 // there are slots.
 func (w *walk) descend(ctx context.Context, d *directory, e *entry, next []*entry) error {
+	if d.depth >= keepOpen {
+		return w.subdirectory(ctx, d, e)
+	}
 	for len(next) > 0 && next[0].walked != nil {
 		next = next[1:]
 	}
@@ -227,6 +236,10 @@ func (w *walk) start(ctx context.Context, d *directory, e *entry) {
 // subdirectory completes the node of the directory e, with all below it. One
 // that cannot be entered stays in the tree, empty, and is named.
 func (w *walk) subdirectory(ctx context.Context, d *directory, e *entry) error {
+	if err := d.open(); err != nil {
+		w.drop(d, e, err)
+		return nil
+	}
 	sub, err := d.dir.Sub(e.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		w.drop(d, e, err)
@@ -238,7 +251,9 @@ func (w *walk) subdirectory(ctx context.Context, d *directory, e *entry) error {
 		e.node.Flags |= tree.Incomplete
 		return w.finish(ctx, d, e)
 	}
-	defer sub.Close()
+	child := &directory{up: d, name: e.name, path: path, depth: d.depth + 1, dir: sub}
+	defer child.close()
+	d.release()
 	self, lost, err := sub.ReadSelf()
 	if err != nil {
 		w.drop(d, e, err)
@@ -246,11 +261,11 @@ func (w *walk) subdirectory(ctx context.Context, d *directory, e *entry) error {
 	}
 	self.Name = e.node.Name
 	e.node = self
+	child.id = inode{self.Device, self.Inode}
 	w.lost(d, e, lost)
 	if w.opts.OneFileSystem && self.Device != w.device {
 		return w.finish(ctx, nil, e)
 	}
-	child := &directory{dir: sub, path: path}
 	names, err := w.names(child)
 	if errors.Is(err, fs.ErrNotExist) { // deleted since it was opened
 		w.drop(d, e, err)
