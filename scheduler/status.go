@@ -33,9 +33,12 @@ type Upcoming struct {
 // Status returns what the scheduler is doing, as of its last look at the clock.
 func (s *Scheduler) Status() Status {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	status := s.status
+	s.mu.Unlock()
 	status.Upcoming = slices.Clone(status.Upcoming)
+	slices.SortFunc(status.Upcoming, func(a, b Upcoming) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Schedule, b.Schedule), cmp.Compare(a.Source, b.Source))
+	})
 	return status
 }
 
@@ -55,7 +58,7 @@ func (s *Scheduler) publishStatus(t *term, now time.Time) {
 		return
 	}
 	t.told = now
-	status := Status{Leading: true, Epoch: t.lease.Epoch()}
+	status := Status{Leading: true, Epoch: t.lease.Epoch(), Upcoming: make([]Upcoming, 0, len(t.book.entries))}
 	next := map[string]time.Time{}
 	for _, e := range t.book.entries {
 		status.Upcoming = append(status.Upcoming, Upcoming{
@@ -66,9 +69,6 @@ func (s *Scheduler) publishStatus(t *term, now time.Time) {
 			next[e.schedule.Name] = e.due
 		}
 	}
-	slices.SortFunc(status.Upcoming, func(a, b Upcoming) int {
-		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Schedule, b.Schedule), cmp.Compare(a.Source, b.Source))
-	})
 	s.setStatus(status)
 	for schedule, at := range next {
 		s.metrics.NextSlot(schedule, at)
