@@ -10,7 +10,6 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"mahavishnu/repository"
-	"mahavishnu/snapshot/torturetest"
 )
 
 // changes runs a comparison and returns its differences in order of paths.
@@ -90,20 +89,5 @@ func TestDifferencesAreNamed(t *testing.T) {
 	}
 	if d := gocmp.Diff(want, s.compare(t, before, src)); d != "" {
 		t.Errorf("compare: %s", d)
-	}
-}
-
-func TestTortureTreeHasNoDifferences(t *testing.T) {
-	src, dst := torturetest.Dir(t), torturetest.Dir(t)
-	torturetest.Build(t, src)
-	s := newStore(t)
-	before := s.backup(src).Snapshot
-	s.restore(before, RestoreOptions{Target: dst})
-	if got := s.compare(t, before, dst); got != nil {
-		t.Errorf("snapshot and restored tree: %v", got)
-	}
-	after := s.backup(dst).Snapshot
-	if got := s.diff(t, before, after); got != nil {
-		t.Errorf("snapshots of original and restored tree: %v", got)
 	}
 }

@@ -6,15 +6,11 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mahavishnu/repository"
-	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
 )
 
@@ -73,35 +69,6 @@ func TestDumpOfFiles(t *testing.T) {
 	}
 	if err := Dump(t.Context(), s.repo, snap, "nowhere", io.Discard); !errors.Is(err, ErrNoPath) {
 		t.Errorf("got %v", err)
-	}
-}
-
-// The system's tar unpacks a dump of the torture tree into the same tree, but
-// for what the format cannot hold.
-func TestDumpOfDirectoriesIsReadByTar(t *testing.T) {
-	src, dst := torturetest.Dir(t), torturetest.Dir(t)
-	torturetest.Build(t, src)
-	s := newStore(t)
-	snap := s.backup(src, func(o *BackupOptions) {
-		// Zeros are written out, names of the tool's limits and sockets are not.
-		o.Exclude = []string{"/sparse", "/" + torturetest.Deep, "/special/socket", "/times", "/symlinks/long"}
-	}).Snapshot
-	cmd := exec.CommandContext(t.Context(), "tar", "-x", "-p", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-C", dst)
-	in, err := cmd.StdinPipe()
-	s.must(err)
-	var out bytes.Buffer
-	cmd.Stderr = &out
-	s.must(cmd.Start())
-	s.must(Dump(t.Context(), s.repo, snap, "", in))
-	s.must(in.Close())
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("tar: %v\n%s", err, out.String())
-	}
-	got := s.compare(t, snap, dst)
-	// A link's target and owner are set by tar, its attributes are not.
-	got = slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "changed symlink xattrs/link") })
-	if got != nil {
-		t.Errorf("unpacked differently: %s", strings.Join(got, "\n"))
 	}
 }
 
