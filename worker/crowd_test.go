@@ -3,13 +3,14 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"mahavishnu/clock"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
+	"mahavishnu/messages/natsserver"
 )
 
 // TestManyWorkersRunEachJobOnce lets many workers loose on many jobs of
@@ -61,52 +62,75 @@ func TestManyWorkersRunEachJobOnce(t *testing.T) {
 	}
 }
 
+// newBenchRig is a server that flushes as one in production does, or once a
+// second.
+func newBenchRig(b *testing.B, flush time.Duration) *rig {
+	b.Helper()
+	s, err := natsserver.Start(natsserver.Options{StoreDir: b.TempDir(), Port: -1, SyncInterval: flush})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Shutdown(); err != nil {
+			b.Error(err)
+		}
+	})
+	return &rig{TB: b, url: s.ClientURL(), Bus: connect(b, s.ClientURL(), bus.ProvisionOptions{})}
+}
+
 // BenchmarkBurnDown is how fast a backlog of jobs that do nothing is worked
 // off: claim, two events, outcome and acknowledgement each.
 func BenchmarkBurnDown(b *testing.B) {
-	for _, slots := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("slots=%d", slots), func(b *testing.B) {
-			r := newRig(b, 30*time.Second)
-			var submits sync.WaitGroup
-			for lane := range 16 {
-				submits.Go(func() {
-					for i := lane; i < b.N; i += 16 {
-						r.submit("home")
-					}
-				})
-			}
-			submits.Wait()
-			done := make(chan struct{}, b.N)
-			b.ResetTimer()
-			stop := r.start(Options{Slots: slots, Handlers: backups(func(context.Context, *Task) (any, error) {
-				done <- struct{}{}
-				return nil, nil
-			})})
-			for range b.N {
-				<-done
-			}
-			stop() // waits for the last outcomes
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
-		})
+	for flush, every := range map[string]time.Duration{"always": natsserver.SyncAlways, "second": time.Second} {
+		for _, slots := range []int{1, 16, 64} {
+			b.Run(fmt.Sprintf("flush=%s/slots=%d", flush, slots), func(b *testing.B) { burnDown(b, every, slots) })
+		}
 	}
 }
 
-// BenchmarkPickUp is how long a job waits from its submission to its start on
-// an idle worker.
-func BenchmarkPickUp(b *testing.B) {
-	r := newRig(b, 30*time.Second)
-	begun := make(chan time.Time, 1)
-	r.start(Options{Slots: 4, Handlers: backups(func(context.Context, *Task) (any, error) {
-		begun <- clock.System().Now()
+func burnDown(b *testing.B, flush time.Duration, slots int) {
+	r := newBenchRig(b, flush)
+	var submits sync.WaitGroup
+	for lane := range 16 {
+		submits.Go(func() {
+			for i := lane; i < b.N; i += 16 {
+				r.submit("home")
+			}
+		})
+	}
+	submits.Wait()
+	done := make(chan struct{}, b.N)
+	b.ResetTimer()
+	stop := r.start(Options{Slots: slots, Grace: time.Minute, Handlers: backups(func(context.Context, *Task) (any, error) {
+		done <- struct{}{}
 		return nil, nil
 	})})
-	r.await(r.submit("home"), messages.StateSucceeded)
-	<-begun
-	var waited time.Duration
-	for b.Loop() {
-		start := time.Now()
-		r.submit("home")
-		waited += (<-begun).Sub(start)
+	for range b.N {
+		<-done
 	}
-	b.ReportMetric(float64(waited.Microseconds())/float64(b.N), "µs/pick-up")
+	stop() // waits for the last outcomes
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+}
+
+// BenchmarkPickUp is how long a job waits from the end of its submission to
+// its start, at 200 jobs a second.
+func BenchmarkPickUp(b *testing.B) {
+	r := newBenchRig(b, natsserver.SyncAlways)
+	begun := make(chan time.Time, b.N+1)
+	r.start(Options{Slots: 8, Handlers: backups(func(context.Context, *Task) (any, error) {
+		begun <- time.Now()
+		return nil, nil
+	})})
+	var waits []time.Duration
+	next := time.Now()
+	for range b.N {
+		time.Sleep(time.Until(next))
+		next = next.Add(5 * time.Millisecond)
+		r.submit("home")
+		submitted := time.Now()
+		waits = append(waits, max((<-begun).Sub(submitted), 0))
+	}
+	slices.Sort(waits)
+	b.ReportMetric(float64(waits[len(waits)/2].Microseconds()), "µs/p50")
+	b.ReportMetric(float64(waits[len(waits)*99/100].Microseconds()), "µs/p99")
 }

@@ -96,17 +96,16 @@ type Report struct {
 // Run sweeps until ctx ends. What fails is logged and tried again in the next
 // sweep.
 func (r *Reconciler) Run(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		begin := r.o.Clock.Now()
 		if _, err := r.Sweep(ctx); err != nil && ctx.Err() == nil {
 			r.o.Metrics.BusError("reconcile")
 			r.o.Log.Warn().Err(err).Msg("the reconciler could not finish its sweep")
 		}
 		took := r.o.Clock.Now().Sub(begin)
-		if r.o.Clock.Sleep(ctx, max(r.o.Every, 10*took)) != nil {
-			return nil
-		}
+		r.o.Clock.Sleep(ctx, max(r.o.Every, 10*took)) //nolint:errcheck // the loop looks at ctx itself
 	}
+	return nil
 }
 
 // Sweep makes records and messages agree once. It does what it can: an error
