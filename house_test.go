@@ -204,6 +204,8 @@ func TestLicences(t *testing.T) {
 	}
 }
 
+var isLicence = regexp.MustCompile(`^(LICEN|COPYING|UNLICENSE)`)
+
 func isPermissive(t *testing.T, dir string) bool {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -212,7 +214,7 @@ func isPermissive(t *testing.T, dir string) bool {
 	}
 	for _, entry := range entries {
 		name := strings.ToUpper(entry.Name())
-		if entry.IsDir() || !(strings.HasPrefix(name, "LICEN") || strings.HasPrefix(name, "COPYING") || strings.HasPrefix(name, "UNLICENSE")) {
+		if entry.IsDir() || !isLicence.MatchString(name) {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))

@@ -55,7 +55,7 @@ func (x *examination) checkStorage(ctx context.Context) string {
 		x.add("backend", bad, hintOr(err, "correct backup.storage or --repository"), "%v", err)
 		return ""
 	}
-	defer be.Close()
+	defer func() { _ = be.Close() }() // it was only looked at
 	if x.failed("storage") {
 		return location // it cannot be written, but perhaps read
 	}
@@ -121,7 +121,7 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 	if err != nil {
 		return // told as a finding of the storage
 	}
-	defer be.Close()
+	defer func() { _ = be.Close() }() // it was only looked at
 	repo, err := repository.Open(ctx, be, ring, repository.OpenOptions{})
 	switch {
 	case errors.Is(err, repository.ErrNotRepository):
@@ -138,7 +138,7 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 		x.add(check, bad, hintOr(err, "mahavishnu verify"), "%v", err)
 		return
 	}
-	defer repo.Close()
+	defer func() { _ = repo.Close() }() // it was only read
 	snapshots, damaged, err := repo.Snapshots(ctx, "")
 	if err != nil {
 		x.add(check, bad, hintOr(err, "mahavishnu verify"), "%v", err)

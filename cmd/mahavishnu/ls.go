@@ -118,7 +118,7 @@ func modeText(n tree.Node) string {
 		at         int
 		with, bare byte
 	}{{0o4000, 3, 's', 'S'}, {0o2000, 6, 's', 'S'}, {0o1000, 9, 't', 'T'}} {
-		if uint32(n.Mode)&special.bit == 0 {
+		if n.Mode&special.bit == 0 {
 			continue
 		}
 		if text[special.at] == 'x' {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -56,7 +57,8 @@ func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	err = ts.Exec(args[1], args[2:]...)
 	got := 0
-	if exited, ok := err.(*exec.ExitError); ok {
+	var exited *exec.ExitError
+	if errors.As(err, &exited) {
 		got = exited.ExitCode()
 		if status, ok := exited.Sys().(syscall.WaitStatus); ok && runtime.GOOS != "windows" && status.Signaled() {
 			got = 128 + int(status.Signal())

@@ -91,8 +91,10 @@ func (e *env) tellRestore(r snapshot.RestoreReport) {
 		n    int64
 		what string
 	}{
-		{r.Damaged, "damaged in the repository"}, {r.Failed, "could not be written"},
-		{r.Skipped, "kept as they are"}, {r.Lost, "restored without all of their metadata"},
+		{r.Damaged, "damaged in the repository"},
+		{r.Failed, "could not be written"},
+		{r.Skipped, "kept as they are"},
+		{r.Lost, "restored without all of their metadata"},
 	} {
 		if bad.n > 0 {
 			e.term.Printf("  %s: %s", bad.what, terminal.Count(bad.n))
