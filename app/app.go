@@ -170,7 +170,7 @@ func (a *App) startQueue(ctx context.Context) error {
 			return err
 		}
 	}
-	a.bus, err = bind(ctx, a.Clock, conn)
+	a.bus, err = a.bind(ctx, conn)
 	return err
 }
 
@@ -191,19 +191,32 @@ func (a *App) connect(ctx context.Context) (*bus.Conn, error) {
 	}
 }
 
-// bind waits for the streams: a worker may start before the scheduler has made
-// them.
-func bind(ctx context.Context, c clock.Clock, conn *bus.Conn) (*bus.Bus, error) {
-	const tries = 30
+// bind waits for the streams, and for a worker's consumers: it may start before
+// the scheduler has made them.
+func (a *App) bind(ctx context.Context, conn *bus.Conn) (*bus.Bus, error) {
+	const tries = 60
 	for n := 1; ; n++ {
 		b, err := bus.Bind(ctx, conn)
-		if err == nil || n == tries {
+		if err == nil && a.Roles.Worker {
+			err = a.served(ctx, b)
+		}
+		if !errors.Is(err, bus.ErrNotProvisioned) || n == tries {
 			return b, err
 		}
-		if cause := c.Sleep(ctx, time.Second); cause != nil {
+		a.Log.Info().Msg("waiting for a scheduler to make the streams")
+		if cause := a.Clock.Sleep(ctx, time.Second); cause != nil {
 			return nil, errors.Join(err, cause)
 		}
 	}
+}
+
+// served fails while the consumers of the worker's region are not all there.
+func (a *App) served(ctx context.Context, b *bus.Bus) error {
+	p, err := b.Puller(ctx, bus.PullOptions{Kinds: a.Kinds, Region: a.cfg.Node.Region})
+	if err != nil {
+		return err
+	}
+	return p.Close()
 }
 
 // notice tells what happens to the connection.

@@ -1,0 +1,53 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"mahavishnu/messages/natsserver/natstest"
+)
+
+// The programs under test, built once.
+var mahavishnu, natsCLI string
+
+func TestMain(m *testing.M) {
+	natstest.Main()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "mahavishnu-e2e-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		mahavishnu, err = build(dir, "..", "./cmd/mahavishnu")
+	}
+	if err == nil {
+		natsCLI, err = exec.LookPath("nats")
+	}
+	if err != nil {
+		// Not on the path: `make test` puts it there, a plain `go test` builds it.
+		natsCLI, err = build(dir, "../tools", "github.com/nats-io/natscli/nats")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+func build(dir, module, pkg string) (string, error) {
+	program := filepath.Join(dir, filepath.Base(pkg))
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	cmd := exec.Command("go", "build", "-C", module, "-o", program, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return program, nil
+}
