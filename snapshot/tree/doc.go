@@ -25,7 +25,7 @@
 //   - Names are bytes. The decoder refuses names that could leave a directory:
 //     empty, ".", "..", or holding a slash or a zero byte.
 //   - A field with an unknown critical tag is refused ([ErrUnknownField]); an
-//     unknown tag that is not critical is passed over. docs/format.md has the
+//     unknown tag that is not critical is passed over. docs/format-tree.md has the
 //     table of tags.
 //   - The access time is not kept: reading a file would change its entry, and
 //     with it every directory above, each time.
