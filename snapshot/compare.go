@@ -59,8 +59,10 @@ func Compare(ctx context.Context, repo *repository.Repository, snap repository.S
 	defer live.Close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0) + 1)
-	c := &comparer{repo: repo, loader: loader, exclude: matcher, progress: progressOr(o.Progress), fn: fn, work: g,
-		links: differ{linksA: map[uint64]uint64{}, linksB: map[uint64]uint64{}}}
+	c := &comparer{
+		repo: repo, loader: loader, exclude: matcher, progress: progressOr(o.Progress), fn: fn, work: g,
+		links: differ{linksA: map[uint64]uint64{}, linksB: map[uint64]uint64{}},
+	}
 	c.work.Go(func() error { return c.root(ctx, &root, live) })
 	if err := g.Wait(); err != nil {
 		if lost := new(tree.BlobError); errors.As(err, &lost) {

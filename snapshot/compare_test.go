@@ -44,8 +44,10 @@ func TestDifferencesAreNamed(t *testing.T) {
 	s := newStore(t)
 	src := t.TempDir()
 	long := noise(1, 3<<20)
-	fill(t, src, map[string]string{"same": "s", "content": long, "mode": "m", "time": "t", "type": "x", "gone/inside": "g",
-		"linked-a": "l", "shrunk": "shrunk", "deep/er/still": "same"})
+	fill(t, src, map[string]string{
+		"same": "s", "content": long, "mode": "m", "time": "t", "type": "x", "gone/inside": "g",
+		"linked-a": "l", "shrunk": "shrunk", "deep/er/still": "same",
+	})
 	s.must(os.Symlink("one", src+"/target"))
 	s.must(os.Link(src+"/linked-a", src+"/linked-b"))
 	before := s.backup(src).Snapshot

@@ -87,8 +87,10 @@ func (t *tarDump) tree(ctx context.Context, path string, root tree.Node) error {
 	return nil
 }
 
-var tarTypes = map[tree.Type]byte{tree.File: tar.TypeReg, tree.Dir: tar.TypeDir, tree.Symlink: tar.TypeSymlink,
-	tree.FIFO: tar.TypeFifo, tree.CharDev: tar.TypeChar, tree.BlockDev: tar.TypeBlock}
+var tarTypes = map[tree.Type]byte{
+	tree.File: tar.TypeReg, tree.Dir: tar.TypeDir, tree.Symlink: tar.TypeSymlink,
+	tree.FIFO: tar.TypeFifo, tree.CharDev: tar.TypeChar, tree.BlockDev: tar.TypeBlock,
+}
 
 func (t *tarDump) entry(ctx context.Context, name string, n *tree.Node) error {
 	typ, ok := tarTypes[n.Type]
@@ -96,8 +98,10 @@ func (t *tarDump) entry(ctx context.Context, name string, n *tree.Node) error {
 		t.sockets++
 		return nil
 	}
-	h := &tar.Header{Typeflag: typ, Name: name, Mode: int64(n.Mode), Uid: int(n.UID), Gid: int(n.GID), Uname: n.User, Gname: n.Group,
-		ModTime: n.ModTime.Time(), Format: tar.FormatPAX}
+	h := &tar.Header{
+		Typeflag: typ, Name: name, Mode: int64(n.Mode), Uid: int(n.UID), Gid: int(n.GID), Uname: n.User, Gname: n.Group,
+		ModTime: n.ModTime.Time(), Format: tar.FormatPAX,
+	}
 	if h.ModTime.Before(time.Unix(0, 0)) {
 		h.ModTime = h.ModTime.Truncate(time.Second) // the format has no fractions there
 	}

@@ -12,7 +12,7 @@ import (
 	"mahavishnu/snapshot/tree"
 )
 
-// ErrNoPath: the snapshot has no entry of that path.
+// ErrNoPath means that the snapshot has no entry of that path.
 var ErrNoPath = errors.New("no such file or directory in the snapshot")
 
 // List calls fn for the entry at path ("" is the root), or when it is a

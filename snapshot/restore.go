@@ -132,6 +132,7 @@ type restorer struct {
 	dirs    *dirHandles
 	planner *planner
 	leaders map[uint64]*leader // by hard-link group; the walker's alone
+	mounts  []*dirNode         // where other file systems begin; the walker's alone
 	files   openFiles
 	abort   context.CancelCauseFunc
 	// troubles counts reads that failed in a row, see heard.
@@ -193,9 +194,23 @@ func (r *restorer) run(ctx context.Context) error {
 	}
 	r.files.abandon(r)
 	if err == nil && target != nil && !r.o.DryRun {
-		err = target.SyncAll()
+		err = r.sync(target)
 	}
 	return err
+}
+
+// sync waits until all that was restored is on stable storage.
+func (r *restorer) sync(target *fsmeta.Dir) error {
+	errs := []error{target.SyncAll()}
+	for _, d := range r.mounts {
+		h, release, err := r.dirs.get(d)
+		if err == nil {
+			err = h.SyncAll()
+			release()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // openTarget opens the target, making it when missing; a dry run of a missing

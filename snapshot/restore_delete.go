@@ -18,7 +18,7 @@ func (r *restorer) deleteRest(d *dirNode, l *listing) {
 	if l == nil {
 		return
 	}
-	names := l.extra(r)
+	names := l.extra()
 	if len(names) == 0 {
 		return
 	}

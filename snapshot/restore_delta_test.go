@@ -134,8 +134,10 @@ func TestInterruptedRestoreGoesOnWhereItStopped(t *testing.T) {
 	wrote := int64(0)
 	for runs := 1; ; runs++ {
 		ctx, cancel := context.WithCancelCause(t.Context())
-		report, err := Restore(ctx, s.repo, res.Snapshot, RestoreOptions{Target: dst, Budget: 1,
-			Progress: &interruptAfter{bytes: 8 << 20, cancel: cancel, cause: stop}})
+		report, err := Restore(ctx, s.repo, res.Snapshot, RestoreOptions{
+			Target: dst, Budget: 1,
+			Progress: &interruptAfter{bytes: 8 << 20, cancel: cancel, cause: stop},
+		})
 		cancel(nil)
 		wrote += report.WrittenBytes
 		if err == nil {
@@ -175,8 +177,10 @@ func TestAnInterruptedChangeInPlaceIsNeverUnderItsName(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	stop := errors.New("stopped by the test")
-	_, err := Restore(ctx, s.repo, snap, RestoreOptions{Target: dst, Budget: 1,
-		Progress: &interruptAfter{bytes: 4 << 20, cancel: cancel, cause: stop}})
+	_, err := Restore(ctx, s.repo, snap, RestoreOptions{
+		Target: dst, Budget: 1,
+		Progress: &interruptAfter{bytes: 4 << 20, cancel: cancel, cause: stop},
+	})
 	if !errors.Is(err, stop) {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func (r *restorer) done(j *job) {
 		finish = r.finishFile
 	}
 	kind, err := finish(j)
-	if reported := (errReported{}); err != nil && !errors.As(err, &reported) {
+	if reported := (reportedError{}); err != nil && !errors.As(err, &reported) {
 		r.fail(j.path(), err)
 	}
 	if j.lead != nil {
@@ -211,13 +211,13 @@ func (r *restorer) damaged(j *job, saved string) (IssueKind, error) {
 	kind := lossKind(j.lostErr)
 	r.log.issue(Issue{Kind: kind, Path: j.path(), Ranges: merged, Saved: saved, Err: err})
 	r.o.Progress.Add(ProgressDelta{Failed: 1})
-	return kind, errReported{err}
+	return kind, reportedError{err}
 }
 
-// errReported is an error that is among the issues already.
-type errReported struct{ error }
+// reportedError is an error that is among the issues already.
+type reportedError struct{ error }
 
-func (e errReported) Unwrap() error { return e.error }
+func (e reportedError) Unwrap() error { return e.error }
 
 // lossKind tells what the repository lost from what the storage would not give
 // this time.

@@ -125,8 +125,10 @@ func TestWhatAnOrdinaryUserCannotSetIsNamed(t *testing.T) {
 			tree.Node{Name: []byte("device"), Type: tree.CharDev, UID: me, GID: me, Mode: 0o600, Rdev: 1<<8 | 3},
 			tree.Node{Name: []byte("foreign"), Type: tree.File, UID: 1, GID: 1, Mode: 0o4755},
 			tree.Node{Name: []byte("plain"), Type: tree.File, UID: me, GID: me, Mode: 0o640},
-			tree.Node{Name: []byte("trusted"), Type: tree.File, UID: me, GID: me, Mode: 0o400,
-				Xattrs: []tree.Xattr{{Name: []byte("trusted.x"), Value: []byte("1")}, {Name: []byte("user.y"), Value: []byte("2")}}},
+			tree.Node{
+				Name: []byte("trusted"), Type: tree.File, UID: me, GID: me, Mode: 0o400,
+				Xattrs: []tree.Xattr{{Name: []byte("trusted.x"), Value: []byte("1")}, {Name: []byte("user.y"), Value: []byte("2")}},
+			},
 		)
 		report, said, err := s.tryRestore(snap, RestoreOptions{Target: dst})
 		if !errors.Is(err, ErrIncomplete) || report.Lost != 2 || report.Failed != 1 {

@@ -140,8 +140,10 @@ func (p *planner) add(j *job, at int64, e tree.Extent) error {
 			b.packs = append(b.packs, loc.Pack)
 		}
 	}
-	b.parts = append(b.parts, part{job: j, at: at, id: id, pack: pack,
-		Wanted: repository.Wanted{ID: id, Offset: loc.Offset, Stored: loc.Stored, Raw: loc.Raw}})
+	b.parts = append(b.parts, part{
+		job: j, at: at, id: id, pack: pack,
+		Wanted: repository.Wanted{ID: id, Offset: loc.Offset, Stored: loc.Stored, Raw: loc.Raw},
+	})
 	b.bytes += int64(e.Length)
 	if b.bytes >= batchBytes || len(b.parts) >= batchParts {
 		return p.flush()

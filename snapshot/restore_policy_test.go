@@ -183,8 +183,10 @@ func TestDelete(t *testing.T) {
 	fill(t, src, map[string]string{"keep/a": "1", "dir/inner": "2", "was-dir": "now a file"})
 	snap := s.backup(src).Snapshot
 	fill(t, outside, map[string]string{"precious": "p"})
-	fill(t, dst, map[string]string{"keep/a": "old", "keep/extra": "x", "gone/deep/er": "x", "zz": "x", "was-dir/with/files": "x",
-		"cache/kept.keep": "protected", "cache/x": "x", "report" + damagedSuffix: "salvage", partPrefix + strings.Repeat("0", 20): "stale"})
+	fill(t, dst, map[string]string{
+		"keep/a": "old", "keep/extra": "x", "gone/deep/er": "x", "zz": "x", "was-dir/with/files": "x",
+		"cache/kept.keep": "protected", "cache/x": "x", "report" + damagedSuffix: "salvage", partPrefix + strings.Repeat("0", 20): "stale",
+	})
 	s.must(os.Symlink(outside, dst+"/link-out"))
 	s.must(os.Symlink(outside, dst+"/dir"))
 	o := RestoreOptions{Target: dst, Delete: true, Exclude: []string{"*.keep"}, Overwrite: OverwriteAlways}
@@ -204,8 +206,10 @@ func TestDelete(t *testing.T) {
 	if report.Deleted == 0 {
 		t.Errorf("%+v", report)
 	}
-	wantContents(t, dst, map[string]string{"keep/": "", "keep/a": "1", "dir/": "", "dir/inner": "2", "was-dir": "now a file",
-		"cache/": "", "cache/kept.keep": "protected", "report" + damagedSuffix: "salvage"})
+	wantContents(t, dst, map[string]string{
+		"keep/": "", "keep/a": "1", "dir/": "", "dir/inner": "2", "was-dir": "now a file",
+		"cache/": "", "cache/kept.keep": "protected", "report" + damagedSuffix: "salvage",
+	})
 	wantContents(t, outside, map[string]string{"precious": "p"})
 }
 

@@ -162,6 +162,9 @@ func (r *restorer) shareDir(d *dirNode, parent *fsmeta.Dir, old *tree.Node) erro
 	if r.o.DryRun {
 		return nil
 	}
+	if here, err := parent.Stat(); err == nil && here.Device != old.Device {
+		r.mounts = append(r.mounts, d)
+	}
 	if !r.root && old.Mode&0o700 != 0o700 {
 		if err := parent.Unlock(d.name); err != nil {
 			return r.fail(d.path, err)
@@ -285,7 +288,7 @@ func (l *listing) belongs(r *restorer, name []byte) {
 
 // extra returns what the snapshot does not have. Files that this restore may be
 // going on with, and what was saved of damaged ones, are not counted.
-func (l *listing) extra(r *restorer) []string {
+func (l *listing) extra() []string {
 	all := append(l.rest, l.names[l.next:]...)
 	return slices.DeleteFunc(all, func(name string) bool {
 		return isDamaged(name) || isPart(name) && !l.parts[name]

@@ -111,8 +111,10 @@ type VerifyReport struct {
 // repository.ErrDamaged when anything harmful was found; the report, complete in
 // any case, names it and what it affects.
 func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (VerifyReport, error) {
-	v := &verifier{repo: repo, o: o, progress: progressOr(o.Progress),
-		objects: map[string]int{}, bad: map[repository.ID]int{}, sizes: map[repository.PackID]int64{}}
+	v := &verifier{
+		repo: repo, o: o, progress: progressOr(o.Progress),
+		objects: map[string]int{}, bad: map[repository.ID]int{}, sizes: map[repository.PackID]int64{},
+	}
 	clk := clock.Or(o.Clock)
 	started := clk.Now()
 	err := v.run(ctx)

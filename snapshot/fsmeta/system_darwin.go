@@ -46,6 +46,7 @@ func (fd xattrByFD) list(buf []byte) (int, error) { return unix.Flistxattr(int(f
 func (fd xattrByFD) get(name string, buf []byte) (int, error) {
 	return unix.Fgetxattr(int(fd), name, buf)
 }
+
 func (fd xattrByFD) set(name string, value []byte) error {
 	return unix.Fsetxattr(int(fd), name, value, 0)
 }

@@ -21,6 +21,7 @@ func (p xattrByPath) list(buf []byte) (int, error) { return unix.Llistxattr(stri
 func (p xattrByPath) get(name string, buf []byte) (int, error) {
 	return unix.Lgetxattr(string(p), name, buf)
 }
+
 func (p xattrByPath) set(name string, value []byte) error {
 	return unix.Lsetxattr(string(p), name, value, 0)
 }
@@ -33,6 +34,7 @@ func (fd xattrByFD) list(buf []byte) (int, error) { return unix.Flistxattr(int(f
 func (fd xattrByFD) get(name string, buf []byte) (int, error) {
 	return unix.Fgetxattr(int(fd), name, buf)
 }
+
 func (fd xattrByFD) set(name string, value []byte) error {
 	return unix.Fsetxattr(int(fd), name, value, 0)
 }
@@ -46,6 +48,7 @@ func (p xattrByHandle) list(buf []byte) (int, error) { return unix.Listxattr(str
 func (p xattrByHandle) get(name string, buf []byte) (int, error) {
 	return unix.Getxattr(string(p), name, buf)
 }
+
 func (p xattrByHandle) set(name string, value []byte) error {
 	return unix.Setxattr(string(p), name, value, 0)
 }

@@ -141,8 +141,10 @@ func (b *builder) names() {
 	b.write("names/"+strings.Repeat("n", 255), []byte("full length"))
 	b.write("names/"+strings.Repeat("\xff", 255), []byte("full length, no text"))
 	b.write("names/"+strings.Repeat("d", 255)+"/"+strings.Repeat("é", 127)+"x", []byte("both"))
-	for _, name := range []string{" ", "-rf", "a b", "line\nfeed", "*", "?[a-z]", "#x", "!x", `back\slash`, "...", ".hidden", "~", "con", "nul.txt",
-		"\u202eright-to-left", "e\u0301", "\u00e9", "UPPER", "upper", "trailing.", "trailing "} {
+	for _, name := range []string{
+		" ", "-rf", "a b", "line\nfeed", "*", "?[a-z]", "#x", "!x", `back\slash`, "...", ".hidden", "~", "con", "nul.txt",
+		"\u202eright-to-left", "e\u0301", "\u00e9", "UPPER", "upper", "trailing.", "trailing ",
+	} {
 		b.write("names/odd/"+name, []byte(name))
 	}
 	b.write("names/.gitignore", []byte("*\n"))
