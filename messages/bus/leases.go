@@ -107,7 +107,7 @@ func (c *candidate) run(ctx context.Context) (*Lease, error) {
 	lease, watchEnded, err := c.follow(ctx, changes, ended)
 	stop()
 	if !watchEnded {
-		<-ended
+		<-ended //nolint:errcheck // it was told to stop; what it says of that is of no use
 	}
 	return lease, err
 }

@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// ErrInUse: another process has the store directory.
+// ErrInUse means that another process has the store directory.
 var ErrInUse = errors.New("the store directory is in use")
 
 const lockName = "mahavishnu.lock"
