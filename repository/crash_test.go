@@ -124,7 +124,7 @@ func TestStopAtEveryWrite(t *testing.T) {
 // change.
 func stopAt(t *testing.T, n int, loss faults.Loss) (stopped bool) {
 	ctx := t.Context()
-	be := openDir(t, t.TempDir())
+	be := openDir(t, memoryDir(t))
 	ring := keyring.Generate(testTime)
 	first, second := someWork(1), someWork(1000)
 	second.data = append(second.data, first.data[:5]...) // reuses something

@@ -35,7 +35,7 @@ func (s *Session) flushSome(ctx context.Context) error {
 		return nil
 	}
 	defer s.flushMu.Unlock()
-	return s.flushLocked(ctx, fragmentEntries)
+	return s.flushLocked(ctx, s.enough)
 }
 
 // flush writes everything that is collected.

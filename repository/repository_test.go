@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -36,6 +37,22 @@ func openDir(t testing.TB, dir string) storage.Backend {
 		t.Fatal(err)
 	}
 	return be
+}
+
+// memoryDir returns a directory in memory where the system has one: for tests
+// that sync thousands of times and are not about the disk.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "mahavishnu-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func newRing() *keyring.Ring { return keyring.Generate(testTime) }

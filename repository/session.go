@@ -94,6 +94,7 @@ type Session struct {
 	closed bool
 
 	flushMu sync.Mutex // one fragment is written at a time
+	enough  int        // blobs for a fragment
 	doneMu  sync.Mutex // guards done
 	done    index.Builder
 }
@@ -111,7 +112,7 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 	if err != nil {
 		return nil, fault.New(op, r.be.Location(), err, "")
 	}
-	s := &Session{r: r, o: o, enc: enc}
+	s := &Session{r: r, o: o, enc: enc, enough: fragmentEntries}
 	if o.Type == TypeArchival {
 		s.flags = pack.FlagArchival
 	}
@@ -165,20 +166,30 @@ func (s *Session) Abort(ctx context.Context) (Stats, error) {
 	if s.closed {
 		return s.Stats(), nil
 	}
-	err := errors.Join(s.drain(ctx), s.flush(ctx))
+	stop := context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
+	defer stop()
+	err := errors.Join(s.drain(context.WithoutCancel(ctx)), s.flush(ctx))
 	return s.Stats(), errors.Join(err, s.close())
 }
 
-// drain waits for savers, and writes all open packs.
+// drain waits for savers, and until all packs are stored. When ctx ends before,
+// packs go on being stored: Abort waits for them.
 func (s *Session) drain(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
-	defer stop()
 	s.saves.Lock()
 	s.ended = true
 	s.saves.Unlock()
 	s.packs.finishAll()
-	s.puts.Wait()
-	return s.err()
+	stored := make(chan struct{})
+	go func() {
+		s.puts.Wait()
+		close(stored)
+	}()
+	select {
+	case <-stored:
+		return s.err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // close lets go of buffers and encoders.

@@ -157,6 +157,38 @@ func TestFenceStopsTheCommit(t *testing.T) {
 	}
 }
 
+// A commit that is interrupted at any change of the storage keeps everything.
+func TestInterruptedCommitKeepsEverything(t *testing.T) {
+	for _, at := range []string{"packs/", "index/", "snapshots/"} {
+		t.Run(at, func(t *testing.T) {
+			be := faults.Wrap(openDir(t, t.TempDir()))
+			ring := newRing()
+			r, err := Create(t.Context(), be, ring, CreateOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { closeRepo(t, r) })
+			ctx, interrupt := context.WithCancel(t.Context())
+			be.On(faults.Put).Under(at).Do(func(string) { interrupt() })
+			w := someWork(1)
+			s := startSession(t, r, SessionOptions{PackSize: 1 << 20}) // no pack fills before Commit
+			if _, err := w.run(ctx, s, "j"); !errors.Is(err, context.Canceled) {
+				t.Fatalf("Commit = %v", err)
+			}
+			if _, err := s.Abort(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			next := startSession(t, reopen(t, be, ring), SessionOptions{})
+			if _, err := w.run(t.Context(), next, "j"); err != nil {
+				t.Fatal(err)
+			}
+			if st := next.Stats(); st.NewBlobs != 0 || st.AdoptedPacks != 0 {
+				t.Errorf("stored again after the interruption: %+v", st)
+			}
+		})
+	}
+}
+
 func TestSaveRefuses(t *testing.T) {
 	r, _ := newRepo(t, CreateOptions{})
 	s := startSession(t, r, SessionOptions{})
@@ -253,12 +285,10 @@ func TestCancelledSaversLeaveNoHole(t *testing.T) {
 
 // A long session writes its index in parts and goes on finding its own blobs.
 func TestFragmentsOfALongSession(t *testing.T) {
-	if testing.Short() {
-		t.Skip("stores 300,000 blobs")
-	}
 	r, ring := newRepo(t, CreateOptions{Hash: BLAKE3})
-	s := startSession(t, r, SessionOptions{PackSize: 4 << 20, Compression: store})
-	const n = fragmentEntries + fragmentEntries/4
+	s := startSession(t, r, SessionOptions{PackSize: 256 << 10, Compression: store})
+	s.enough = 4000
+	const n = 25000
 	var wg sync.WaitGroup
 	for part := range 2 {
 		wg.Go(func() {

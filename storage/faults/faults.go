@@ -171,10 +171,14 @@ func (f *Backend) Put(ctx context.Context, name string, data []byte, o storage.P
 	if err := f.step(Put, name, true); err != nil {
 		return err
 	}
-	if err := f.remember(ctx, name); err != nil {
+	first, err := f.remember(ctx, name)
+	if err != nil {
 		return err
 	}
 	if err := f.inner.Put(ctx, name, data, o); err != nil {
+		if first {
+			f.forget(name) // refused: what is there is not this put's
+		}
 		return err
 	}
 	if o.Sync {
@@ -188,7 +192,7 @@ func (f *Backend) Delete(ctx context.Context, name string) error {
 	if err := f.step(Delete, name, true); err != nil {
 		return err
 	}
-	if err := f.remember(ctx, name); err != nil {
+	if _, err := f.remember(ctx, name); err != nil {
 		return err
 	}
 	return f.inner.Delete(ctx, name)

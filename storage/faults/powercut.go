@@ -40,23 +40,23 @@ func LoseMixed(i int, data []byte) ([]byte, bool) {
 }
 
 // remember notes what an object was before its first change that is not
-// durable.
-func (f *Backend) remember(ctx context.Context, name string) error {
+// durable, and tells whether this is the first.
+func (f *Backend) remember(ctx context.Context, name string) (first bool, err error) {
 	f.mu.Lock()
 	_, known := f.unsynced[name]
 	f.mu.Unlock()
 	if known {
-		return nil
+		return false, nil
 	}
 	data, err := storage.ReadAll(ctx, f.inner, name, 1<<40, nil)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return err
+		return false, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.unsynced[name] = before{existed: err == nil, data: data}
 	f.order = append(f.order, name)
-	return nil
+	return true, nil
 }
 
 func (f *Backend) forget(names ...string) {
