@@ -165,7 +165,7 @@ func (a *App) startQueue(ctx context.Context) error {
 			Regions:      a.cfg.Regions,
 			Replicas:     a.cfg.NATS.Replicas,
 			AckWait:      time.Duration(a.cfg.Jobs.AckWait),
-			EventReaders: []string{readerScheduler, readerCatalog},
+			EventReaders: []string{scheduler.EventReader, readerCatalog},
 		}); err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"mahavishnu/config"
@@ -13,17 +12,18 @@ import (
 	"mahavishnu/worker"
 )
 
-// The durable readers of the event stream, and the leases.
+// The leases of what one process of the system does at a time, beside the
+// scheduler's own.
 const (
-	readerScheduler = "scheduler"
-	readerCatalog   = "catalog"
-
-	leaseScheduler  = "scheduler"
 	leaseReconciler = "reconciler"
+	leaseCatalog    = "catalog"
 )
 
-// startScheduler runs the scheduler, and beside it the reconciler and the
-// catalog, each in one process of the system at a time.
+// readerCatalog is the catalog's durable place in the event stream.
+const readerCatalog = "catalog"
+
+// startScheduler runs the scheduler, and what else one process of the system
+// does at a time: the reconciler and the catalog.
 func (a *App) startScheduler(context.Context) error {
 	if !a.Roles.Scheduler {
 		return nil
@@ -32,23 +32,15 @@ func (a *App) startScheduler(context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := a.bus.Store(messages.BucketNodes)
-	if err != nil {
+	log := a.Log.With().Str("part", "scheduler").Logger()
+	o := scheduler.Options{
+		Plan: plan, Holder: a.Config.Node.Name, Metrics: a.metrics, Clock: a.Clock,
+		Report: func(err error) { log.Warn().Err(err).Msg("the scheduler goes on after an error") },
+	}
+	if err := o.Connect(a.bus, leaseTiming(a.cfg.NATS.Lease)); err != nil {
 		return err
 	}
-	log := a.Log.With().Str("part", "scheduler").Logger()
-	a.scheduler, err = scheduler.New(scheduler.Options{
-		Plan:    plan,
-		Queue:   schedulerQueue{a.bus},
-		Elector: elector{a.bus, a.lease(leaseScheduler)},
-		Store:   schedulerStore{store},
-		Events:  schedulerEvents{a.bus},
-		Holder:  a.Config.Node.Name,
-		Metrics: a.metrics,
-		Report:  func(err error) { log.Warn().Err(err).Msg("the scheduler goes on after an error") },
-		Clock:   a.Clock,
-	})
-	if err != nil {
+	if a.scheduler, err = scheduler.New(o); err != nil {
 		return err
 	}
 	a.launch("scheduler", a.scheduler.Run)
@@ -56,12 +48,10 @@ func (a *App) startScheduler(context.Context) error {
 		Bus: a.bus, Clock: a.Clock, Metrics: a.metrics,
 		Log: a.Log.With().Str("part", "reconciler").Logger(),
 	}).Run))
+	a.launch("catalog", a.lead(leaseCatalog, a.keepCatalog))
+	a.launch("event metrics", a.again("event metrics", a.countEvents))
+	a.launch("queue metrics", a.again("queue metrics", a.measureQueue))
 	return nil
-}
-
-// lease says how a lease of that name is held.
-func (a *App) lease(name string) bus.LeaseOptions {
-	return bus.LeaseOptions{Name: name, Holder: a.Config.Node.Name, Timing: leaseTiming(a.cfg.NATS.Lease)}
 }
 
 func leaseTiming(l config.Lease) messages.LeaseTiming {
@@ -78,11 +68,35 @@ func leaseTiming(l config.Lease) messages.LeaseTiming {
 
 // lead returns a role that runs only while this process holds the lease.
 func (a *App) lead(name string, run func(context.Context) error) func(context.Context) error {
+	return a.again(name, func(ctx context.Context) error {
+		lease, err := a.bus.Leases().Acquire(ctx, bus.LeaseOptions{
+			Name: name, Holder: a.Config.Node.Name, Timing: leaseTiming(a.cfg.NATS.Lease),
+		})
+		if err != nil {
+			return err
+		}
+		a.metrics.LeaseWon(name, lease.Epoch())
+		defer a.metrics.LeaseEnded(name)
+		held, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(lease.Context(), func() { cancel(context.Cause(lease.Context())) })()
+		err = run(held)
+		if lease.Context().Err() != nil {
+			return errors.Join(err, context.Cause(lease.Context()))
+		}
+		free, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer done()
+		return errors.Join(err, lease.Release(free))
+	})
+}
+
+// again returns a role that starts over when what it runs ends with an error:
+// a queue that is away for a while must not end the process.
+func (a *App) again(name string, run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		for ctx.Err() == nil {
-			err := a.leadOnce(ctx, name, run)
-			if err != nil && ctx.Err() == nil {
-				a.Log.Warn().Err(err).Str("lease", name).Msg("stopped leading")
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				a.Log.Warn().Err(err).Str("part", name).Msg("starting over after an error")
 			}
 			if a.Clock.Sleep(ctx, time.Second) != nil {
 				break
@@ -90,98 +104,4 @@ func (a *App) lead(name string, run func(context.Context) error) func(context.Co
 		}
 		return nil
 	}
-}
-
-func (a *App) leadOnce(ctx context.Context, name string, run func(context.Context) error) error {
-	lease, err := a.bus.Leases().Acquire(ctx, a.lease(name))
-	if err != nil {
-		return err
-	}
-	held, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(lease.Context(), func() { cancel(context.Cause(lease.Context())) })()
-	err = run(held)
-	free, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer done()
-	if lease.Context().Err() != nil {
-		return errors.Join(err, context.Cause(lease.Context()))
-	}
-	return errors.Join(err, lease.Release(free))
-}
-
-// schedulerQueue lets the scheduler submit jobs.
-type schedulerQueue struct{ bus *bus.Bus }
-
-func (q schedulerQueue) Submit(ctx context.Context, job messages.Job) (bool, error) {
-	sent, err := q.bus.Submit(ctx, job)
-	return sent.New, err
-}
-
-func (q schedulerQueue) State(ctx context.Context, id string) (messages.State, bool, error) {
-	e, err := q.bus.Records().Get(ctx, id)
-	if errors.Is(err, bus.ErrNotFound) {
-		return "", false, nil
-	}
-	return e.State, err == nil, err
-}
-
-// elector lets one scheduler lead.
-type elector struct {
-	bus     *bus.Bus
-	options bus.LeaseOptions
-}
-
-func (e elector) Acquire(ctx context.Context) (scheduler.Lease, error) {
-	lease, err := e.bus.Leases().Acquire(ctx, e.options)
-	if err != nil {
-		return nil, err
-	}
-	return lease, nil
-}
-
-// schedulerStore keeps what slots have been decided.
-type schedulerStore struct{ store *bus.Store }
-
-func (s schedulerStore) Each(ctx context.Context, prefix string, fn func(string, []byte, uint64) error) error {
-	// A key is one token to the bucket, so a prefix is looked for here.
-	return s.store.Each(ctx, "", func(v bus.Value) error {
-		if v.Deleted || !strings.HasPrefix(v.Key, prefix) {
-			return nil
-		}
-		return fn(v.Key, v.Data, v.Revision)
-	})
-}
-
-func (s schedulerStore) Save(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	var err error
-	if revision == 0 {
-		revision, err = s.store.Create(ctx, key, value)
-	} else {
-		revision, err = s.store.Update(ctx, key, value, revision)
-	}
-	return revision, stale(err)
-}
-
-func (s schedulerStore) Delete(ctx context.Context, key string, revision uint64) error {
-	return stale(s.store.Delete(ctx, key, revision))
-}
-
-func stale(err error) error {
-	if errors.Is(err, bus.ErrExists) || errors.Is(err, bus.ErrConflict) {
-		return errors.Join(scheduler.ErrStale, err)
-	}
-	return err
-}
-
-// schedulerEvents lets the scheduler tell and hear what becomes of jobs.
-type schedulerEvents struct{ bus *bus.Bus }
-
-func (s schedulerEvents) Publish(ctx context.Context, e messages.Event) error {
-	return s.bus.PublishEvent(ctx, e)
-}
-
-func (s schedulerEvents) Follow(ctx context.Context, fn func(context.Context, messages.Event) error) error {
-	return s.bus.Events(ctx, readerScheduler, func(ctx context.Context, m bus.EventMessage) error {
-		return fn(ctx, m.Event)
-	})
 }

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+	"mahavishnu/metrics"
+	"mahavishnu/worker/handlers"
+)
+
+// measureEvery is how often the length of the queue is looked at.
+const measureEvery = 15 * time.Second
+
+// measureQueue keeps the gauges of the queue.
+func (a *App) measureQueue(ctx context.Context) error {
+	for {
+		info, err := a.bus.Info(ctx)
+		if err != nil {
+			return err
+		}
+		a.metrics.SetDeadLetters(info.Dead)
+		for _, c := range info.Consumers {
+			a.metrics.SetQueue(c.Kind, c.Region, c.Waiting, c.Held)
+		}
+		if a.Clock.Sleep(ctx, measureEvery) != nil {
+			return nil
+		}
+	}
+}
+
+// countEvents counts what becomes of jobs, from the time the process started.
+func (a *App) countEvents(ctx context.Context) error {
+	return a.bus.FollowEvents(ctx, bus.EventFilter{}, func(m bus.EventMessage) error {
+		a.count(m.Event)
+		return nil
+	})
+}
+
+// count counts one event. Only those that end a job are told of in detail.
+func (a *App) count(e messages.Event) {
+	switch e.Outcome {
+	case messages.OutcomeSucceeded, messages.OutcomeFailed, messages.OutcomeDead, messages.OutcomeCancelled:
+	case messages.OutcomeRefused:
+		a.metrics.DeadLetter(messages.DeadRefused)
+		return
+	case messages.OutcomeRedriven:
+		a.metrics.Redriven()
+		return
+	default:
+		return
+	}
+	if e.Outcome == messages.OutcomeDead {
+		a.metrics.DeadLetter(messages.DeadExhausted)
+	}
+	switch e.Kind {
+	case messages.KindBackup:
+		a.countBackup(e)
+	case messages.KindVerify:
+		r := result[handlers.VerifyResult](e)
+		a.metrics.VerifyEnded(e.Source, string(e.Outcome), e.Time, r.BytesRead, r.ProblemsTotal-r.HarmlessTotal)
+	case messages.KindForget:
+		if r := result[handlers.ForgetResult](e); !r.DryRun {
+			a.metrics.SnapshotsForgotten(e.Source, r.Forgotten)
+		}
+	case messages.KindRestore:
+		a.metrics.RestoreEnded(e.Source, string(e.Outcome), result[handlers.RestoreResult](e).Duration)
+	case messages.KindRestoreTest:
+		a.countRestoreTests(e)
+	}
+}
+
+func (a *App) countBackup(e messages.Event) {
+	r := result[handlers.BackupResult](e)
+	outcome := string(e.Outcome)
+	if r.UnreadableTotal > 0 {
+		outcome = metrics.Partial
+	}
+	a.metrics.BackupEnded(metrics.Backup{
+		Source: e.Source, Type: r.Type, Outcome: outcome, Ended: e.Time,
+		Duration: time.Duration(r.DurationMillis) * time.Millisecond,
+		Size:     r.Bytes, Read: r.ReadBytes, Stored: r.StoredBytes, Unreadable: r.UnreadableTotal,
+	})
+}
+
+func (a *App) countRestoreTests(e messages.Event) {
+	for _, t := range result[handlers.RestoreTestResult](e).Tests {
+		outcome := messages.OutcomeFailed
+		if t.Passed {
+			outcome = messages.OutcomeSucceeded
+		}
+		a.metrics.RestoreTestEnded(metrics.RestoreTest{
+			Source: t.Source, Outcome: string(outcome), Ended: e.Time,
+			RecoveryTime:  time.Duration(t.RTOMillis) * time.Millisecond,
+			RecoveryPoint: time.Duration(t.RPOMillis) * time.Millisecond,
+		})
+	}
+}
+
+// result reads what a handler left. An event of another version, whose result
+// looks different, counts as one without.
+func result[T any](e messages.Event) (r T) {
+	var read T
+	if len(e.Result) > 0 && json.Unmarshal(e.Result, &read) == nil {
+		r = read
+	}
+	return r
+}
