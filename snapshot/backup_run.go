@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"mahavishnu/clock"
@@ -18,7 +14,6 @@ import (
 	"mahavishnu/repository/compress"
 	"mahavishnu/snapshot/chunker"
 	"mahavishnu/snapshot/exclude"
-	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/snapshot/tree"
 )
 
@@ -134,44 +129,6 @@ func (b *backup) check() (*exclude.Matcher, error) {
 		}
 	}
 	return matcher, errors.Join(wrong...)
-}
-
-// source is an opened source.
-type source struct {
-	root     *fsmeta.Dir
-	only     string // the one entry to take, when the source is a file
-	recorded string // the path for the snapshot
-}
-
-func openSource(path string) (*source, error) {
-	const op = "open source"
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fault.New(op, Printable(path), err, "")
-	}
-	s := &source{recorded: Printable(abs)}
-	info, err := os.Stat(abs)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(op, s.recorded, fmt.Errorf("%w: %w", ErrNoSource, err), "check the path; if it is on another disk, mount that first")
-	}
-	if err != nil {
-		return nil, fault.New(op, s.recorded, err, "the user who runs the backup must be able to enter every directory on the way")
-	}
-	switch {
-	case info.IsDir():
-	case info.Mode().IsRegular():
-		real, err := filepath.EvalSymlinks(abs)
-		if err != nil {
-			return nil, fault.New(op, s.recorded, err, "")
-		}
-		abs, s.only = filepath.Dir(real), filepath.Base(real)
-	default:
-		return nil, fault.New(op, s.recorded, errors.New("neither a directory nor a regular file"), "name the directory it is in, and exclude the rest")
-	}
-	if s.root, err = fsmeta.OpenRoot(abs, nil); err != nil {
-		return nil, fault.New(op, s.recorded, err, "the user who runs the backup must be able to read it")
-	}
-	return s, nil
 }
 
 // capture walks the source and commits the snapshot.
@@ -297,27 +254,4 @@ func (b *backup) commit(ctx context.Context, session *repository.Session, root t
 	b.result.Snapshot = committed
 	b.result.Existing = committed.Root != snap.Root || committed.Attempt != snap.Attempt
 	return nil
-}
-
-// storageInode is the directory of a repository on this machine, so that a
-// backup of everything leaves it out.
-func storageInode(repo *repository.Repository) inode {
-	u, err := url.Parse(repo.Backend().Location())
-	if err != nil || u.Scheme != "file" {
-		return inode{}
-	}
-	path := filepath.FromSlash(u.Path)
-	if runtime.GOOS == "windows" {
-		path = strings.TrimPrefix(path, `\`)
-	}
-	d, err := fsmeta.OpenRoot(path, nil)
-	if err != nil {
-		return inode{}
-	}
-	defer d.Close()
-	n, err := d.Stat()
-	if err != nil {
-		return inode{}
-	}
-	return inode{n.Device, n.Inode}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,6 +39,9 @@ type walk struct {
 	slots chan struct{} // filled by each walker but the first
 	quit  chan struct{} // closed when there will be no more jobs
 	group *errgroup.Group
+
+	mu        sync.Mutex
+	abandoned []*directory
 }
 
 // maxLots is how many lots of one directory may be under way, so that
@@ -68,7 +72,19 @@ func (w *walk) run(ctx context.Context, root *directory, only string, readers []
 		content, err = w.directory(ctx, root, w.parent.root, names)
 		return err
 	})
-	return content, w.group.Wait()
+	err := w.group.Wait()
+	for _, d := range w.abandoned {
+		d.close()
+	}
+	return content, err
+}
+
+// abandon leaves a directory open until all goroutines have ended: when a walk
+// ends early, workers may still be in it.
+func (w *walk) abandon(d *directory) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.abandoned = append(w.abandoned, d)
 }
 
 // names lists a directory in byte order. With an error the names are those that
@@ -235,7 +251,7 @@ func (w *walk) start(ctx context.Context, d *directory, e *entry) {
 
 // subdirectory completes the node of the directory e, with all below it. One
 // that cannot be entered stays in the tree, empty, and is named.
-func (w *walk) subdirectory(ctx context.Context, d *directory, e *entry) error {
+func (w *walk) subdirectory(ctx context.Context, d *directory, e *entry) (err error) {
 	if err := d.open(); err != nil {
 		w.drop(d, e, err)
 		return nil
@@ -252,7 +268,13 @@ func (w *walk) subdirectory(ctx context.Context, d *directory, e *entry) error {
 		return w.finish(ctx, d, e)
 	}
 	child := &directory{up: d, name: e.name, path: path, depth: d.depth + 1, dir: sub}
-	defer child.close()
+	defer func() {
+		if err != nil {
+			w.abandon(child)
+			return
+		}
+		child.close()
+	}()
 	d.release()
 	self, lost, err := sub.ReadSelf()
 	if err != nil {
