@@ -40,6 +40,7 @@ func (a *App) startWorker(context.Context) error {
 		Bus: a.bus, Node: node.Name, Region: node.Region, Kinds: a.Kinds, Handlers: registry,
 		Slots: node.EffectiveSlots(), Grace: grace,
 		ProgressEvery: progressEvery(time.Duration(jobs.AckWait)),
+		MaxAttempts:   jobs.MaxAttempts, AttemptTime: time.Duration(jobs.Deadline),
 		Retry: worker.RetryPolicy{
 			First: time.Duration(jobs.RetryFirst), Max: time.Duration(jobs.RetryMax),
 		},

@@ -70,6 +70,9 @@ func (p *Pool) claim(ctx context.Context, d *bus.Delivery, job messages.Job) (*c
 	if err := p.check(handler, entry.Job); err != nil {
 		return nil, p.refuseJob(ctx, d, entry, err)
 	}
+	if entry.Job.MaxAttempts == 0 {
+		entry.Job.MaxAttempts = p.MaxAttempts
+	}
 	now, waiting := p.Clock.Now(), waitingSince(entry.Record)
 	claimed, err := entry.Claim(p.Node, now, d.AckWait())
 	if err != nil {

@@ -44,8 +44,8 @@ func (a *attempt) judge(r result) verdict {
 		return verdict{outcome: messages.OutcomeInterrupted, apply: func(rec messages.Record, now time.Time) (messages.Record, error) {
 			return rec.Interrupt(attempt, now, "worker "+a.task.Worker+" is stopping")
 		}}
-	case errors.Is(cause, ErrDeadline):
-		return a.retry(ErrDeadline)
+	case errors.Is(cause, ErrDeadline), errors.Is(cause, ErrTooLong):
+		return a.retry(cause)
 	case errors.As(r.err, &snooze):
 		return verdict{outcome: messages.OutcomeSnoozed, apply: func(rec messages.Record, now time.Time) (messages.Record, error) {
 			return rec.Snooze(attempt, now, now.Add(snooze.after), snooze.reason)

@@ -17,13 +17,17 @@ type keeper struct {
 	*attempt
 	beatAt, reportAt, serveAt time.Time
 	deadline                  time.Time // zero: none, or passed
+	overdue                   error     // what it means when the deadline passes
 	abandonAt                 time.Time // zero: the context has not ended
 	stopServing               func()
 }
 
 // keep cares for the attempt until its handler returns or is abandoned.
 func (a *attempt) keep(results <-chan result) result {
-	k := &keeper{attempt: a, deadline: a.entry.Job.Deadline, stopServing: func() {}}
+	k := &keeper{attempt: a, deadline: a.entry.Job.Deadline, overdue: ErrDeadline, stopServing: func() {}}
+	if k.deadline.IsZero() && a.pool.AttemptTime > 0 {
+		k.deadline, k.overdue = a.started.Add(a.pool.AttemptTime), ErrTooLong
+	}
 	k.beatAt = a.renew.Add(a.message.AckWait() / 3)
 	k.reportAt = a.started.Add(a.pool.ProgressEvery)
 	k.serveAt = a.started.Add(serveAfter)
@@ -72,7 +76,7 @@ func (k *keeper) tick(now time.Time) bool {
 	}
 	if due(k.deadline) {
 		k.deadline = time.Time{}
-		k.cancel(ErrDeadline)
+		k.cancel(k.overdue)
 	}
 	if due(k.beatAt) {
 		k.beat()

@@ -20,6 +20,9 @@ var (
 	ErrInterrupted = errors.New("the worker is stopping")
 	// ErrDeadline means that the job's deadline passed.
 	ErrDeadline = errors.New("the job's deadline passed")
+	// ErrTooLong means that the attempt took longer than this worker allows
+	// one to take. The job is tried again.
+	ErrTooLong = errors.New("the attempt took longer than jobs.deadline allows")
 )
 
 // Snooze is returned by a handler that cannot work yet: the job runs again

@@ -47,6 +47,12 @@ type Options struct {
 	ParkAfter time.Duration
 	// ProgressEvery is how often progress is published at most. Zero is 1 s.
 	ProgressEvery time.Duration
+	// MaxAttempts is how often a job may fail that does not say so itself. Zero
+	// is messages.DefaultMaxAttempts.
+	MaxAttempts int
+	// AttemptTime is how long one attempt may take of a job without a deadline
+	// of its own; then it counts as failed. Zero is as long as it needs.
+	AttemptTime time.Duration
 	// Retry is how failed jobs wait.
 	Retry RetryPolicy
 	// Clock is the time; nil is the machine's.
