@@ -53,6 +53,9 @@ type Options struct {
 	Roles Roles
 	// Kinds of job a worker takes; nil is every kind it can do.
 	Kinds []messages.Kind
+	// UpdateStreams changes streams and consumers that are there already to what
+	// the configuration says; otherwise a difference is an error.
+	UpdateStreams bool
 	// Version of the program, shown to people.
 	Version string
 	// Log is where the process tells what it does. The zero value is silent.
@@ -166,6 +169,7 @@ func (a *App) startQueue(ctx context.Context) error {
 			Replicas:     a.cfg.NATS.Replicas,
 			AckWait:      time.Duration(a.cfg.Jobs.AckWait),
 			EventReaders: []string{scheduler.EventReader, readerCatalog},
+			Update:       a.UpdateStreams,
 		}); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ type roleOptions struct {
 	region string
 	kinds  []string
 	slots  int
+	update bool
 }
 
 func newUpCommand(e *env) *cobra.Command {
@@ -75,6 +76,9 @@ jobs.`,
 func longRunning(e *env, o *roleOptions, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = takes(0, 0, "")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return e.runRoles(cmd.Context(), *o) }
+	if o.roles.Scheduler {
+		cmd.Flags().BoolVar(&o.update, "update-streams", false, "change existing streams and consumers to what the configuration says")
+	}
 	return exits(cmd)
 }
 
@@ -94,7 +98,8 @@ func (e *env) runRoles(ctx context.Context, o roleOptions) error {
 		return err
 	}
 	a, err := app.New(app.Options{
-		Config: cfg, ConfigOptions: o.settings(), Roles: o.roles, Kinds: kinds, Version: version, Log: log, Clock: e.clock,
+		Config: cfg, ConfigOptions: o.settings(), Roles: o.roles, Kinds: kinds, UpdateStreams: o.update,
+		Version: version, Log: log, Clock: e.clock,
 	})
 	if err != nil {
 		return err

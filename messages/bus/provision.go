@@ -24,7 +24,7 @@ func (e *MismatchError) Error() string {
 
 // FaultHint implements the hint of package fault.
 func (e *MismatchError) FaultHint() string {
-	return "make the configuration agree with what is there, or provision with --update to change what is there"
+	return "make the configuration agree with what is there, or start `mahavishnu up` or `mahavishnu scheduler` once with --update-streams to change what is there"
 }
 
 // Provision creates the streams, consumers and buckets that are missing and
