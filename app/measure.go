@@ -25,8 +25,8 @@ func (a *App) measureQueue(ctx context.Context) error {
 		for _, c := range info.Consumers {
 			a.metrics.SetQueue(c.Kind, c.Region, c.Waiting, c.Held)
 		}
-		if a.Clock.Sleep(ctx, measureEvery) != nil {
-			return nil
+		if err := a.Clock.Sleep(ctx, measureEvery); err != nil {
+			return err
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -390,3 +391,14 @@ func decode[T any](t *testing.T, text string) (v T) {
 
 // interrupt is what Ctrl-C sends.
 const interrupt = syscall.SIGINT
+
+// freeAddress returns a loopback address nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

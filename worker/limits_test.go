@@ -15,11 +15,13 @@ import (
 func TestLimitsOfThePoolHoldForJobsWithoutTheirOwn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 3*time.Second)
-	r.start(Options{Slots: 1, MaxAttempts: 2, AttemptTime: 50 * time.Millisecond, Retry: fast,
+	r.start(Options{
+		Slots: 1, MaxAttempts: 2, AttemptTime: 50 * time.Millisecond, Retry: fast,
 		Handlers: backups(func(ctx context.Context, _ *Task) (any, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		})})
+		}),
+	})
 	e := r.await(r.submit("home"), messages.StateDead)
 	want := []string{
 		"queued/0", "running/1", "retrying/1: " + ErrTooLong.Error(),
