@@ -125,15 +125,30 @@ func TestFilesCanBeReadInOneSitting(t *testing.T) {
 	}, ".go")
 }
 
-func TestEveryPackageHasTests(t *testing.T) {
-	tested := map[string]bool{}
-	sources(t, func(path string, _ []byte) {
-		dir := filepath.Dir(path)
-		tested[dir] = tested[dir] || strings.HasSuffix(path, "_test.go")
+func TestEveryPackageIsTested(t *testing.T) {
+	tested := map[string]bool{} // by its own tests, or by another package's
+	var packages []string
+	files := token.NewFileSet()
+	sources(t, func(path string, text []byte) {
+		dir := filepath.ToSlash(filepath.Dir(path))
+		if !strings.HasSuffix(path, "_test.go") {
+			packages = append(packages, dir)
+			return
+		}
+		tested[dir] = true
+		parsed, err := parser.ParseFile(files, path, text, parser.ImportsOnly)
+		if err != nil {
+			t.Errorf("%v", err)
+			return
+		}
+		for _, imported := range parsed.Imports {
+			tested[strings.TrimPrefix(strings.Trim(imported.Path.Value, `"`), "mahavishnu/")] = true
+		}
 	}, ".go")
-	for dir, ok := range tested {
-		if !ok {
-			t.Errorf("%s has no test file", dir)
+	slices.Sort(packages)
+	for _, dir := range slices.Compact(packages) {
+		if !tested[dir] {
+			t.Errorf("%s has no test file, and no test of another package imports it", dir)
 		}
 	}
 }
