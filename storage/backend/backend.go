@@ -64,7 +64,8 @@ type Backend interface {
 	// deleted meanwhile may or may not appear; all others appear once.
 	List(ctx context.Context, prefix string, fn func(Info) error) error
 
-	// Delete removes an object. A missing one is not an error.
+	// Delete removes an object, durably: it does not come back with the loss of
+	// power. A missing one is not an error.
 	Delete(ctx context.Context, name string) error
 
 	// Sync returns when the named objects are durable, whoever put them: they

@@ -192,10 +192,11 @@ func (f *Backend) Delete(ctx context.Context, name string) error {
 	if err := f.step(Delete, name, true); err != nil {
 		return err
 	}
-	if _, err := f.remember(ctx, name); err != nil {
+	if err := f.inner.Delete(ctx, name); err != nil {
 		return err
 	}
-	return f.inner.Delete(ctx, name)
+	f.forget(name) // a deletion is durable at once
+	return nil
 }
 
 // Sync makes objects durable unless the script says otherwise.

@@ -84,7 +84,7 @@ func TestPowerCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"old": "old", "durable": "12345678", "synced": "12345678", "lost": "", "deleted": "12345678",
+		"old": "old", "durable": "12345678", "synced": "12345678", "lost": "", "deleted": "",
 	} {
 		got, err := storage.ReadAll(t.Context(), be, name, 100, nil)
 		if string(got) != want || want != "" && err != nil {

@@ -79,14 +79,12 @@ func (f *Backend) PowerCut(ctx context.Context, loss Loss) error {
 	for i, name := range f.order {
 		old := f.unsynced[name]
 		data, err := storage.ReadAll(ctx, f.inner, name, 1<<40, nil)
-		left, exists := old.data, old.existed // a delete that was not durable
-		switch {
-		case err == nil:
-			if now, kept := loss(i, data); kept {
-				left, exists = now, true
-			}
-		case !errors.Is(err, storage.ErrNotFound):
+		if err != nil {
 			return err
+		}
+		left, exists := old.data, old.existed
+		if now, kept := loss(i, data); kept {
+			left, exists = now, true
 		}
 		if exists {
 			err = f.inner.Put(ctx, name, left, storage.PutOptions{})

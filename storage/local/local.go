@@ -118,14 +118,23 @@ func (b *Backend) Stat(ctx context.Context, name string) (backend.Info, error) {
 	return backend.Info{Name: name, Size: info.Size(), ModTime: info.ModTime()}, nil
 }
 
-// Delete unlinks the file. Directories stay: removing one could race with a
-// put into it.
+// Delete unlinks the file and makes that durable, so that deletions survive the
+// loss of power in the order they were made. Directories stay: removing one
+// could race with a put into it.
 func (b *Backend) Delete(ctx context.Context, name string) error {
 	const op = "delete"
 	if err := b.check(ctx, op, name); err != nil {
 		return err
 	}
-	if err := os.Remove(b.path(name)); err != nil && !missing(err) {
+	path := b.path(name)
+	err := os.Remove(path)
+	if missing(err) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path), true)
+	}
+	if err != nil {
 		return failed(op, name, err)
 	}
 	return nil
