@@ -60,7 +60,8 @@ type Setup struct {
 	Clock clock.Clock
 }
 
-// New returns the handlers of every kind this version can do.
+// New returns the handlers of every kind; those of kinds that this version
+// cannot do refuse.
 func New(s Setup) (worker.Handlers, error) {
 	if s.Repositories == nil || s.Settings == nil || s.Staging == "" || s.Region == "" {
 		return nil, fault.New("set up worker", "", errors.New("repositories, settings, staging directory and region are required"), "")
@@ -75,6 +76,10 @@ func New(s Setup) (worker.Handlers, error) {
 		messages.KindForget:      &forget{s},
 		messages.KindPrune:       &prune{s},
 		messages.KindRestoreTest: &restoreTest{s, staging},
+
+		messages.KindReplicate:  unavailable{"copy backups to other regions"},
+		messages.KindDrill:      unavailable{"rehearse disasters"},
+		messages.KindBaseBackup: unavailable{"back up PostgreSQL clusters"},
 	}, nil
 }
 
