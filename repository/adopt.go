@@ -65,34 +65,14 @@ func (r *Repository) checkOrphan(ctx context.Context, o packObject, flags uint8)
 	fail := func(err error) (index.Pack, []index.Entry, error) {
 		return index.Pack{}, nil, fault.New("adopt", o.id.Object(), damage(err), "")
 	}
-	if o.size < pack.MinSize || o.size > pack.MaxSize {
-		return fail(pack.ErrNotPack)
-	}
-	data := r.scratch.get(int(o.size))
-	defer r.scratch.put(data)
 	// The end first: a pack that was cut off is told by 64 bytes.
-	tail := (*data)[o.size-pack.TrailerSize:]
-	if err := storage.ReadRange(ctx, r.be, o.id.Object(), o.size-pack.TrailerSize, tail); err != nil {
-		return fail(err)
-	}
-	t, err := pack.ParseTrailer(tail, o.size)
+	t, entries, err := r.readFooter(ctx, o.id, o.size)
 	if err == nil && (t.Flags^flags)&pack.FlagArchival != 0 {
 		err = errOtherTier
 	}
-	if err != nil {
-		return fail(err)
+	if err == nil {
+		_, err = streamPack(ctx, r.be, &r.scratch, o, nil, nil)
 	}
-	if err := storage.ReadRange(ctx, r.be, o.id.Object(), 0, *data); err != nil {
-		return fail(err)
-	}
-	if t, err = pack.Scrub(*data, o.id); err != nil {
-		return fail(err)
-	}
-	dec, err := r.decoder(t.KeyVersion, t.ID, t.Kind)
-	if err != nil {
-		return fail(err)
-	}
-	entries, err := dec.Footer(t, (*data)[t.FooterOffset:][:t.FooterSize])
 	if err != nil {
 		return fail(err)
 	}

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/pack"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
@@ -38,33 +40,24 @@ func (r *Repository) Packs(ctx context.Context, fn func(PackInfo) error) error {
 // CheckPack reads a whole pack, opens every blob and compares it with its
 // content id and with the index. A nil problem means that every byte is right.
 // The error is about the check itself (ctx ended, storage out of reach). It
-// needs memory of the pack's size.
+// needs memory for two of the largest blobs, whatever the size of the pack.
 func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error) {
 	known, indexed := r.index.pack(id)
 	problem := &Problem{Object: id.Object(), Kind: ObjectPack, Harmless: !indexed && r.index.damaged() == 0}
 	info, err := r.be.Stat(ctx, id.Object())
-	if err == nil && info.Size > pack.MaxSize {
-		err = pack.ErrNotPack
-	}
-	buf := r.scratch.get(int(min(info.Size, pack.MaxSize)))
-	defer r.scratch.put(buf)
 	if err == nil {
-		err = storage.ReadRange(ctx, r.be, id.Object(), 0, *buf)
+		problem.Blobs, err = r.checkPackData(ctx, packObject{id, info.Size}, known, indexed)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case err == nil:
+		return nil, nil
 	case errors.Is(err, storage.ErrNotFound):
 		problem.Err, problem.Blobs, problem.Harmless = ErrMissing, r.blobsIn(id), !indexed
 		return problem, nil
-	case err != nil && !isDamage(err):
+	case !isDamage(err) && !errors.Is(err, pack.ErrFormat) && !errors.Is(err, keyring.ErrNoVersion):
 		return nil, err
-	}
-	if err == nil {
-		problem.Blobs, err = r.checkPackData(id, *buf, known, indexed)
-		if err == nil {
-			return nil, nil
-		}
 	}
 	problem.Err = damage(err)
 	if problem.Blobs == nil && indexed {
@@ -74,33 +67,38 @@ func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error)
 }
 
 // checkPackData opens everything in a pack. It returns the blobs that do not
-// open, when those are known, and overwrites data.
-func (r *Repository) checkPackData(id PackID, data []byte, known index.Pack, indexed bool) ([]ID, error) {
-	t, err := pack.Scrub(data, id)
-	if err != nil {
-		return nil, err
+// open, when those are known.
+func (r *Repository) checkPackData(ctx context.Context, o packObject, known index.Pack, indexed bool) ([]ID, error) {
+	if o.size > pack.MaxSize {
+		return nil, pack.ErrNotPack
 	}
-	dec, err := r.decoder(t.KeyVersion, id, t.Kind)
+	t, entries, err := r.readFooter(ctx, o.id, o.size)
 	if err != nil {
-		return nil, err
-	}
-	entries, err := dec.Footer(t, data[t.FooterOffset:][:t.FooterSize])
-	if err != nil {
-		return nil, err
-	}
-	if indexed {
-		if err := sameTable(known, indexPack(t.Header, int64(len(data)), len(entries))); err != nil {
-			return nil, err
+		if isDamage(err) || errors.Is(err, pack.ErrFormat) {
+			// The checksum tells damage from a format that is not known.
+			_, sumErr := streamPack(ctx, r.be, &r.scratch, o, nil, nil)
+			err = cmp.Or(sumErr, err)
 		}
+		return nil, err
+	}
+	dec, err := r.decoder(t.KeyVersion, o.id, t.Kind)
+	if err != nil {
+		return nil, err
 	}
 	var bad []ID
-	for _, e := range entries {
-		if err2 := r.checkBlob(dec, data[e.Offset:][:e.Stored], e); err2 != nil {
-			bad = append(bad, e.ID)
-			err = err2
+	var blobErr error
+	whole, err := streamPack(ctx, r.be, &r.scratch, o, entries, func(e pack.Entry, record []byte) {
+		if err := r.checkBlob(dec, record, e); err != nil {
+			bad, blobErr = append(bad, e.ID), err
 		}
+	})
+	if err == nil && indexed {
+		err = sameTable(known, indexPack(whole.Header, o.size, len(entries)))
 	}
-	return bad, err
+	if err != nil {
+		return nil, err
+	}
+	return bad, blobErr
 }
 
 // checkBlob opens a record and makes the content id again: a blob that was
@@ -108,7 +106,7 @@ func (r *Repository) checkPackData(id PackID, data []byte, known index.Pack, ind
 func (r *Repository) checkBlob(dec pack.Decoder, record []byte, e pack.Entry) error {
 	out := r.scratch.get(int(e.Raw))
 	defer r.scratch.put(out)
-	data, _, err := dec.Blob(*out, record, e.ID, e.Raw)
+	data, _, err := dec.Blob(out.b, record, e.ID, e.Raw)
 	if err != nil {
 		return fmt.Errorf("blob %s: %w", e.ID, damage(err))
 	}
@@ -159,31 +157,27 @@ func (r *Repository) unreadable(ctx context.Context, id PackID, p index.Pack) []
 // since they were put. A nil problem means that they are as written. The error
 // is about the check itself.
 func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, error) {
-	var kind string
-	var limit int64
-	var check func([]byte) error
+	problem := &Problem{Object: object}
+	var err error
 	switch id, isPack := parsePackObject(object); {
 	case object == configName || object == configCopy:
-		kind, limit = ObjectConfig, maxConfigSize
-		check = func(data []byte) error { _, err := decodeConfig(data); return err }
+		problem.Kind = ObjectConfig
+		err = scrubWhole(ctx, be, object, maxConfigSize, func(data []byte) error { _, err := decodeConfig(data); return err })
 	case isPack:
-		kind, limit = ObjectPack, pack.MaxSize
-		check = func(data []byte) error { _, err := pack.Scrub(data, id); return err }
+		problem.Kind = ObjectPack
+		err = scrubPack(ctx, be, id)
 	case strings.HasPrefix(object, indexPrefix):
-		kind, limit, check = ObjectIndex, index.MaxSize, seal.Scrub
-	case strings.HasPrefix(object, snapshotPrefix):
-		kind, limit, check = ObjectSnapshot, maxSnapshotSize, seal.Scrub
+		problem.Kind = ObjectIndex
+		err = scrubWhole(ctx, be, object, index.MaxSize, seal.Scrub)
+	case strings.HasPrefix(object, snapshotPrefix), strings.HasPrefix(object, copyPrefix):
+		problem.Kind = ObjectSnapshot
+		err = scrubWhole(ctx, be, object, maxSnapshotSize, seal.Scrub)
 	default:
 		return &Problem{Object: object, Kind: ObjectUnknown, Harmless: true, Err: errors.New("not an object of a repository")}, nil
 	}
-	data, err := storage.ReadAll(ctx, be, object, limit, nil)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if err == nil {
-		err = check(data)
-	}
 	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, storage.ErrNotFound):
@@ -191,5 +185,27 @@ func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, er
 	case !isDamage(err) && !errors.Is(err, ErrUnknownFeature):
 		return nil, err
 	}
-	return &Problem{Object: object, Kind: kind, Err: damage(err)}, nil
+	problem.Err = damage(err)
+	return problem, nil
+}
+
+func scrubWhole(ctx context.Context, be storage.Backend, object string, limit int64, check func([]byte) error) error {
+	data, err := storage.ReadAll(ctx, be, object, limit, nil)
+	if err != nil {
+		return err
+	}
+	return check(data)
+}
+
+func scrubPack(ctx context.Context, be storage.Backend, id PackID) error {
+	info, err := be.Stat(ctx, id.Object())
+	if err != nil {
+		return err
+	}
+	if info.Size > pack.MaxSize {
+		return pack.ErrNotPack
+	}
+	var buffers scratch
+	_, err = streamPack(ctx, be, &buffers, packObject{id, info.Size}, nil, nil)
+	return errors.Join(err, buffers.close())
 }

@@ -101,14 +101,14 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 func (r *Repository) readBlob(ctx context.Context, p index.Pack, e index.Entry, buf []byte) ([]byte, error) {
 	record := r.scratch.get(int(e.Stored))
 	defer r.scratch.put(record)
-	if err := storage.ReadRange(ctx, r.be, p.ID.Object(), int64(e.Offset), *record); err != nil {
+	if err := storage.ReadRange(ctx, r.be, p.ID.Object(), int64(e.Offset), record.b); err != nil {
 		return nil, blobCause(err)
 	}
 	dec, err := r.decoder(p.KeyVersion, p.ID, p.Kind)
 	if err != nil {
 		return nil, err
 	}
-	data, inRecord, err := dec.Blob(buf, *record, e.ID, e.Raw)
+	data, inRecord, err := dec.Blob(buf, record.b, e.ID, e.Raw)
 	if err != nil {
 		return nil, blobCause(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"mahavishnu/fault"
+	"mahavishnu/repository/blob"
 	"mahavishnu/repository/pack"
 	"mahavishnu/storage"
 )
@@ -44,7 +45,7 @@ func (r *Repository) LoadPack(ctx context.Context, id PackID, wanted []Wanted, f
 	if l.dec, err = r.decoder(p.KeyVersion, id, p.Kind); err != nil {
 		return fault.New("read", id.Object(), err, "")
 	}
-	l.out = r.scratch.get(0)
+	l.out = r.scratch.get(int(largest(wanted)))
 	defer r.scratch.put(l.out)
 	for len(wanted) > 0 {
 		n := group(wanted)
@@ -54,6 +55,15 @@ func (r *Repository) LoadPack(ctx context.Context, id PackID, wanted []Wanted, f
 		wanted = wanted[n:]
 	}
 	return nil
+}
+
+// largest returns the size of the largest blob wanted.
+func largest(wanted []Wanted) uint32 {
+	var n uint32
+	for _, w := range wanted {
+		n = max(n, w.Raw)
+	}
+	return min(n, blob.MaxSize) // more is told when it is opened
 }
 
 // group returns how many of the wanted blobs, from the first, are read at once.
@@ -78,7 +88,7 @@ type packLoader struct {
 	id   PackID
 	kind Kind
 	dec  pack.Decoder
-	out  *[]byte // space for a blob
+	out  *lent // space for a blob
 	fn   func(Wanted, []byte, error) error
 }
 
@@ -91,7 +101,7 @@ func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
 	}
 	buf := l.r.scratch.get(int(end - uint64(start)))
 	defer l.r.scratch.put(buf)
-	if err := storage.ReadRange(ctx, l.r.be, l.id.Object(), int64(start), *buf); err != nil {
+	if err := storage.ReadRange(ctx, l.r.be, l.id.Object(), int64(start), buf.b); err != nil {
 		return l.recover(ctx, wanted, err)
 	}
 	var last []byte // of the blob before, which may be wanted twice
@@ -102,7 +112,7 @@ func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
 			}
 			continue
 		}
-		data, err := l.decode(w, (*buf)[w.Offset-start:][:w.Stored])
+		data, err := l.decode(w, buf.b[w.Offset-start:][:w.Stored])
 		last = data
 		if err := l.deliver(ctx, w, data, err); err != nil {
 			return err
@@ -112,10 +122,7 @@ func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
 }
 
 func (l *packLoader) decode(w Wanted, record []byte) ([]byte, error) {
-	if cap(*l.out) < int(w.Raw) {
-		*l.out = make([]byte, w.Raw)
-	}
-	data, _, err := l.dec.Blob(*l.out, record, w.ID, w.Raw)
+	data, _, err := l.dec.Blob(l.out.b, record, w.ID, w.Raw)
 	return data, err
 }
 
@@ -146,10 +153,10 @@ func (l *packLoader) recover(ctx context.Context, wanted []Wanted, err error) er
 	}
 	for _, w := range wanted {
 		record := l.r.scratch.get(int(w.Stored))
-		err := storage.ReadRange(ctx, l.r.be, l.id.Object(), int64(w.Offset), *record)
+		err := storage.ReadRange(ctx, l.r.be, l.id.Object(), int64(w.Offset), record.b)
 		var data []byte
 		if err == nil {
-			data, err = l.decode(w, *record)
+			data, err = l.decode(w, record.b)
 		}
 		err = l.deliver(ctx, w, data, err)
 		l.r.scratch.put(record)

@@ -155,5 +155,5 @@ func (r *Repository) Refresh(ctx context.Context) error {
 // reading.
 func (r *Repository) Close() error {
 	r.comp.Close()
-	return r.index.close()
+	return errors.Join(r.index.close(), r.scratch.close())
 }

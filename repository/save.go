@@ -90,13 +90,13 @@ func (s *Session) verify(w *pack.Writer, e pack.Entry, data []byte) error {
 	defer s.r.scratch.put(record)
 	out := s.r.scratch.get(len(data))
 	defer s.r.scratch.put(out)
-	copy(*record, w.Record(e))
+	copy(record.b, w.Record(e))
 	h := w.Header()
 	dec, err := s.r.decoder(h.KeyVersion, h.ID, h.Kind)
 	if err != nil {
 		return err
 	}
-	got, _, err := dec.Blob(*out, *record, e.ID, e.Raw)
+	got, _, err := dec.Blob(out.b, record.b, e.ID, e.Raw)
 	if err == nil && !bytes.Equal(got, data) {
 		err = errors.New("other bytes come back")
 	}

@@ -43,16 +43,20 @@ func ReadRange(ctx context.Context, be Backend, name string, offset int64, buf [
 	if err != nil {
 		return err
 	}
-	_, err = io.ReadFull(r, buf)
-	err = errors.Join(err, r.Close())
+	return errors.Join(ReadNext(ctx, r, name, buf), r.Close())
+}
+
+// ReadNext fills buf from what Get returned for the object, or fails: with
+// ErrShort when it ends before.
+func ReadNext(ctx context.Context, r io.Reader, name string, buf []byte) error {
+	_, err := io.ReadFull(r, buf)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return &Error{Op: "read", Object: name, Err: ErrShort}
+		err = ErrShort
 	case ctx.Err() != nil:
-		return &Error{Op: "read", Object: name, Err: context.Cause(ctx)}
-	default:
-		return &Error{Op: "read", Object: name, Err: err}
+		err = context.Cause(ctx)
 	}
+	return &Error{Op: "read", Object: name, Err: err}
 }

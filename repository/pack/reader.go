@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/cespare/xxhash/v2"
-
 	"mahavishnu/repository/blob"
 	"mahavishnu/repository/compress"
 	"mahavishnu/repository/seal"
@@ -91,32 +89,6 @@ func (d Decoder) Footer(t Trailer, record []byte) ([]Entry, error) {
 		entries = append(entries, e)
 	}
 	return entries, nil
-}
-
-// Scrub checks a whole pack by its stored checksum, without a key, and that it
-// is the pack id.
-func Scrub(data []byte, id blob.PackID) (Trailer, error) {
-	if len(data) < MinSize || string(data[:4]) != headerMagic {
-		return Trailer{}, fmt.Errorf("%w: it does not start like one", ErrNotPack)
-	}
-	// In every format the last 8 bytes are the checksum, so that damage and a
-	// newer format are told apart.
-	end := len(data) - 8
-	if xxhash.Sum64(data[:end]) != binary.LittleEndian.Uint64(data[end:]) {
-		return Trailer{}, ErrChecksum
-	}
-	h, err := ParseHeader(data)
-	if err != nil {
-		return Trailer{}, err
-	}
-	t, err := ParseTrailer(data[len(data)-TrailerSize:], int64(len(data)))
-	if err != nil {
-		return Trailer{}, err
-	}
-	if h.ID != id || t.Header != h {
-		return Trailer{}, fmt.Errorf("%w: %s", ErrOther, h.ID)
-	}
-	return t, nil
 }
 
 // Found is a record found by Scan.

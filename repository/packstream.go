@@ -1,0 +1,58 @@
+package repository
+
+import (
+	"context"
+	"errors"
+
+	"mahavishnu/repository/pack"
+	"mahavishnu/storage"
+)
+
+// pieceSize is how much of a pack is read at once when all of it is: little
+// enough to be still in the processor's cache when it is decoded. A record that
+// is larger is read at once too.
+const pieceSize = 1 << 20
+
+// streamPack reads a pack once, from its first byte to its last, and compares
+// its checksum. On the way record gets the records of the entries, which it may
+// overwrite. What it finds means nothing when streamPack fails.
+func streamPack(ctx context.Context, be storage.Backend, buffers *scratch, o packObject, entries []pack.Entry, record func(pack.Entry, []byte)) (pack.Trailer, error) {
+	name := o.id.Object()
+	in, err := be.Get(ctx, name, 0, o.size)
+	if err != nil {
+		return pack.Trailer{}, err
+	}
+	scrub := pack.NewScrubber(o.size)
+	for pos := int64(0); pos < o.size && err == nil; {
+		n, end := nextPiece(pos, o.size, entries)
+		piece := buffers.get(int(end - pos))
+		if err = storage.ReadNext(ctx, in, name, piece.b); err == nil {
+			scrub.Add(piece.b)
+			for _, e := range entries[:n] {
+				record(e, piece.b[int64(e.Offset)-pos:][:e.Stored])
+			}
+		}
+		buffers.put(piece)
+		entries, pos = entries[n:], end
+	}
+	if err := errors.Join(err, in.Close()); err != nil {
+		return pack.Trailer{}, err
+	}
+	return scrub.Finish(o.id)
+}
+
+// nextPiece returns the end of the piece at pos, and how many of the entries
+// are in it, whole.
+func nextPiece(pos, size int64, entries []pack.Entry) (n int, end int64) {
+	for _, e := range entries {
+		stop := int64(e.Offset) + int64(e.Stored)
+		if n > 0 && stop-pos > pieceSize {
+			break
+		}
+		n, end = n+1, stop
+	}
+	if n == 0 {
+		end = min(pos+pieceSize, size)
+	}
+	return n, end
+}
