@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -54,6 +55,17 @@ func (j Job) Subject() string { return JobSubject(j.Kind, j.Region) }
 
 // Source is the source the job is about, or "".
 func (j Job) Source() string { return SourceOf(j.Spec) }
+
+// SameWork reports whether both jobs ask for the same: kind, region and spec.
+// The rest of the envelope only says when and how.
+func (j Job) SameWork(other Job) bool {
+	if j.Kind != other.Kind || j.Region != other.Region {
+		return false
+	}
+	a, errA := json.Marshal(j.Spec)
+	b, errB := json.Marshal(other.Spec)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
 
 // Attempts is how many attempts may fail before the job is dead.
 func (j Job) Attempts() int {

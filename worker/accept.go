@@ -59,12 +59,12 @@ func (p *Pool) claim(ctx context.Context, d *bus.Delivery, job messages.Job) (*c
 	case err != nil:
 		return nil, err
 	}
-	if entry.State.Final() {
-		return nil, p.settle(ctx, d, entry)
-	}
-	if entry.Job.Kind != job.Kind || entry.Job.Region != job.Region {
+	if another(d, job, entry) {
 		p.refuseMessage(ctx, d, "", idTaken(job, entry.Job))
 		return nil, nil
+	}
+	if entry.State.Final() {
+		return nil, p.settle(ctx, d, entry)
 	}
 	handler := p.Handlers[job.Kind]
 	if err := p.check(handler, entry.Job); err != nil {
@@ -85,6 +85,17 @@ func (p *Pool) claim(ctx context.Context, d *bus.Delivery, job messages.Job) (*c
 	}
 	p.Metrics.JobStarted(job.Kind, job.Region, now.Sub(waiting))
 	return &claim{Entry: entry, handler: handler, at: now, accepted: accepted}, nil
+}
+
+// another reports whether the message gives its job the id of another job. A
+// message of ours does so only by kind or region; what it asks for may have
+// been corrected in the record since, and the same goes for the message the
+// record was made of.
+func another(d *bus.Delivery, job messages.Job, e bus.Entry) bool {
+	if !d.ByHand || e.Created.Equal(d.Stored) {
+		return !e.State.Final() && (e.Job.Kind != job.Kind || e.Job.Region != job.Region)
+	}
+	return !e.Job.SameWork(job)
 }
 
 // write creates the record of a job sent by hand, or updates one.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -12,8 +13,12 @@ import (
 
 // idTaken is the refusal of a message whose id belongs to another job.
 func idTaken(job, other messages.Job) error {
+	which := fmt.Sprintf("a %s job for region %s", other.Kind, other.Region)
+	if spec, err := json.Marshal(other.Spec); err == nil && other.Kind == job.Kind && other.Region == job.Region {
+		which = fmt.Sprintf("another %s job, %s", other.Kind, cut(string(spec), 200))
+	}
 	return &messages.RefusedError{
-		Reason: fmt.Sprintf("the id %q belongs to a %s job for region %s already", job.ID, other.Kind, other.Region),
+		Reason: fmt.Sprintf("the id %q belongs to %s already", job.ID, which),
 		Field:  "id",
 		Hint:   "leave the id out, or choose another",
 	}

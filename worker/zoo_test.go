@@ -133,6 +133,21 @@ func TestAnIDBelongsToOneJob(t *testing.T) {
 	}
 }
 
+func TestAnIDOfAFinishedJobIsNoWayToLoseAnother(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3*time.Second)
+	r.start(Options{Slots: 1, Handlers: backups(func(context.Context, *Task) (any, error) { return nil, nil })})
+	r.publish("dr.jobs.backup."+region, "", []byte(`{"source":"home","id":"mine"}`))
+	r.await("mine", messages.StateSucceeded)
+	r.publish("dr.jobs.backup."+region, "", []byte(`{"source":"home","id":"mine","tags":[]}`)) // the same once more
+	r.publish("dr.jobs.backup."+region, "", []byte(`{"source":"orders","id":"mine"}`))
+	r.eventually("the other is refused", func() bool { return len(r.letters()) == 1 })
+	r.empty()
+	if l := r.letters()[0]; !strings.Contains(l.Reason, `"mine" belongs to another backup job, {"source":"home"}`) {
+		t.Errorf("reason %q", l.Reason)
+	}
+}
+
 func TestSameJobSentTwiceRunsOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 3*time.Second)

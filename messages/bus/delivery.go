@@ -29,6 +29,9 @@ type Delivery struct {
 	// Delivered counts deliveries, this one included. Deliveries that found no
 	// free slot count too, so it says nothing about attempts.
 	Delivered uint64
+	// ByHand says that nobody made a record for the job: this message is the
+	// first that is known of it, unless it names a job that is there already.
+	ByHand bool
 	// ReplyTo is where the sender wants to hear what became of the job, or "".
 	ReplyTo string
 
@@ -40,7 +43,8 @@ type Delivery struct {
 func newDelivery(b *Bus, m jetstream.Msg, ackWait time.Duration) *Delivery {
 	d := &Delivery{
 		Subject: m.Subject(), Data: m.Data(), ReplyTo: m.Headers().Get(messages.HeaderReplyTo),
-		b: b, reply: m.Reply(), ackWait: ackWait,
+		ByHand: m.Headers().Get(messages.HeaderJob) == "",
+		b:      b, reply: m.Reply(), ackWait: ackWait,
 	}
 	if md, err := m.Metadata(); err == nil { // only messages that no consumer delivered have none
 		d.Sequence, d.Stored, d.Delivered = md.Sequence.Stream, md.Timestamp, md.NumDelivered

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -41,7 +40,7 @@ func (b *Bus) Submit(ctx context.Context, j messages.Job) (Submitted, error) {
 	if err != nil {
 		return Submitted{}, err
 	}
-	if !isNew && !sameWork(e.Job, j) {
+	if !isNew && !e.Job.SameWork(j) {
 		return Submitted{}, fault.New("submit job", j.ID, ErrDifferentJob, "choose another id, or leave it out")
 	}
 	if isNew || e.State == messages.StateQueued && e.Attempt == 0 {
@@ -50,10 +49,6 @@ func (b *Bus) Submit(ctx context.Context, j messages.Job) (Submitted, error) {
 		}
 	}
 	return Submitted{ID: j.ID, New: isNew}, nil
-}
-
-func sameWork(a, b messages.Job) bool {
-	return a.Kind == b.Kind && a.Region == b.Region && reflect.DeepEqual(a.Spec, b.Spec)
 }
 
 // Wake publishes a job's message again, for a record that waits without one.
