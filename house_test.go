@@ -182,6 +182,21 @@ func allowedWord(path, _ string) bool {
 	return path == ".golangci.yml" // it tells the linter which marks to refuse
 }
 
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+	sources(t, func(path string, text []byte) {
+		for _, match := range link.FindAllSubmatch(text, -1) {
+			target := string(match[1])
+			if strings.Contains(target, "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), filepath.FromSlash(target))); err != nil {
+				t.Errorf("%s links to %s: %v", path, target, err)
+			}
+		}
+	}, ".md")
+}
+
 // permissive licences let the project be shipped under Apache-2.0.
 var permissive = []string{
 	"Apache License", "MIT License", "The MIT License", "Permission is hereby granted, free of charge",

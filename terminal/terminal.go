@@ -49,13 +49,14 @@ type Options struct {
 type Terminal struct {
 	Options
 
-	out, err io.Writer
-	live     bool // standard error is a terminal: progress is drawn there
-	colour   bool
-	mu       sync.Mutex
-	status   int // how many columns of progress stand on the last line
-	columns  func() int
-	failed   error // the first write to standard output that failed
+	out, err  io.Writer
+	live      bool // standard error is a terminal: progress is drawn there
+	colour    bool // standard output shows colours
+	errColour bool // standard error does
+	mu        sync.Mutex
+	status    int // how many columns of progress stand on the last line
+	columns   func() int
+	failed    error // the first write to standard output that failed
 }
 
 // New returns a Terminal on the two streams.
@@ -72,9 +73,11 @@ func New(out, err io.Writer, o Options) *Terminal {
 			return width
 		}
 	}
+	wanted := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		t.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		t.colour = wanted
 	}
+	t.errColour = t.live && wanted
 	return t
 }
 
@@ -110,7 +113,7 @@ func (t *Terminal) Warnf(format string, args ...any) {
 		}{text})
 		return
 	}
-	t.write(t.err, t.Mark(Doubt, "warning:")+" "+text)
+	t.write(t.err, mark(t.errColour, Doubt, "warning:")+" "+text)
 }
 
 // Document writes v as one indented JSON document; only with JSON.
@@ -156,7 +159,7 @@ func (t *Terminal) Failure(command string, code int, err error) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", t.Mark(Bad, command+":"), indent(err.Error()))
+	fmt.Fprintf(&b, "%s %s\n", mark(t.errColour, Bad, command+":"), indent(err.Error()))
 	for _, hint := range fault.Hints(err) {
 		fmt.Fprintf(&b, "  → %s\n", strings.ReplaceAll(hint, "\n", "\n    "))
 	}
@@ -230,12 +233,14 @@ const (
 	Strong
 )
 
-// Mark colours text by its tone where standard output is a terminal and
-// NO_COLOR is not set. The text alone must already say it all.
-func (t *Terminal) Mark(tone Tone, text string) string {
+// Mark colours text for Printf by its tone, where standard output is a terminal
+// and NO_COLOR is not set. The text alone must already say it all.
+func (t *Terminal) Mark(tone Tone, text string) string { return mark(t.colour, tone, text) }
+
+func mark(colour bool, tone Tone, text string) string {
 	codes := map[Tone]string{Good: "32", Doubt: "33", Bad: "31;1", Strong: "1"}
 	code, ok := codes[tone]
-	if !t.colour || !ok {
+	if !colour || !ok {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"

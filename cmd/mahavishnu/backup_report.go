@@ -127,7 +127,7 @@ func backupFields(r snapshot.Result) string {
 	}
 	var spared []string
 	if s.BytesReused > 0 {
-		spared = append(spared, terminal.Bytes(s.BytesReused)+" stored before")
+		spared = append(spared, terminal.Bytes(s.BytesReused)+" stored already")
 	}
 	if s.BytesAdopted > 0 {
 		spared = append(spared, terminal.Bytes(s.BytesAdopted)+" taken over from a backup that did not finish")

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 )
 
@@ -87,4 +90,15 @@ func TestHelpEndsWellEverywhere(t *testing.T) {
 			t.Errorf("--help said %q", out.String())
 		}
 	})
+}
+
+func TestTheCommandsPageIsFresh(t *testing.T) {
+	written, err := os.ReadFile(filepath.Join("..", "..", "docs", "commands.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := newRootCommand(&env{getenv: func(string) string { return "" }})
+	if diff := cmp.Diff(markdown(root), string(written)); diff != "" {
+		t.Errorf("docs/commands.md is old; run make docs (-want +got):\n%s", diff)
+	}
 }

@@ -15,8 +15,8 @@ import (
 func newKeyCommand(e *env) *cobra.Command {
 	cmd := parent("key", "Make, rotate and show the key that seals every backup",
 		`The key ring is one small file that seals every backup. It lies outside the
-storage, readable by its owner only. Without it no backup can be read by anyone,
-us included: keep a recovery copy on paper or in a safe.`,
+storage, readable by its owner only. Without it nobody can read any backup: keep
+a recovery copy on paper, in a safe.`,
 		`  mahavishnu key create --key ~/mahavishnu.key
   mahavishnu key list
   mahavishnu key print | lpr`,

@@ -44,10 +44,7 @@ func runMan(e *env, cmd *cobra.Command, words []string, o manOptions) error {
 	case o.dir != "":
 		return writeManPages(e, root, o.dir)
 	case o.markdown != "":
-		var b strings.Builder
-		b.WriteString("# Commands\n\nWritten by `mahavishnu man --markdown`, from the same source as `--help`; do not edit.\n")
-		eachCommand(root, func(c *cobra.Command) { markdownPage(&b, c) })
-		return writeFile(o.markdown, b.String())
+		return writeFile(o.markdown, markdown(root))
 	}
 	target, rest, err := root.Find(words)
 	if err != nil || len(rest) > 0 {
@@ -148,6 +145,14 @@ func roff(text string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// markdown renders all commands as one page.
+func markdown(root *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString("# Commands\n\nWritten by `make docs` from the same source as `--help`; do not edit.\n")
+	eachCommand(root, func(c *cobra.Command) { markdownPage(&b, c) })
+	return b.String()
 }
 
 func markdownPage(b *strings.Builder, cmd *cobra.Command) {
