@@ -18,6 +18,8 @@ type Mend string
 
 // What a reconciler puts right.
 const (
+	// MendAccepted: a job sent by hand waited without a record; it has one now.
+	MendAccepted Mend = "accepted"
 	// MendWoken: a record that should run had no message; it has one now.
 	MendWoken Mend = "woken"
 	// MendDropped: a message of a finished job was taken out of the queue.
@@ -80,6 +82,8 @@ func NewReconciler(o ReconcilerOptions) *Reconciler {
 
 // Report is what one sweep found and did.
 type Report struct {
+	// Accepted are the jobs sent by hand that got a record.
+	Accepted []string
 	// Woken are the jobs that got a new message.
 	Woken []string
 	// Dropped are the sequences of messages of finished jobs.
@@ -126,6 +130,7 @@ func (r *Reconciler) Sweep(ctx context.Context) (Report, error) {
 		return report, errors.Join(append(failed, err)...)
 	}
 	now := r.o.Clock.Now()
+	failed = append(failed, r.accept(ctx, entries, queued, now, &report))
 	for _, e := range entries {
 		if err := r.mend(ctx, e, queued[e.Job.ID], now, &report); err != nil {
 			failed = append(failed, fmt.Errorf("reconcile job %s: %w", e.Job.ID, err))
@@ -220,7 +225,7 @@ func (r *Reconciler) drop(ctx context.Context, e bus.Entry, queued []bus.QueuedM
 
 func (r *Reconciler) count(report Report) {
 	for what, n := range map[Mend]int{
-		MendWoken: len(report.Woken), MendDropped: len(report.Dropped),
+		MendAccepted: len(report.Accepted), MendWoken: len(report.Woken), MendDropped: len(report.Dropped),
 		MendUnrouted: len(report.Unrouted), MendRemoved: len(report.Removed),
 	} {
 		if n > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,36 @@ func TestReconcilerWakesWhatHasNoMessage(t *testing.T) {
 	r.start(Options{Slots: 1, Handlers: backups(func(context.Context, *Task) (any, error) { return nil, nil })})
 	for _, id := range []string{queued, running, due, fine} {
 		r.await(id, messages.StateSucceeded)
+	}
+}
+
+// TestReconcilerAcceptsWhatWasSentByHand lets jobs wait while no worker runs:
+// people see them, can cancel one, and the other runs once.
+func TestReconcilerAcceptsWhatWasSentByHand(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2*time.Second)
+	for _, payload := range []string{`{"source":"home","id":"unwanted"}`, `{"source":"home","id":"wanted"}`, `{"sorce":"home"}`} {
+		r.publish("dr.jobs.backup."+region, "", []byte(payload))
+	}
+	if got := r.sweep(0).Accepted; len(got) != 0 {
+		t.Errorf("accepted at once: %v; a worker may be about to", got)
+	}
+	if diff := cmp.Diff([]string{"unwanted", "wanted"}, r.sweep(time.Minute).Accepted); diff != "" {
+		t.Errorf("accepted (-want +got):\n%s", diff)
+	}
+	if again := r.sweep(time.Minute); len(again.Accepted)+len(again.Woken) != 0 {
+		t.Errorf("the next sweep: %+v", again)
+	}
+	if rec, err := Cancel(t.Context(), r.Bus, nil, "unwanted", "ann", ""); err != nil || rec.State != messages.StateCancelled {
+		t.Errorf("cancel: %s, %v", rec.State, err)
+	}
+	r.start(Options{Slots: 1, Handlers: backups(func(context.Context, *Task) (any, error) { return nil, nil })})
+	r.await("wanted", messages.StateSucceeded)
+	r.empty()
+	for id, want := range map[string]string{"wanted": "accepted/0 started/1 succeeded/1", "unwanted": "accepted/0 cancelled/0"} {
+		if got := strings.Join(r.events(id), " "); got != want {
+			t.Errorf("%s: events %s, want %s", id, got, want)
+		}
 	}
 }
 

@@ -124,6 +124,9 @@ type QueuedMessage struct {
 	// Job is the id of its job; "" when the message cannot be understood.
 	Job    string
 	Stored time.Time
+	// ByHand is the job of a message that was published without a record; its
+	// kind is "" for every other one.
+	ByHand messages.Job
 }
 
 // Queued calls fn for every message of DR_JOBS, oldest first.
@@ -136,7 +139,7 @@ func (b *Bus) Queued(ctx context.Context, fn func(QueuedMessage) error) error {
 			if err != nil && !errors.As(err, &refused) {
 				return err
 			}
-			q.Job = job.ID
+			q.Job, q.ByHand = job.ID, job
 		}
 		return fn(q)
 	})
