@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -57,11 +58,12 @@ func (p Problem) String() string {
 const checkers = 8
 
 // CheckObjects checks the structure: both copies of the configuration, every
-// index fragment, every snapshot object, that every pack the index knows is
-// there with its size and a whole table of blobs, and that every fragment a
+// index fragment, both copies of every snapshot, that every pack the index knows
+// is there with its size and a whole table of blobs, and that every fragment a
 // snapshot relies on is there. Of the data it reads only those tables; CheckPack
 // does the rest. fn is called for each problem, never from two goroutines at
-// once; its error ends the check.
+// once; its error ends the check. The one thing it writes is a snapshot's missing
+// copy.
 func (r *Repository) CheckObjects(ctx context.Context, fn func(Problem) error) error {
 	c := &checker{r: r, fn: fn, fragments: map[string]bool{}}
 	if err := r.Refresh(ctx); err != nil {
@@ -104,16 +106,22 @@ func (c *checker) trouble(ctx context.Context, object, kind string, err error) e
 }
 
 func (c *checker) configs(ctx context.Context) error {
+	var whole []Config
 	for _, name := range []string{configName, configCopy} {
 		cfg, err := readOneConfig(ctx, c.r.be, name)
 		if err == nil && cfg.ID != c.r.cfg.ID {
 			err = fmt.Errorf("%w: it is of repository %s", ErrDamaged, cfg.ID)
 		}
+		if err == nil && len(whole) > 0 && !reflect.DeepEqual(cfg, whole[0]) {
+			err = fmt.Errorf("%w: it differs from %s", ErrDamaged, configName)
+		}
 		if err != nil {
 			if err := c.trouble(ctx, name, ObjectConfig, err); err != nil {
 				return err
 			}
+			continue
 		}
+		whole = append(whole, cfg)
 	}
 	return nil
 }
@@ -152,14 +160,9 @@ func (c *checker) snapshots(ctx context.Context) error {
 	}
 	missing := map[string]bool{}
 	for _, ref := range refs {
-		snap, err := c.r.readSnapshot(ctx, ref.object)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue // deleted since it was listed
-		}
+		snap, err := c.snapshot(ctx, ref.object)
 		if err != nil {
-			if err := c.trouble(ctx, ref.object, ObjectSnapshot, err); err != nil {
-				return err
-			}
+			return err
 		}
 		for _, name := range snap.Index {
 			if !c.fragments[name] && !missing[name] {
@@ -270,6 +273,6 @@ func knownObject(name string) bool {
 	if _, ok := parsePackObject(name); ok {
 		return true
 	}
-	_, ok := parseSnapshotObject(name)
+	_, ok := parseSnapshotObject(strings.TrimPrefix(name, copyPrefix))
 	return ok
 }

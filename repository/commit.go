@@ -13,10 +13,11 @@ import (
 )
 
 // Commit makes everything durable and then the snapshot visible: packs, index,
-// fence, snapshot. ID, Index, Totals.NewBytes, StoredBytes and ReusedBytes are
-// filled in, End if it is zero, and times are cut to seconds (Time) or kept in UTC. When
-// the job has a snapshot already, because another attempt was faster, that one
-// is returned instead; its Attempt tells. After an error call Abort.
+// fence, snapshot, and the snapshot's second copy. ID, Index, Totals.NewBytes,
+// StoredBytes and ReusedBytes are filled in, End if it is zero, and times are cut
+// to seconds (Time) or kept in UTC. When the job has a snapshot already, because
+// another attempt was faster, that one is returned instead; its Attempt tells.
+// After an error call Abort.
 func (s *Session) Commit(ctx context.Context, snap Snapshot) (Snapshot, error) {
 	const op = "commit snapshot of"
 	s.finish.Lock()
@@ -33,25 +34,44 @@ func (s *Session) Commit(ctx context.Context, snap Snapshot) (Snapshot, error) {
 	if err := s.flush(ctx); err != nil {
 		return Snapshot{}, err
 	}
-	snap = s.complete(snap)
-	name := snapshotObject(snap.Source, snap.Time, snap.ID)
-	sealed, err := s.r.sealSnapshot(name, snap)
-	if err != nil {
-		return Snapshot{}, fault.New(op, snap.Source, err, "")
-	}
-	if s.o.Fence != nil {
-		if err := s.o.Fence(ctx); err != nil {
-			return Snapshot{}, fault.New(op, snap.Source, err, "")
-		}
-	}
-	err = s.r.be.Put(ctx, name, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
-	if errors.Is(err, storage.ErrExists) {
-		snap, err = s.existing(ctx, name)
-	}
+	snap, err := s.publish(ctx, s.complete(snap))
 	if err != nil {
 		return Snapshot{}, err
 	}
 	return snap, s.close()
+}
+
+// publish puts the snapshot, which is the commit, and then its second copy.
+func (s *Session) publish(ctx context.Context, snap Snapshot) (Snapshot, error) {
+	name := snapshotObject(snap.Source, snap.Time, snap.ID)
+	sealed, err := s.r.sealSnapshot(name, snap)
+	if err != nil {
+		return snap, fault.New("commit snapshot of", snap.Source, err, "")
+	}
+	// A snapshot whose object was lost since still holds its name.
+	switch _, err := s.r.be.Stat(ctx, copyOf(name)); {
+	case err == nil:
+		return s.existing(ctx, name)
+	case !errors.Is(err, storage.ErrNotFound):
+		return snap, err
+	}
+	if s.o.Fence != nil {
+		if err := s.o.Fence(ctx); err != nil {
+			return snap, fault.New("commit snapshot of", snap.Source, err, "")
+		}
+	}
+	err = s.r.be.Put(ctx, name, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
+	if errors.Is(err, storage.ErrExists) {
+		return s.existing(ctx, name)
+	}
+	if err != nil {
+		return snap, err
+	}
+	if err := s.r.putCopy(ctx, name, sealed); err != nil {
+		return snap, fault.New("store the copy of", name, err,
+			"the snapshot itself is stored and restores; the next backup or verify stores its copy")
+	}
+	return snap, nil
 }
 
 func (s *Session) checkSnapshot(snap Snapshot) error {
@@ -90,10 +110,14 @@ func (s *Session) complete(snap Snapshot) Snapshot {
 // existing returns the snapshot that took the name first. It was durable before
 // it was visible, so it is whole unless it was damaged later.
 func (s *Session) existing(ctx context.Context, name string) (Snapshot, error) {
-	snap, err := s.r.readSnapshot(ctx, name)
+	snap, _, err := s.r.readSnapshot(ctx, name)
 	if err != nil {
 		return Snapshot{}, fault.New("commit", name, err,
 			"another attempt committed this snapshot and it cannot be read now: run `mahavishnu verify`")
+	}
+	// That attempt may have died before it stored the copy.
+	if err := s.r.mend(ctx, name); err != nil {
+		return Snapshot{}, err
 	}
 	return snap, nil
 }

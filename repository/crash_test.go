@@ -110,7 +110,7 @@ func TestStopAtEveryWrite(t *testing.T) {
 			for n := 1; ; n++ {
 				if !stopAt(t, n, loss) {
 					t.Logf("%d changes", n-1)
-					if n < 8 {
+					if n < 9 {
 						t.Fatalf("the session made %d changes only", n)
 					}
 					return
@@ -168,6 +168,9 @@ func stopAt(t *testing.T, n int, loss faults.Loss) (stopped bool) {
 	first.check(t, last)
 	second.check(t, last)
 	checkWhole(t, last)
+	if err := storedTwice(be, 2); err != nil {
+		t.Fatalf("change %d: %v", n, err)
+	}
 	if loss == nil {
 		storedOnce(t, last)
 	}

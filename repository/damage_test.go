@@ -120,13 +120,13 @@ func (d damaged) objects(t *testing.T, dir, prefix string) []string {
 func TestDamage(t *testing.T) {
 	d := buildForDamage(t)
 	for _, kind := range []struct{ prefix, kind string }{
-		{"config", ObjectConfig}, {"index/", ObjectIndex}, {"snapshots/", ObjectSnapshot}, {"packs/", ObjectPack},
+		{"config", ObjectConfig}, {"index/", ObjectIndex}, {"snapshots/", ObjectSnapshot}, {"copies/", ObjectSnapshot}, {"packs/", ObjectPack},
 	} {
 		for _, h := range harms {
 			if kind.kind == ObjectConfig && h.name == "swapped" {
 				continue // both copies are the same
 			}
-			t.Run(kind.kind+"/"+h.name, func(t *testing.T) {
+			t.Run(kind.prefix+" "+h.name, func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
 				if err := os.CopyFS(dir, os.DirFS(d.dir)); err != nil {
@@ -137,22 +137,40 @@ func TestDamage(t *testing.T) {
 				if err := h.do(filepath.Join(dir, victim), filepath.Join(dir, other)); err != nil {
 					t.Fatal(err)
 				}
-				d.verify(t, dir, kind.kind, h.name, victim)
+				d.verify(t, dir, h.name, victim)
 			})
 		}
 	}
 }
 
-func (d damaged) verify(t *testing.T, dir, kind, how, victim string) {
+func (d damaged) verify(t *testing.T, dir, how, victim string) {
 	ctx := t.Context()
 	be := openDir(t, dir)
+	if problem, err := Scrub(ctx, be, victim); err != nil || problem == nil && how != "swapped" {
+		t.Errorf("Scrub without a key = %v, %v; want a problem", problem, err)
+	}
 	r := reopen(t, be, d.ring)
+	primary, second := strings.HasPrefix(victim, snapshotPrefix), strings.HasPrefix(victim, copyPrefix)
+	wantBad := 0
+	if primary {
+		wantBad = map[bool]int{false: 1, true: 2}[how == "swapped"]
+	}
+	snaps, bad, err := r.Snapshots(ctx, "")
+	if err != nil || len(snaps) != len(d.work) || len(bad) != wantBad {
+		t.Errorf("%d snapshots, %v, %v; want all of them and %d served by copies", len(snaps), bad, err, wantBad)
+	}
+	for _, err := range bad {
+		if !errors.Is(err, ErrServed) {
+			t.Errorf("not served: %v", err)
+		}
+	}
 
 	named := map[string]bool{}
 	lost := map[ID]bool{}
 	note := func(p Problem) error {
-		if p.Harmless || p.String() == "" {
-			t.Errorf("told as harmless: %v", p)
+		// A copy that is missing is stored again at once.
+		if p.Harmless != (second && how == "missing") || p.String() == "" {
+			t.Errorf("told as harmless %v: %v", p.Harmless, p)
 		}
 		named[p.Object] = true
 		for _, id := range p.Blobs {
@@ -163,7 +181,7 @@ func (d damaged) verify(t *testing.T, dir, kind, how, victim string) {
 	if err := r.CheckObjects(ctx, note); err != nil {
 		t.Fatal(err)
 	}
-	err := r.Packs(ctx, func(p PackInfo) error {
+	err = r.Packs(ctx, func(p PackInfo) error {
 		problem, err := r.CheckPack(ctx, p.ID)
 		if problem != nil {
 			return errors.Join(err, note(*problem))
@@ -173,12 +191,13 @@ func (d damaged) verify(t *testing.T, dir, kind, how, victim string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A snapshot that is gone cannot be told from one that was forgotten.
-	if gone := kind == ObjectSnapshot && how == "missing"; !named[victim] && !gone {
+	if !named[victim] {
 		t.Errorf("no check named %s; named were %v", victim, named)
 	}
-	if problem, err := Scrub(ctx, be, victim); err != nil || problem == nil && how != "swapped" {
-		t.Errorf("Scrub without a key = %v, %v; want a problem", problem, err)
+	if second && how == "missing" {
+		if err := storedTwice(be, len(d.work)); err != nil {
+			t.Error(err)
+		}
 	}
 
 	for _, w := range d.work {
@@ -196,17 +215,6 @@ func (d damaged) verify(t *testing.T, dir, kind, how, victim string) {
 				}
 			}
 		}
-	}
-	snaps, bad, err := r.Snapshots(ctx, "")
-	want := 2
-	if kind == ObjectSnapshot {
-		want = 1
-		if how == "swapped" {
-			want = 0
-		}
-	}
-	if err != nil || len(snaps) != want || kind == ObjectSnapshot && how != "missing" && len(bad) != 2-want {
-		t.Errorf("%d snapshots, %d damaged, %v; want %d whole", len(snaps), len(bad), err, want)
 	}
 }
 

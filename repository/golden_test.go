@@ -59,6 +59,9 @@ func TestGoldenRepositories(t *testing.T) {
 				}
 			}
 			checkWhole(t, r)
+			if err := storedTwice(r.be, len(want.Snapshots)); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -179,6 +179,16 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
+// mended wants the next session to leave every snapshot stored twice.
+func (m *model) mended(t *rapid.T) {
+	m.restart(t)
+	m.start(t)
+	snaps, _, err := m.open(t, m.be).Snapshots(context.Background(), "")
+	if err = errors.Join(err, storedTwice(m.be, len(snaps))); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestModel runs random histories of sessions, commits, interruptions, power
 // cuts and deletions, several sessions at a time.
 func TestModel(t *testing.T) {
@@ -225,7 +235,22 @@ func TestModel(t *testing.T) {
 				}
 				delete(m.confirmed, snap.ID)
 			},
+			"forget and die": func(t *rapid.T) {
+				snaps, _, err := m.open(t, m.be).Snapshots(context.Background(), "")
+				if err != nil || len(snaps) == 0 {
+					t.Skip()
+				}
+				snap := rapid.SampledFrom(snaps).Draw(t, "snapshot")
+				forgetting := m.open(t, m.broken)
+				m.broken.StopAt(rapid.IntRange(1, 3).Draw(t, "change"))
+				if err := forgetting.DeleteSnapshot(context.Background(), snap); !errors.Is(err, faults.ErrStopped) {
+					t.Fatal(err)
+				}
+				delete(m.confirmed, snap.ID)
+				m.crash(t)
+			},
 		})
 		m.check(rt)
+		m.mended(rt)
 	})
 }

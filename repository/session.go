@@ -131,6 +131,9 @@ func (s *Session) look(ctx context.Context) error {
 	if err := s.r.Refresh(ctx); err != nil {
 		return err
 	}
+	if err := s.r.Mend(ctx); err != nil {
+		return err
+	}
 	v, orphans, err := s.r.look(ctx, s.flags)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type snapshotRef struct {
 	source string
 	time   time.Time
 	id     string
+	copied bool // its second copy is there
 }
 
 // snapshotObject returns the name of a snapshot's object:

@@ -3,7 +3,6 @@ package repository
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mahavishnu/fault"
-	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
 
@@ -25,24 +23,10 @@ const (
 	minRef = 4
 )
 
-// readSnapshot reads one snapshot and checks that it is the one of its name.
-func (r *Repository) readSnapshot(ctx context.Context, name string) (Snapshot, error) {
-	var snap Snapshot
-	text, err := readSealed(ctx, r.be, r.keys, seal.TypeSnapshot, name, maxSnapshotSize)
-	if err != nil {
-		return snap, err
-	}
-	if err := json.Unmarshal(text, &snap); err != nil {
-		return snap, fault.New("read", name, fmt.Errorf("%w: %w", ErrDamaged, err), "")
-	}
-	if want := snapshotObject(snap.Source, snap.Time, snap.ID); want != name {
-		return snap, fault.New("read", name, fmt.Errorf("%w: it says that it is %s", ErrDamaged, want), "")
-	}
-	return snap, nil
-}
-
 // listSnapshots returns the names of a source's snapshots, or of all for "",
-// by source and time, and errors for objects that are named wrongly.
+// by source and time, whether their object, its copy or both are there, and
+// errors for objects that are named wrongly. Copies are listed first: a snapshot
+// that is listed without one had none, or was made meanwhile.
 func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapshotRef, []error, error) {
 	prefix := snapshotPrefix
 	if source != "" {
@@ -50,15 +34,30 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 	}
 	var refs []snapshotRef
 	var bad []error
-	err := r.be.List(ctx, prefix, func(info storage.Info) error {
-		ref, ok := parseSnapshotObject(info.Name)
-		if !ok {
-			bad = append(bad, fault.New("read", info.Name, fmt.Errorf("%w: not the name of a snapshot", ErrDamaged), ""))
+	at := map[string]int{} // in refs, of those with a copy
+	list := func(prefix string, add func(snapshotRef)) error {
+		return r.be.List(ctx, prefix, func(info storage.Info) error {
+			ref, ok := parseSnapshotObject(strings.TrimPrefix(info.Name, copyPrefix))
+			if !ok {
+				bad = append(bad, fault.New("read", info.Name, fmt.Errorf("%w: not the name of a snapshot", ErrDamaged), ""))
+				return nil
+			}
+			add(ref)
 			return nil
-		}
+		})
+	}
+	err := list(copyOf(prefix), func(ref snapshotRef) {
+		ref.copied = true
+		at[ref.object] = len(refs)
 		refs = append(refs, ref)
-		return nil
 	})
+	if err == nil {
+		err = list(prefix, func(ref snapshotRef) {
+			if _, known := at[ref.object]; !known {
+				refs = append(refs, ref)
+			}
+		})
+	}
 	slices.SortFunc(refs, compareRefs)
 	return refs, bad, err
 }
@@ -69,19 +68,21 @@ func compareRefs(a, b snapshotRef) int {
 
 // Snapshots returns the snapshots of a source, or all for "", ordered by source
 // and time. Damaged ones are returned as errors that name them and never hide
-// the others; the last error is about the listing itself.
+// the others. One that was read from its second copy is among the snapshots and
+// among the errors, there wrapping ErrServed. The last error is about the listing
+// itself.
 func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, []error, error) {
 	refs, bad, err := r.listSnapshots(ctx, source)
 	if err != nil {
 		return nil, nil, err
 	}
 	snaps := make([]Snapshot, len(refs))
-	errs := make([]error, len(refs))
+	served, errs := make([]error, len(refs)), make([]error, len(refs))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(snapshotReaders)
 	for i, ref := range refs {
 		group.Go(func() error {
-			snaps[i], errs[i] = r.readSnapshot(groupCtx, ref.object)
+			snaps[i], served[i], errs[i] = r.readSnapshot(groupCtx, ref.object)
 			return groupCtx.Err()
 		})
 	}
@@ -93,6 +94,9 @@ func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, 
 		switch {
 		case errs[i] == nil:
 			whole = append(whole, snaps[i])
+			if served[i] != nil {
+				bad = append(bad, served[i])
+			}
 		case errors.Is(errs[i], storage.ErrNotFound): // deleted since it was listed
 		default:
 			bad = append(bad, errs[i])
@@ -106,7 +110,8 @@ func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, 
 
 // FindSnapshot returns the snapshot that ref names: an id, a unique beginning of
 // one (4 digits or more), "latest", or "latest:SOURCE".
-// A damaged one is an error, never passed over for an older one.
+// A damaged one is read from its second copy; when both are damaged that is an
+// error, and it is never passed over for an older one.
 func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, error) {
 	const op = "find snapshot"
 	source := ""
@@ -134,7 +139,8 @@ func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, er
 	case 0:
 		return Snapshot{}, fault.New(op, ref, ErrNoSnapshot, hint)
 	case 1:
-		return r.readSnapshot(ctx, refs[0].object)
+		snap, _, err := r.readSnapshot(ctx, refs[0].object)
+		return snap, err
 	}
 	ids := make([]string, 0, 5)
 	for _, s := range refs[:min(len(refs), 5)] {
@@ -152,7 +158,7 @@ func (r *Repository) readNewest(ctx context.Context, refs []snapshotRef) (Snapsh
 		if !ref.time.Equal(last) {
 			continue
 		}
-		snap, err := r.readSnapshot(ctx, ref.object)
+		snap, _, err := r.readSnapshot(ctx, ref.object)
 		if err != nil {
 			return Snapshot{}, err
 		}
@@ -166,9 +172,4 @@ func (r *Repository) readNewest(ctx context.Context, refs []snapshotRef) (Snapsh
 // compareSnapshots orders by time, also within a second.
 func compareSnapshots(a, b Snapshot) int {
 	return cmp.Or(a.Time.Compare(b.Time), a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID))
-}
-
-// DeleteSnapshot removes a snapshot. Its blobs stay until they are collected.
-func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
-	return r.be.Delete(ctx, snapshotObject(snap.Source, snap.Time, snap.ID))
 }

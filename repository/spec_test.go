@@ -57,6 +57,12 @@ func TestTheSpecificationIsEnough(t *testing.T) {
 			snapshots := r.list(t, "snapshots/*/*")
 			for _, object := range snapshots {
 				r.readSnapshot(t, object, found)
+				if !bytes.Equal(r.object(t, "copies/"+object), r.object(t, object)) {
+					t.Errorf("the copy of %s differs", object)
+				}
+			}
+			if copies := r.list(t, "copies/snapshots/*/*"); len(copies) != len(snapshots) {
+				t.Errorf("%d copies of %d snapshots", len(copies), len(snapshots))
 			}
 			if len(found) != 18 || len(snapshots) != 4 {
 				t.Errorf("%d blobs and %d snapshots, want 18 and 4", len(found), len(snapshots))

@@ -58,14 +58,18 @@ func NewEncoder(s Setting) (*Encoder, error) {
 		return e, nil
 	}
 	// Blobs are compressed one by one, so the seal's integrity check makes the
-	// one of zstd needless.
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel(s.Level)),
+	// one of zstd needless. Each encoder keeps a window of history, and by
+	// default room for a second: at the best level that is 64 MiB a core.
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel(s.Level)), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithEncoderCRC(false), zstd.WithZeroFrames(true))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd: %w", err)
 	}
 	return &Encoder{code: CodeZstd, zstd: z}, nil
 }
+
+// window is how far back zstd looks: all of a blob that chunking makes.
+const window = 4 << 20
 
 func zstdLevel(level int) zstd.EncoderLevel {
 	if level == 0 {

@@ -1,0 +1,214 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+// copyPrefix holds the second copy of each snapshot's object, under the same
+// name and with the same bytes. The snapshot's own name is what they are sealed
+// under, so a copy opens as nothing but its snapshot.
+//
+// The order of changes tells a lost snapshot from a forgotten one: the copy is put
+// after its snapshot and deleted before it. A copy alone means that the
+// snapshot's object was lost, a snapshot alone that somebody died half-way.
+const copyPrefix = "copies/"
+
+// ErrServed means that an object is missing or cannot be read and that its
+// second copy was read instead: nothing is lost yet.
+var ErrServed = errors.New("its second copy served")
+
+func copyOf(object string) string { return copyPrefix + object }
+
+// readSnapshot reads a snapshot: from its object, or else from its copy. served
+// then says what is wrong with the object. storage.ErrNotFound means that there
+// is neither.
+func (r *Repository) readSnapshot(ctx context.Context, name string) (snap Snapshot, served, err error) {
+	snap, err = r.openSnapshot(ctx, name, name)
+	if err == nil || ctx.Err() != nil || errors.Is(err, seal.ErrFormat) || errors.Is(err, keyring.ErrNoVersion) {
+		return snap, nil, err // a copy would say the same
+	}
+	snap, err2 := r.openSnapshot(ctx, copyOf(name), name)
+	switch {
+	case err2 == nil:
+		return snap, fault.New("read", name, fmt.Errorf("%w; %w", gone(err), ErrServed), ""), nil
+	case errors.Is(err, storage.ErrNotFound) && errors.Is(err2, storage.ErrNotFound):
+		return snap, nil, err
+	}
+	return snap, nil, fault.New("read", name, fmt.Errorf("%w; its second copy: %w", gone(err), gone(err2)), "")
+}
+
+// gone says of an object that should be there that it is not. The rest of the
+// program takes storage.ErrNotFound for something that was deleted.
+func gone(err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return ErrMissing
+	}
+	return err
+}
+
+// openSnapshot reads the snapshot of a name from one of its two objects.
+func (r *Repository) openSnapshot(ctx context.Context, object, name string) (Snapshot, error) {
+	data, err := r.readSnapshotObject(ctx, object)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return r.parseSnapshot(object, name, data)
+}
+
+func (r *Repository) readSnapshotObject(ctx context.Context, object string) ([]byte, error) {
+	data, err := storage.ReadAll(ctx, r.be, object, maxSnapshotSize, nil)
+	return data, damage(err)
+}
+
+// parseSnapshot opens a snapshot's object and checks that it is the one of its
+// name. It may change data.
+func (r *Repository) parseSnapshot(object, name string, data []byte) (Snapshot, error) {
+	var snap Snapshot
+	text, err := r.keys.Open(seal.TypeSnapshot, name, data)
+	if err != nil {
+		return snap, fault.New("read", object, damage(err), "")
+	}
+	if err := json.Unmarshal(text, &snap); err != nil {
+		return snap, fault.New("read", object, fmt.Errorf("%w: %w", ErrDamaged, err), "")
+	}
+	if want := snapshotObject(snap.Source, snap.Time, snap.ID); want != name {
+		return snap, fault.New("read", object, fmt.Errorf("%w: it says that it is %s", ErrDamaged, want), "")
+	}
+	return snap, nil
+}
+
+// putCopy stores the copy of a snapshot whose object holds data. Whoever forgets
+// the snapshot meanwhile deletes the copy once more at the end; a copy that
+// is put later still finds the snapshot gone, and goes too.
+func (r *Repository) putCopy(ctx context.Context, name string, data []byte) error {
+	err := r.be.Put(ctx, copyOf(name), data, storage.PutOptions{IfAbsent: true, Sync: true})
+	if errors.Is(err, storage.ErrExists) {
+		return nil // somebody else has mended it
+	}
+	if err != nil {
+		return err
+	}
+	_, err = r.be.Stat(ctx, name)
+	if errors.Is(err, storage.ErrNotFound) {
+		return r.be.Delete(ctx, copyOf(name))
+	}
+	return err
+}
+
+// Mend stores the second copies that sessions which died did not come to
+// store. It only adds objects. Snapshots that cannot be read are left to
+// CheckObjects. Every session begins with it.
+func (r *Repository) Mend(ctx context.Context) error {
+	refs, _, err := r.listSnapshots(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if ref.copied {
+			continue
+		}
+		if err := r.mend(ctx, ref.object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mend stores the copy of one snapshot, if its object is whole.
+func (r *Repository) mend(ctx context.Context, name string) error {
+	first := r.readHalf(ctx, name, name)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if first.err != nil {
+		return nil //nolint:nilerr // forgotten meanwhile, or in need of more than a copy: who reads it is told
+	}
+	if err := r.putCopy(ctx, name, first.data); err != nil {
+		return fault.New("store the copy of", name, err, "")
+	}
+	return nil
+}
+
+// DeleteSnapshot removes a snapshot. Its blobs stay until they are collected.
+// When it fails half-way the snapshot is there still.
+func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
+	name := snapshotObject(snap.Source, snap.Time, snap.ID)
+	// The copy first: alone, it would mean that the snapshot was lost. And once
+	// more at the end, for those who mend at the same time.
+	for _, object := range []string{copyOf(name), name, copyOf(name)} {
+		if err := r.be.Delete(ctx, object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// half is one of the two objects of a snapshot, as read.
+type half struct {
+	snap Snapshot
+	data []byte
+	err  error
+}
+
+func (r *Repository) readHalf(ctx context.Context, object, name string) half {
+	var h half
+	if h.data, h.err = r.readSnapshotObject(ctx, object); h.err == nil {
+		h.snap, h.err = r.parseSnapshot(object, name, slices.Clone(h.data))
+	}
+	return h
+}
+
+func (h half) missing() bool { return errors.Is(h.err, storage.ErrNotFound) }
+
+// snapshot checks both objects of a snapshot and returns it, if either can be
+// read. A copy that is missing is stored.
+func (c *checker) snapshot(ctx context.Context, name string) (Snapshot, error) {
+	first, second := c.r.readHalf(ctx, name, name), c.r.readHalf(ctx, copyOf(name), name)
+	snap := first.snap
+	switch {
+	case ctx.Err() != nil:
+		return snap, context.Cause(ctx)
+	case first.missing() && second.missing():
+		return snap, nil // forgotten since it was listed
+	case first.err == nil && second.missing():
+		return snap, c.mend(ctx, name, first.data)
+	case first.err == nil && second.err == nil && !bytes.Equal(first.data, second.data):
+		second.err = fmt.Errorf("%w: it differs from %s", ErrDamaged, name)
+	}
+	if first.err != nil {
+		err := gone(first.err)
+		if second.err == nil {
+			snap, err = second.snap, fmt.Errorf("%w; %w", err, ErrServed)
+		}
+		if err := c.trouble(ctx, name, ObjectSnapshot, err); err != nil {
+			return snap, err
+		}
+	}
+	if second.err != nil {
+		return snap, c.trouble(ctx, copyOf(name), ObjectSnapshot, second.err)
+	}
+	return snap, nil
+}
+
+// mend stores a copy that is missing. Then all is well; only a storage that
+// does not take it leaves the snapshot with one object.
+func (c *checker) mend(ctx context.Context, name string, data []byte) error {
+	p := Problem{Object: copyOf(name), Kind: ObjectSnapshot, Err: fmt.Errorf("%w; it is stored again now", ErrMissing), Harmless: true}
+	if err := c.r.putCopy(ctx, name, data); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p.Err, p.Harmless = fmt.Errorf("%w and cannot be stored again: %w", ErrMissing, err), false
+	}
+	return c.report(p)
+}
