@@ -15,18 +15,32 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"mahavishnu/clock"
 )
 
 func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		cancel(&interruptedError{<-signals})
-		<-signals
-		os.Exit(exitInterrupted)
+		os.Exit(awaitSecond(signals))
 	}()
 	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// awaitSecond waits for somebody to insist. Signals within a second of the
+// first are the same wish: wrappers pass on what the terminal sent already.
+func awaitSecond(signals chan os.Signal) int {
+	_ = clock.System().Sleep(context.Background(), time.Second) // cannot end early
+	select {
+	case <-signals:
+	default:
+	}
+	<-signals
+	return exitInterrupted
 }
 
 // interruptedError is the cause of a context that a signal ended.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -158,6 +159,9 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 	if err == nil && len(o.include) > 0 && report.Files+report.Others+report.Dirs == 0 {
 		return fault.New("restore", snap.ID, fmt.Errorf("nothing in it fits --include %s", strings.Join(o.include, " ")),
 			"patterns are as in .gitignore, from the snapshot's root; see what is there: mahavishnu ls "+snap.ID)
+	}
+	if report.Lost > 0 && o.owner != "none" && os.Geteuid() > 0 {
+		e.term.Warnf("only root may give files to others; to have all of them as your own: --owner none")
 	}
 	if errors.Is(err, snapshot.ErrTargetFull) {
 		return fault.New("restore", snap.ID, err, "make room in "+target+"; the same command again goes on where it stopped")

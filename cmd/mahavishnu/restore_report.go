@@ -16,18 +16,13 @@ func (e *env) tellAction(a snapshot.Action, dryRun bool) {
 	if !dryRun && !e.term.Verbose {
 		return
 	}
-	path := snapshot.Printable(a.Path)
-	if path == "" {
-		path = "."
-	}
-	shown := a
-	shown.Path = path
-	e.term.Event("action", shown)
+	a.Path = shown(a.Path)
+	e.term.Event("action", a)
 	size := ""
 	if a.Bytes > 0 {
 		size = "  " + terminal.Bytes(a.Bytes)
 	}
-	e.term.Printf("%-9s %-8s %s%s", a.Op, a.Type, path, size)
+	e.term.Printf("%-9s %-8s %s%s", a.Op, a.Type, a.Path, size)
 }
 
 // tellIssue names an entry that is not as in the snapshot.
@@ -36,7 +31,7 @@ func (e *env) tellIssue(i snapshot.Issue) {
 		e.term.Event("issue", i)
 		return
 	}
-	path := snapshot.Printable(i.Path)
+	path := shown(i.Path)
 	switch i.Kind {
 	case snapshot.IssueDamaged:
 		var missing int64
