@@ -241,6 +241,7 @@ func (r Record) Redrive(now time.Time, note string) (Record, error) {
 		return r, ErrFinished
 	}
 	r.Spent, r.Cancel, r.Finished, r.RetryAt = 0, nil, time.Time{}, time.Time{}
+	r.Error, r.Stack = "", "" // the history keeps why it ended before
 	if !r.Job.Deadline.IsZero() && !now.Before(r.Job.Deadline) {
 		r.Job.Deadline = time.Time{} // a person asks for it now: the old deadline would kill it again
 	}

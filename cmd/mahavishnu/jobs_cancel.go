@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os/user"
 
 	"github.com/spf13/cobra"
 
-	"mahavishnu/fault"
 	"mahavishnu/messages"
-	"mahavishnu/messages/bus"
+	"mahavishnu/worker"
 )
 
 type jobsCancelOptions struct {
@@ -47,24 +45,14 @@ func runJobsCancel(ctx context.Context, e *env, id string, o jobsCancelOptions) 
 		if err != nil {
 			return err
 		}
-		by := whoami()
-		entry, err = q.Records().Change(ctx, entry.Job.ID, func(r messages.Record) (messages.Record, error) {
-			return r.RequestCancel(e.clock.Now(), by, o.reason)
-		})
-		if errors.Is(err, messages.ErrFinished) {
-			return fault.New("cancel job", entry.Job.ID, err, "mahavishnu jobs show "+id)
-		}
-		if err != nil {
+		entry.Record, err = worker.Cancel(ctx, q.Bus, e.clock, entry.Job.ID, whoami(), o.reason)
+		switch {
+		case err != nil && entry.State == messages.StateRunning && entry.Cancel != nil:
+			// The record holds the request; a worker that cannot be reached
+			// reads it, or has died.
+			e.term.Warnf("the worker %s did not answer (%v); the job stops at its next heartbeat", entry.Worker, err)
+		case err != nil:
 			return err
-		}
-		if entry.State == messages.StateRunning {
-			// The record alone stops it at its next heartbeat; asking the
-			// worker makes it at once. One that cannot be reached has died,
-			// and then the record is what counts.
-			request := messages.ControlRequest{Verb: messages.VerbCancel, Job: entry.Job.ID, By: by, Reason: o.reason}
-			if _, err := q.ControlJob(ctx, request); err != nil && !errors.Is(err, bus.ErrNobody) {
-				e.term.Warnf("the worker %s did not answer (%v); the job stops at its next heartbeat", entry.Worker, err)
-			}
 		}
 		if o.wait && !entry.State.Final() {
 			if entry, err = e.follow(ctx, q, entry.Job.ID, "stopping"); err != nil {

@@ -222,24 +222,17 @@ func runJobsRedrive(ctx context.Context, e *env, what string, o jobsRedriveOptio
 	})
 }
 
-// reviveJob gives a finished job a new start: record first, then the wake-up.
-// Should the wake-up fail, the reconciler publishes it.
+// reviveJob gives a finished job a new start.
 func (e *env) reviveJob(ctx context.Context, q *queue, id string) error {
 	entry, err := q.job(ctx, id)
 	if err != nil {
 		return err
 	}
-	by := whoami()
-	entry, err = q.Records().Change(ctx, entry.Job.ID, func(r messages.Record) (messages.Record, error) {
-		return r.Redrive(e.clock.Now(), "redriven by "+by)
-	})
-	if errors.Is(err, messages.ErrNotFinal) {
-		return fault.New("redrive job", id, err, "only a failed, dead or cancelled job can be revived; see: mahavishnu jobs show "+id)
+	entry, err = q.Revive(ctx, entry.Job.ID, "redriven by "+whoami())
+	if errors.Is(err, messages.ErrNotFinal) || errors.Is(err, messages.ErrFinished) {
+		return fault.New("redrive job", id, fmt.Errorf("it is %s", entry.State), "only a failed, dead or cancelled job can be revived; see: mahavishnu jobs show "+id)
 	}
 	if err != nil {
-		return err
-	}
-	if err := q.Wake(ctx, entry); err != nil {
 		return err
 	}
 	e.term.Document(entry.Record)

@@ -115,6 +115,42 @@ func TestSweepLeavesCoveredSubjectsAlone(t *testing.T) {
 	}
 }
 
+// TestDroppedMessagesAreNoDeadLetters deletes a message that a worker holds,
+// beside one that a worker gives up.
+func TestDroppedMessagesAreNoDeadLetters(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.puller(t, bus.PullOptions{})
+	for range 2 {
+		r.publish(t, "dr.jobs.backup."+region, `{"source":"home"}`)
+	}
+	dropped, given := next(t, p), next(t, p)
+	if err := r.Drop(t.Context(), dropped.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	if err := given.Term(t.Context(), "by hand"); err != nil {
+		t.Fatal(err)
+	}
+	letters := func() []messages.DeadLetter {
+		all, err := r.Dead().List(t.Context(), bus.DeadFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for end := time.Now().Add(30 * time.Second); len(letters()) < 2; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the server told only of %+v", letters())
+		}
+	}
+	if _, err := r.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := letters(); len(left) != 1 || left[0].MessageSequence != given.Sequence {
+		t.Errorf("letters after the sweep: %+v", left)
+	}
+}
+
 func TestBuryTwiceIsOneLetter(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -194,10 +230,80 @@ func TestRedriveOfAnExhaustedJobKeepsItsRecord(t *testing.T) {
 	if n := queued(t, r); n != 1 {
 		t.Errorf("%d messages wait, want 1", n)
 	}
+	if left, err := r.Dead().List(t.Context(), bus.DeadFilter{}); err != nil || len(left) != 0 {
+		t.Errorf("letters left: %+v, %v", left, err)
+	}
 	told := 0
 	count := func(bus.EventMessage) error { told++; return nil }
 	if err := r.ReadEvents(t.Context(), bus.EventFilter{Outcome: messages.OutcomeRedriven, Job: "x"}, count); err != nil || told != 1 {
 		t.Errorf("%d events tell of the redrive, %v", told, err)
+	}
+}
+
+// dead makes a letter of a job whose deadline passed, and of its record.
+func (r *rig) dead(t *testing.T, payload string) messages.DeadLetter {
+	t.Helper()
+	r.publish(t, "dr.jobs.backup."+region, payload)
+	d := next(t, r.puller(t, bus.PullOptions{}))
+	job, err := d.Job()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := messages.NewRecord(job, d.Stored).Exhaust(time.Now(), "too late")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Records().Create(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Bury(t.Context(), messages.DeadExhausted, "too late", job.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	letters, err := r.Dead().List(t.Context(), bus.DeadFilter{Job: job.ID})
+	if err != nil || len(letters) != 1 {
+		t.Fatalf("letters %+v, %v", letters, err)
+	}
+	return letters[0]
+}
+
+func TestRedriveTakesAllOfACorrectedPayload(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	l := r.dead(t, `{"source":"home","id":"x","deadline":"2020-01-01T00:00:00Z"}`)
+	edit := bus.Edit{Payload: []byte(`{"source":"home","deadline":"2120-01-01T00:00:00Z","max_attempts":7,"labels":{"a":"b"}}`)}
+	if got, err := r.Dead().Redrive(t.Context(), l.Sequence, edit); err != nil || got.ID != "x" {
+		t.Fatalf("Redrive = %+v, %v", got, err)
+	}
+	e, err := r.Records().Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job := e.Job; job.ID != "x" || job.Deadline.Year() != 2120 || job.MaxAttempts != 7 || job.Labels["a"] != "b" {
+		t.Errorf("the record's job is %+v", job)
+	}
+	if e.State != messages.StateQueued || e.Error != "" {
+		t.Errorf("the record is %s, error %q", e.State, e.Error)
+	}
+}
+
+func TestReviveTakesTheLettersAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.dead(t, `{"source":"home","id":"x"}`)
+	r.dead(t, `{"source":"home","id":"other"}`)
+	if e, err := r.Revive(t.Context(), "x", "mended"); err != nil || e.State != messages.StateQueued {
+		t.Fatalf("Revive = %s, %v", e.State, err)
+	}
+	letters, err := r.Dead().List(t.Context(), bus.DeadFilter{})
+	if err != nil || len(letters) != 1 || letters[0].Job != "other" {
+		t.Errorf("letters left: %+v, %v", letters, err)
+	}
+	job, err := next(t, r.puller(t, bus.PullOptions{})).Job()
+	if err != nil || job.ID != "x" {
+		t.Errorf("delivered %+v, %v", job, err)
+	}
+	if _, err := r.Revive(t.Context(), "x", ""); !errors.Is(err, messages.ErrNotFinal) {
+		t.Errorf("revived while it waits: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -18,7 +19,13 @@ import (
 // The stream takes everything below dr.jobs, so that a mistyped kind or region
 // is kept and answered instead of vanishing; the filters of a work queue's
 // consumers must not overlap, so none of them can be "all the rest".
+//
+// It also removes what the server says of messages that were deleted while a
+// worker held them.
 func (b *Bus) Sweep(ctx context.Context) ([]messages.DeadLetter, error) {
+	if err := b.sweepDeletions(ctx); err != nil {
+		return nil, err
+	}
 	consumers, err := b.jobConsumers(ctx)
 	if err != nil {
 		return nil, err
@@ -83,6 +90,22 @@ func (b *Bus) sweepSubject(ctx context.Context, subject, reason string) ([]messa
 		letters = append(letters, letter)
 		sequence = m.Sequence
 	}
+}
+
+// deletedWhileHeld is the server's reason for a termination that is none.
+const deletedWhileHeld = "Unacknowledged message was deleted"
+
+// sweepDeletions removes letters about held messages that were deleted. That is
+// how the messages of finished jobs go (see Drop), and whatever else deletes a
+// message, the record of a job that a worker held is there to wake it again:
+// nobody has anything to do about such a letter.
+func (b *Bus) sweepDeletions(ctx context.Context) error {
+	return b.c.read(ctx, messages.StreamDead, terminatedAdvisory, 0, time.Time{}, func(m stored) error {
+		if l := letter(m.subject, m.sequence, m.time, m.data); l.Cause == messages.DeadTerminated && strings.HasSuffix(l.Reason, deletedWhileHeld) {
+			return b.Dead().Remove(ctx, l.Sequence)
+		}
+		return nil
+	})
 }
 
 // unrouted is the sentence for a subject without a consumer.
