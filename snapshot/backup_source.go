@@ -53,16 +53,25 @@ func openSource(path string) (*source, error) {
 	return s, nil
 }
 
-// storageInode is the directory of a repository on this machine, so that a
-// backup of everything leaves it out.
-func storageInode(repo *repository.Repository) inode {
+// storagePath is the directory of a repository on this machine, or "".
+func storagePath(repo *repository.Repository) string {
 	u, err := url.Parse(repo.Backend().Location())
 	if err != nil || u.Scheme != "file" {
-		return inode{}
+		return ""
 	}
 	path := filepath.FromSlash(u.Path)
 	if runtime.GOOS == "windows" {
 		path = strings.TrimPrefix(path, `\`)
+	}
+	return path
+}
+
+// storageInode is the directory of a repository on this machine, so that a
+// backup of everything leaves it out, and a restore leaves it alone.
+func storageInode(repo *repository.Repository) inode {
+	path := storagePath(repo)
+	if path == "" {
+		return inode{}
 	}
 	d, err := fsmeta.OpenRoot(path, nil)
 	if err != nil {

@@ -63,7 +63,8 @@ type RestoreOptions struct {
 	// from Delete. Both are patterns as in package exclude.
 	Include, Exclude []string
 	// Delete removes from restored directories what the snapshot does not
-	// have. Damaged files set aside by an earlier restore are kept.
+	// have. Damaged files set aside by an earlier restore are kept, and so is
+	// the repository itself.
 	Delete bool
 	// DryRun changes nothing; OnAction hears what would be done.
 	DryRun bool
@@ -126,7 +127,8 @@ type restorer struct {
 	choice  *selection
 	log     *restoreLog
 	workers int
-	root    bool // running with root's rights over files
+	root    bool  // running with root's rights over files
+	storage inode // the repository's own directory, when it is on this machine
 
 	ctx     context.Context // of the one run
 	dirs    *dirHandles
@@ -160,6 +162,7 @@ func newRestorer(repo *repository.Repository, snap repository.Snapshot, o Restor
 		log:     &restoreLog{onAction: o.OnAction, onIssue: o.OnIssue, progress: o.Progress},
 		workers: int(max(1, min(o.Budget/packMemory, int64(runtime.GOMAXPROCS(0)+1)))),
 		root:    os.Geteuid() == 0,
+		storage: storageInode(repo),
 		leaders: map[uint64]*leader{},
 	}, nil
 }
@@ -218,6 +221,9 @@ func (r *restorer) sync(target *fsmeta.Dir) error {
 func (r *restorer) openTarget() (target *fsmeta.Dir, fresh bool, err error) {
 	fail := func(err error) (*fsmeta.Dir, bool, error) {
 		return nil, false, fault.New("open restore target", r.o.Target, err, "the target must be a directory you may write to")
+	}
+	if path := storagePath(r.repo); path != "" && leadsInto(r.o.Target, path) {
+		return nil, false, fault.New("open restore target", r.o.Target, errStorage, "name a directory outside "+path)
 	}
 	_, err = os.Stat(r.o.Target)
 	if errors.Is(err, os.ErrNotExist) {

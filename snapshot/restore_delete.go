@@ -45,7 +45,7 @@ func (r *restorer) remove(d *fsmeta.Dir, name, path string) (gone bool, err erro
 	if err != nil || n == nil {
 		return n == nil, err
 	}
-	if r.choice.excluded(path, n.Type == tree.Dir) {
+	if r.choice.excluded(path, n.Type == tree.Dir) || r.isStorage(n) {
 		return false, nil
 	}
 	if n.Type != tree.Dir {

@@ -213,6 +213,45 @@ func TestDelete(t *testing.T) {
 	wantContents(t, outside, map[string]string{"precious": "p"})
 }
 
+func TestARestoreLeavesItsOwnRepositoryAlone(t *testing.T) {
+	s := newStore(t)
+	around := filepath.Dir(s.dir)
+	fill(t, around, map[string]string{"beside": "x"})
+	snap := s.backup(around).Snapshot
+	fill(t, around, map[string]string{"beside": "y", "extra": "x"})
+	before := contents(t, s.dir)
+
+	_, _, err := s.tryRestore(snap, RestoreOptions{Target: around, Delete: true, Overwrite: OverwriteAlways})
+	s.must(err)
+	wantContents(t, s.dir, before)
+	if now := contents(t, around); now["beside"] != "x" || now["extra"] != "" {
+		t.Errorf("around the repository: beside %q, extra %q", now["beside"], now["extra"])
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	s.must(os.Symlink(s.dir, link))
+	for _, target := range []string{s.dir, s.dir + "/packs", s.dir + "/new/deep", link, link + "/new"} {
+		if _, _, err := s.tryRestore(snap, RestoreOptions{Target: target, Delete: true}); !errors.Is(err, errStorage) {
+			t.Errorf("restore into %s: %v", target, err)
+		}
+	}
+	wantContents(t, s.dir, before)
+}
+
+// Before the repository was made, there was another directory in its place.
+func TestARestoreNeverWritesIntoItsOwnRepository(t *testing.T) {
+	s := newStore(t)
+	src := t.TempDir()
+	around := filepath.Dir(s.dir)
+	fill(t, src, map[string]string{filepath.Base(s.dir) + "/config": "not the repository's", "beside": "x"})
+	snap := s.backup(src).Snapshot
+	before := contents(t, s.dir)
+	_, said, err := s.tryRestore(snap, RestoreOptions{Target: around, Delete: true, Overwrite: OverwriteAlways})
+	if !errors.Is(err, ErrIncomplete) || !slices.Contains(said, "failed "+filepath.Base(s.dir)) {
+		t.Errorf("%v: %q", err, said)
+	}
+	wantContents(t, s.dir, before)
+}
+
 func TestDryRunOfANewTargetMakesNothing(t *testing.T) {
 	s := newStore(t)
 	src := t.TempDir()

@@ -159,6 +159,9 @@ func (r *restorer) makeDir(d *dirNode) error {
 
 // shareDir goes on with a directory that is in the target already.
 func (r *restorer) shareDir(d *dirNode, parent *fsmeta.Dir, old *tree.Node) error {
+	if r.isStorage(old) {
+		return r.fail(d.path, errStorage)
+	}
 	if r.o.DryRun {
 		return nil
 	}
