@@ -48,7 +48,11 @@ type backup struct{ Setup }
 
 // Check implements worker.Handler.
 func (h *backup) Check(job messages.Job) error {
-	_, err := h.source(job.Spec.(*messages.BackupSpec).Source, messages.KindBackup)
+	spec := job.Spec.(*messages.BackupSpec)
+	if err := checkPatterns("exclude", spec.Exclude); err != nil {
+		return err
+	}
+	_, err := h.source(spec.Source, messages.KindBackup)
 	return err
 }
 

@@ -70,6 +70,22 @@ func TestBackupJobsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestPatternsNobodyCanReadAreRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.backup()
+	bad := []string{"fine", "[bad"}
+	for name, spec := range map[string]messages.Spec{
+		"backup":  &messages.BackupSpec{Source: "home", Exclude: bad},
+		"include": &messages.RestoreSpec{Snapshot: "latest", Target: "t", Include: bad},
+		"exclude": &messages.RestoreSpec{Snapshot: "latest", Target: "t", Exclude: bad},
+	} {
+		if got := r.refused(spec); !strings.Contains(got, `pattern 2 "[bad"`) {
+			t.Errorf("%s: %q does not name the pattern", name, got)
+		}
+	}
+}
+
 func TestEveryKindIsAnswered(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

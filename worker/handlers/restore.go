@@ -46,7 +46,7 @@ func (h *restore) Check(job messages.Job) error {
 	if _, ok := overwrites[spec.Overwrite]; !ok {
 		return &messages.RefusedError{Reason: fmt.Sprintf("%q is not a way to overwrite", spec.Overwrite), Field: "overwrite"}
 	}
-	return nil
+	return errors.Join(checkPatterns("include", spec.Include), checkPatterns("exclude", spec.Exclude))
 }
 
 // Run implements worker.Handler.

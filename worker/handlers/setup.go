@@ -17,6 +17,7 @@ import (
 	"mahavishnu/repository/compress"
 	"mahavishnu/retention"
 	"mahavishnu/snapshot"
+	"mahavishnu/snapshot/exclude"
 	"mahavishnu/worker"
 )
 
@@ -128,6 +129,14 @@ func find(ctx context.Context, repo *repository.Repository, ref, source string) 
 		}
 	}
 	return snap, nil
+}
+
+// checkPatterns refuses patterns that no attempt could read.
+func checkPatterns(field string, patterns []string) error {
+	if _, err := exclude.New(patterns); err != nil {
+		return &messages.RefusedError{Reason: err.Error(), Field: field, Hint: "patterns are written as in .gitignore"}
+	}
+	return nil
 }
 
 func first(s []string) string {
