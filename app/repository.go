@@ -82,6 +82,10 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 		return nil, false, fault.New("open repository", be.Location(), err, "name the right place with --repository or backup.storage; the first backup creates it")
 	}
 	if err := mustBeEmpty(ctx, be); err != nil {
+		// Unless what is there now is a repository: another process was faster.
+		if repo, again := repository.Open(ctx, be, ring, options); again == nil {
+			return repo, false, nil
+		}
 		return nil, false, err
 	}
 	repo, err = repository.Create(ctx, be, ring, repository.CreateOptions{

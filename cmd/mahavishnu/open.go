@@ -12,7 +12,6 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
-	"mahavishnu/storage"
 )
 
 // places are where a configuration is looked for when none is named.
@@ -137,37 +136,10 @@ func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 		return nil, &usageError{"mahavishnu doctor", fault.New("make a repository in", a.Location, errors.New("the key ring "+a.KeyPath+" lies inside it: who has the backups would have the key"),
 			"move the key ring out of the storage")}
 	}
-	if err := mustBeEmpty(ctx, a.Location); err != nil {
-		return nil, err
-	}
 	a.Create = true
 	repo, err = a.Open(ctx)
 	if err == nil && repo.Created {
 		e.term.Warnf("made a new repository in %s; if you expected backups to be there, check that the right disk is mounted", repo.Backend().Location())
 	}
 	return repo, err
-}
-
-// mustBeEmpty refuses to make a repository among somebody else's files, or
-// where one was and lost its head.
-func mustBeEmpty(ctx context.Context, location string) (err error) {
-	be, err := storage.Open(ctx, location)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, be.Close()) }()
-	errFound := errors.New("found")
-	var name string
-	err = be.List(ctx, "", func(info storage.Info) error {
-		name = info.Name
-		return errFound
-	})
-	switch {
-	case errors.Is(err, errFound):
-		return fault.New("make a repository in", be.Location(), errors.New("it is not empty: it holds "+name+" but no config of a repository"),
-			"if a repository was here, put its config objects back from a copy; if not, choose an empty directory")
-	case errors.Is(err, storage.ErrNotFound):
-		return nil
-	}
-	return err
 }
