@@ -35,7 +35,8 @@ type Problem struct {
 	Object string
 	// Kind of the object, one of the Object constants.
 	Kind string
-	// Err says what is wrong.
+	// Err says what is wrong. It wraps ErrUnreadable when that is the storage's
+	// failure to read the object.
 	Err error
 	// Blobs that cannot be read from a damaged pack. They may be stored
 	// elsewhere too: Load finds out.
@@ -62,8 +63,9 @@ const checkers = 8
 // is there with its size and a whole table of blobs, and that every fragment a
 // snapshot relies on is there. Of the data it reads only those tables; CheckPack
 // does the rest. fn is called for each problem, never from two goroutines at
-// once; its error ends the check. The one thing it writes is a snapshot's missing
-// copy.
+// once; its error ends the check. An object that the storage cannot read is a
+// problem; the check ends with ErrUnreachable when there are many in a row. The one
+// thing it writes is a snapshot's missing copy.
 func (r *Repository) CheckObjects(ctx context.Context, fn func(Problem) error) error {
 	c := &checker{r: r, fn: fn, fragments: map[string]bool{}}
 	if err := r.Refresh(ctx); err != nil {
@@ -218,6 +220,8 @@ func (c *checker) pack(ctx context.Context, o packObject) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, ErrUnreachable):
+		return err
 	case errors.Is(err, storage.ErrNotFound) && !indexed:
 		return nil // collected since it was listed
 	case err == nil && indexed:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mahavishnu/fault"
 	"mahavishnu/repository/index"
 	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/pack"
@@ -39,8 +40,10 @@ func (r *Repository) Packs(ctx context.Context, fn func(PackInfo) error) error {
 
 // CheckPack reads a whole pack, opens every blob and compares it with its
 // content id and with the index. A nil problem means that every byte is right.
-// The error is about the check itself (ctx ended, storage out of reach). It
-// needs memory for two of the largest blobs, whatever the size of the pack.
+// A pack that the storage cannot read is a problem that wraps ErrUnreadable. The
+// error is about the check itself: ctx ended, or many packs in a row could not
+// be read (ErrUnreachable). It needs memory for two of the largest blobs, whatever
+// the size of the pack.
 func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error) {
 	known, indexed := r.index.pack(id)
 	problem := &Problem{Object: id.Object(), Kind: ObjectPack, Harmless: !indexed && r.index.damaged() == 0}
@@ -56,8 +59,12 @@ func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error)
 	case errors.Is(err, storage.ErrNotFound):
 		problem.Err, problem.Blobs, problem.Harmless = ErrMissing, r.blobsIn(id), !indexed
 		return problem, nil
-	case !isDamage(err) && !errors.Is(err, pack.ErrFormat) && !errors.Is(err, keyring.ErrNoVersion):
-		return nil, err
+	case isDamage(err), errors.Is(err, pack.ErrFormat), errors.Is(err, keyring.ErrNoVersion), errors.Is(err, ErrUnreadable):
+	default:
+		err = r.reach.heard(ctx, id, err)
+	}
+	if errors.Is(err, ErrUnreachable) {
+		return nil, fault.New("check", id.Object(), err, "see that the storage can be read, then check again")
 	}
 	problem.Err = damage(err)
 	if problem.Blobs == nil && indexed {

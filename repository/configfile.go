@@ -155,7 +155,7 @@ func readConfig(ctx context.Context, be storage.Backend) (Config, error) {
 func readOneConfig(ctx context.Context, be storage.Backend, name string) (Config, error) {
 	data, err := storage.ReadAll(ctx, be, name, maxConfigSize, nil)
 	if err != nil {
-		return Config{}, err
+		return Config{}, readCause(ctx, err)
 	}
 	c, err := decodeConfig(data)
 	if err != nil {

@@ -67,7 +67,7 @@ func (r *Repository) openSnapshot(ctx context.Context, object, name string) (Sna
 
 func (r *Repository) readSnapshotObject(ctx context.Context, object string) ([]byte, error) {
 	data, err := storage.ReadAll(ctx, r.be, object, maxSnapshotSize, nil)
-	return data, damage(err)
+	return data, readCause(ctx, err)
 }
 
 // parseSnapshot opens a snapshot's object and checks that it is the one of its

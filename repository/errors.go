@@ -30,7 +30,8 @@ var (
 )
 
 // BlobError is a blob that could not be read. Err wraps ErrBlobMissing or
-// ErrDamaged when the repository is at fault, else what the storage said.
+// ErrDamaged when the repository is at fault, ErrUnreadable or ErrUnreachable
+// when the storage is.
 type BlobError struct {
 	ID   ID
 	Pack PackID // zero when no pack is known to hold it

@@ -223,10 +223,7 @@ func randomHex(n int) string {
 func readSealed(ctx context.Context, be storage.Backend, keys *seal.Keys, typ seal.Type, name string, limit int64) ([]byte, error) {
 	data, err := storage.ReadAll(ctx, be, name, limit, nil)
 	if err != nil {
-		if errors.Is(err, storage.ErrShort) {
-			err = errors.Join(ErrDamaged, err)
-		}
-		return nil, err
+		return nil, readCause(ctx, err)
 	}
 	text, err := keys.Open(typ, name, data)
 	if err != nil {

@@ -101,7 +101,7 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 func (r *Repository) readBlob(ctx context.Context, p index.Pack, e index.Entry, buf []byte) ([]byte, error) {
 	record := r.scratch.get(int(e.Stored))
 	defer r.scratch.put(record)
-	if err := storage.ReadRange(ctx, r.be, p.ID.Object(), int64(e.Offset), record.b); err != nil {
+	if err := r.readPack(ctx, p.ID, int64(e.Offset), record.b); err != nil {
 		return nil, blobCause(err)
 	}
 	dec, err := r.decoder(p.KeyVersion, p.ID, p.Kind)

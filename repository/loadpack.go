@@ -101,7 +101,7 @@ func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
 	}
 	buf := l.r.scratch.get(int(end - uint64(start)))
 	defer l.r.scratch.put(buf)
-	if err := storage.ReadRange(ctx, l.r.be, l.id.Object(), int64(start), buf.b); err != nil {
+	if err := l.r.readPack(ctx, l.id, int64(start), buf.b); err != nil {
 		return l.recover(ctx, wanted, err)
 	}
 	var last []byte // of the blob before, which may be wanted twice
@@ -153,7 +153,7 @@ func (l *packLoader) recover(ctx context.Context, wanted []Wanted, err error) er
 	}
 	for _, w := range wanted {
 		record := l.r.scratch.get(int(w.Stored))
-		err := storage.ReadRange(ctx, l.r.be, l.id.Object(), int64(w.Offset), record.b)
+		err := l.r.readPack(ctx, l.id, int64(w.Offset), record.b)
 		var data []byte
 		if err == nil {
 			data, err = l.decode(w, record.b)

@@ -42,6 +42,7 @@ type Repository struct {
 	index *indexSet
 
 	scratch scratch
+	reach   reach
 
 	rescueMu    sync.Mutex // guards what follows
 	rescued     bool       // packs without an index were looked into

@@ -98,7 +98,7 @@ func (r *Repository) readFooter(ctx context.Context, id PackID, size int64) (pac
 	}
 	// One read gets both for all but packs of very small blobs.
 	tail := make([]byte, min(size, 64<<10))
-	if err := storage.ReadRange(ctx, r.be, id.Object(), size-int64(len(tail)), tail); err != nil {
+	if err := r.readPack(ctx, id, size-int64(len(tail)), tail); err != nil {
 		return fail(err)
 	}
 	t, err := pack.ParseTrailer(tail[len(tail)-pack.TrailerSize:], size)
@@ -113,7 +113,7 @@ func (r *Repository) readFooter(ctx context.Context, id PackID, size int64) (pac
 		record = record[len(record)-int(t.FooterSize):]
 	} else {
 		record = make([]byte, t.FooterSize)
-		if err := storage.ReadRange(ctx, r.be, id.Object(), int64(t.FooterOffset), record); err != nil {
+		if err := r.readPack(ctx, id, int64(t.FooterOffset), record); err != nil {
 			return fail(err)
 		}
 	}

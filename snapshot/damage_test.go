@@ -103,7 +103,7 @@ func TestEveryObjectDamaged(t *testing.T) {
 	whole := newStore(t)
 	snap := whole.backup(src).Snapshot
 	for name, do := range damages {
-		for _, kind := range []string{"config", "config.copy", "index/", "snapshots/", "packs/ first", "packs/ second"} {
+		for _, kind := range []string{"config", "config.copy", "index/", "snapshots/", "copies/", "packs/ first", "packs/ second"} {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				s := whole.copy(t)
 				prefix, which, _ := strings.Cut(kind, " ")
@@ -114,12 +114,17 @@ func TestEveryObjectDamaged(t *testing.T) {
 				}
 				do(t, filepath.Join(s.dir, object))
 				s.reopen()
-				if prefix != "snapshots/" || name != "missing" {
-					// A snapshot that is gone is as one that was deleted: who
-					// remembers it is the catalog.
+				if prefix == "copies/" && name == "missing" {
+					checkMended(t, s, object)
+				} else {
 					checkVerify(t, s, object)
 				}
-				lost := checkRestore(t, s, snap, src)
+				// By its name: the snapshot itself may have to come from its copy.
+				found, err := s.repo.FindSnapshot(t.Context(), "latest")
+				if err != nil || found.Root != snap.Root {
+					t.Fatalf("find: %v", err)
+				}
+				lost := checkRestore(t, s, found, src)
 				if prefix != "packs/" && lost {
 					t.Error("damage to something that can be done without cost files")
 				}
@@ -133,7 +138,7 @@ func TestEveryObjectDamaged(t *testing.T) {
 
 func TestSwappedObjects(t *testing.T) {
 	src := damageSource(t)
-	for _, prefix := range []string{"packs/", "snapshots/", "index/"} {
+	for _, prefix := range []string{"packs/", "snapshots/", "copies/", "index/"} {
 		t.Run(prefix, func(t *testing.T) {
 			s := newStore(t)
 			first := s.backup(src).Snapshot
@@ -173,6 +178,19 @@ func checkVerify(t *testing.T, s *store, object string) {
 	}
 	if !slices.ContainsFunc(report.Problems, func(p VerifyProblem) bool { return p.Object == object && !p.Harmless }) {
 		t.Errorf("verify does not name %s: %v", object, report.Problems)
+	}
+}
+
+// checkMended expects that the missing copy of a snapshot is named, and stored
+// again.
+func checkMended(t *testing.T, s *store, object string) {
+	t.Helper()
+	report, err := Verify(t.Context(), s.repo, VerifyOptions{})
+	if err != nil || len(report.Problems) != 1 || report.Problems[0].Object != object || !report.Problems[0].Harmless {
+		t.Errorf("verify: %v, %v", err, report.Problems)
+	}
+	if report, err = Verify(t.Context(), s.repo, VerifyOptions{}); err != nil || len(report.Problems) != 0 {
+		t.Errorf("verify again: %v, %v", err, report.Problems)
 	}
 }
 

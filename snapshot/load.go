@@ -58,6 +58,10 @@ func damage(err error) bool {
 		errors.Is(err, tree.ErrMalformed) || errors.Is(err, tree.ErrUnknownField)
 }
 
+// confined reports whether an error costs what was to be read and nothing else:
+// damage, or a pack that the storage cannot read.
+func confined(err error) bool { return damage(err) || errors.Is(err, repository.ErrUnreadable) }
+
 // asDamage makes every kind of damage wrap repository.ErrDamaged, which is what
 // callers look for.
 func asDamage(err error) error {

@@ -55,6 +55,9 @@ type VerifyProblem struct {
 	Err  error
 	// Harmless is true when nothing can need what is wrong.
 	Harmless bool
+	// Unreadable is true when the storage could not read the object. It may be
+	// whole, and be read another time.
+	Unreadable bool
 	// LostBlobs is how many blobs cannot be read because of it, from here or
 	// from anywhere else, and are needed.
 	LostBlobs int
@@ -75,13 +78,14 @@ type Affected struct {
 // MarshalJSON writes the error as a sentence.
 func (p VerifyProblem) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Object    string     `json:"object"`
-		Kind      string     `json:"kind"`
-		Problem   string     `json:"problem"`
-		Harmless  bool       `json:"harmless,omitempty"`
-		LostBlobs int        `json:"lost_blobs"`
-		Affected  []Affected `json:"affected"`
-	}{p.Object, p.Kind, p.Err.Error(), p.Harmless, p.LostBlobs, append([]Affected{}, p.Affected...)})
+		Object     string     `json:"object"`
+		Kind       string     `json:"kind"`
+		Problem    string     `json:"problem"`
+		Harmless   bool       `json:"harmless,omitempty"`
+		Unreadable bool       `json:"unreadable,omitempty"`
+		LostBlobs  int        `json:"lost_blobs"`
+		Affected   []Affected `json:"affected"`
+	}{p.Object, p.Kind, p.Err.Error(), p.Harmless, p.Unreadable, p.LostBlobs, append([]Affected{}, p.Affected...)})
 }
 
 // VerifyReport says what was verified and what was found.
@@ -108,8 +112,10 @@ type VerifyReport struct {
 // Verify checks that snapshots would restore: that every object is there and
 // whole, that every tree can be walked, that every blob is where the index says
 // it is, and by reading as much data as asked for. The error wraps
-// repository.ErrDamaged when anything harmful was found; the report, complete in
-// any case, names it and what it affects.
+// repository.ErrDamaged when anything harmful was found, or repository.ErrUnreadable
+// when all of that is objects the storage could not read; the report, complete
+// in any case, names it and what it affects. One object that cannot be read never
+// ends the run; a storage that is out of reach does, with ErrUnreachable.
 func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (VerifyReport, error) {
 	v := &verifier{
 		repo: repo, o: o, progress: progressOr(o.Progress),
@@ -120,11 +126,34 @@ func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (
 	err := v.run(ctx)
 	v.finish()
 	v.report.Duration = clk.Now().Sub(started)
-	if harmful := v.report.ProblemsTotal - v.report.HarmlessTotal; err == nil && harmful > 0 {
-		err = fault.New("verify", repo.Backend().Location(), fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful),
-			"restore what is affected from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
+	if err == nil {
+		err = v.verdict()
 	}
 	return v.report, err
+}
+
+// verdict is the error of a run that came to its end.
+func (v *verifier) verdict() error {
+	harmful, unreadable := 0, 0
+	for _, p := range v.problems {
+		switch {
+		case p.Harmless:
+		case p.Unreadable:
+			unreadable++
+		default:
+			harmful++
+		}
+	}
+	place := v.repo.Backend().Location()
+	switch {
+	case harmful > 0:
+		return fault.New("verify", place, fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable),
+			"restore what is affected from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
+	case unreadable > 0:
+		return fault.New("verify", place, fmt.Errorf("%d objects: %w", unreadable, repository.ErrUnreadable),
+			"look at the storage (the system's log tells of bad sectors), then verify again; copy what can be read to another disk")
+	}
+	return nil
 }
 
 // verifier is one verification.
@@ -223,8 +252,10 @@ func (v *verifier) read(ctx context.Context, packs []repository.PackID) error {
 			}
 			v.mu.Lock()
 			defer v.mu.Unlock()
-			v.report.PacksRead++
-			v.report.BytesRead += v.sizes[id]
+			if p == nil || !errors.Is(p.Err, repository.ErrUnreadable) {
+				v.report.PacksRead++
+				v.report.BytesRead += v.sizes[id]
+			}
 			v.progress.Add(ProgressDelta{Bytes: v.sizes[id]})
 			return nil
 		})
@@ -273,6 +304,7 @@ func (v *verifier) finish() {
 
 func (v *verifier) add(p VerifyProblem) int {
 	i := len(v.problems)
+	p.Unreadable = errors.Is(p.Err, repository.ErrUnreadable)
 	v.problems = append(v.problems, p)
 	v.objects[p.Object] = i
 	return i

@@ -22,8 +22,8 @@ type treeWalk struct {
 	data func(id tree.ID, length uint64) error
 	// entry hears of each entry, in shared parts once.
 	entry func(n *tree.Node)
-	// lost hears of each damage: at a path, of a blob. It runs again for every
-	// snapshot.
+	// lost hears of each blob that is damaged or cannot be read, and at which
+	// path. It runs again for every snapshot.
 	lost func(path string, id tree.ID, err error)
 
 	clean map[tree.ID]bool // of entry blobs with all that is below them
@@ -51,7 +51,7 @@ func (w *treeWalk) dir(ctx context.Context, path string, c tree.Content) (bool, 
 	return whole, nil
 }
 
-// judge tells damage, which it reports, from errors that end the walk.
+// judge tells losses, which it reports, from errors that end the walk.
 func (w *treeWalk) judge(ctx context.Context, path string, err error) error {
 	if err == nil {
 		return nil
@@ -59,7 +59,7 @@ func (w *treeWalk) judge(ctx context.Context, path string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if lost := new(tree.BlobError); errors.As(err, &lost) && damage(err) {
+	if lost := new(tree.BlobError); errors.As(err, &lost) && confined(err) {
 		w.lost(path, lost.ID, err)
 		return nil
 	}
@@ -147,7 +147,7 @@ func (w *treeWalk) file(ctx context.Context, path string, c tree.Content) (bool,
 			if ctx.Err() != nil {
 				return false, context.Cause(ctx)
 			}
-			if !damage(err) {
+			if !confined(err) {
 				return false, err
 			}
 			w.lost(path, e.ID, err)

@@ -108,5 +108,6 @@ func exitCode(err error) int {
 
 // isIntegrity reports whether stored data is at fault.
 func isIntegrity(err error) bool {
-	return errors.Is(err, errIntegrity) || errors.Is(err, repository.ErrDamaged) || errors.Is(err, repository.ErrBlobMissing)
+	return errors.Is(err, errIntegrity) || errors.Is(err, repository.ErrDamaged) || errors.Is(err, repository.ErrBlobMissing) ||
+		errors.Is(err, repository.ErrUnreadable)
 }

@@ -32,6 +32,8 @@ func TestExitCodes(t *testing.T) {
 		{errIntegrity, 4},
 		{repository.ErrDamaged, 4},
 		{&repository.BlobError{Err: repository.ErrBlobMissing}, 4},
+		{repository.ErrUnreadable, 4},
+		{repository.ErrUnreachable, 1},
 		{errors.Join(errUnreadable, errIntegrity), 4},
 		{messages.ErrFenced, 5},
 		{bus.ErrLeaseLost, 5},

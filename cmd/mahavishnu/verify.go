@@ -143,7 +143,11 @@ func (e *env) tellProblem(p snapshot.VerifyProblem) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %v\n", e.term.Mark(terminal.Bad, "DAMAGED"), p.Object, p.Err)
+	word := "DAMAGED"
+	if p.Unreadable {
+		word = "UNREADABLE"
+	}
+	fmt.Fprintf(&b, "%s %s: %v\n", e.term.Mark(terminal.Bad, word), p.Object, p.Err)
 	if len(p.Affected) == 0 {
 		b.WriteString("  no file of a snapshot that was verified is affected\n")
 	}
