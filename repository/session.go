@@ -30,7 +30,7 @@ type SessionOptions struct {
 	// least. Default: four packs on two cores, and one for each further core.
 	Budget int64
 	// PackSize is the size of packs in bytes, of which blobs fill as much as
-	// fits. Default 32 MiB. A blob must fit into an empty pack.
+	// fits. Default 16 MiB. A blob must fit into an empty pack.
 	PackSize int
 	// VerifyEvery decodes every n-th new blob right after it was sealed and
 	// compares it. Default 64; 1 verifies all; negative none.
@@ -43,13 +43,14 @@ type SessionOptions struct {
 }
 
 const (
-	defaultPackSize    = 32 << 20
+	defaultPackSize    = 16 << 20
 	minPackSize        = 4 << 10
 	minBuffers         = 3
 	defaultVerifyEvery = 64
 	// fragmentEntries is when a session writes what it has of the index, so
-	// that its memory stays flat however long it runs.
-	fragmentEntries = 256 << 10
+	// that its memory stays flat however long it runs. Larger ones make look-ups
+	// cheaper, and cost 200 bytes a blob while they are collected and written.
+	fragmentEntries = 128 << 10
 )
 
 func (o SessionOptions) withDefaults() (SessionOptions, error) {
@@ -117,7 +118,6 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 		s.flags = pack.FlagArchival
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	s.pending.init()
 	s.packs.init(s)
 	if err := s.look(ctx); err != nil {
 		_, abortErr := s.Abort(ctx)

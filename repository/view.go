@@ -3,7 +3,6 @@ package repository
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"mahavishnu/repository/pack"
@@ -103,46 +102,4 @@ func (r *Repository) look(ctx context.Context, flags uint8) (*view, []packObject
 		}
 	}
 	return v, orphans, nil
-}
-
-// pending is the set of blobs that are in this session and in no fragment yet,
-// in parts with a lock each, so that savers rarely meet.
-type pending struct {
-	parts [64]struct {
-		mu  sync.Mutex
-		ids map[ID]struct{}
-	}
-}
-
-func (p *pending) init() {
-	for i := range p.parts {
-		p.parts[i].ids = map[ID]struct{}{}
-	}
-}
-
-func (p *pending) has(id ID) bool {
-	part := &p.parts[id[0]%64]
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	_, ok := part.ids[id]
-	return ok
-}
-
-// claim adds the blob; false means that it was there already.
-func (p *pending) claim(id ID) bool {
-	part := &p.parts[id[0]%64]
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	if _, ok := part.ids[id]; ok {
-		return false
-	}
-	part.ids[id] = struct{}{}
-	return true
-}
-
-func (p *pending) drop(id ID) {
-	part := &p.parts[id[0]%64]
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	delete(part.ids, id)
 }

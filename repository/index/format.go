@@ -87,9 +87,11 @@ func (b *Builder) AddPack(p Pack, entries []Entry) {
 // Packs returns the packs so far.
 func (b *Builder) Packs() []Pack { return b.packs }
 
-// Build returns the fragment's bytes. The builder keeps its content.
+// Build returns the fragment's bytes. The builder keeps its content, in order
+// and each blob once.
 func (b *Builder) Build() ([]byte, error) {
-	packs, entries := b.sorted()
+	b.sort()
+	packs, entries := b.packs, b.entries
 	if len(entries) > MaxEntries {
 		return nil, fmt.Errorf("%d blobs in a fragment, at most %d fit", len(entries), MaxEntries)
 	}
@@ -127,9 +129,10 @@ func (b *Builder) Build() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(out, xxhash.Sum64(out)), nil
 }
 
-// sorted returns the packs by id and the entries by id, each once.
-func (b *Builder) sorted() ([]Pack, []Entry) {
-	order := make([]uint32, len(b.packs)) // place -> number in the builder
+// sort puts the packs in order by id and the entries too, each once. It does so
+// in place: a second set of entries would be the most of what a session holds.
+func (b *Builder) sort() {
+	order := make([]uint32, len(b.packs)) // place -> number before
 	for i := range order {
 		order[i] = uint32(i)
 	}
@@ -142,12 +145,12 @@ func (b *Builder) sorted() ([]Pack, []Entry) {
 		}
 		place[n] = uint32(len(packs) - 1)
 	}
-	entries := slices.Clone(b.entries)
-	for i := range entries {
-		entries[i].Pack = place[entries[i].Pack]
+	b.packs = packs
+	for i := range b.entries {
+		b.entries[i].Pack = place[b.entries[i].Pack]
 	}
-	slices.SortFunc(entries, func(x, y Entry) int { return x.ID.Compare(y.ID) })
-	return packs, slices.CompactFunc(entries, func(x, y Entry) bool { return x.ID == y.ID })
+	slices.SortFunc(b.entries, func(x, y Entry) int { return x.ID.Compare(y.ID) })
+	b.entries = slices.CompactFunc(b.entries, func(x, y Entry) bool { return x.ID == y.ID })
 }
 
 // buildFilter returns a filter of the entries, or none: without one a fragment
