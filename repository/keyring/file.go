@@ -58,13 +58,16 @@ func Load(path string) (*Ring, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fault.New(op, path, ErrNoRing,
-			"create one with `mahavishnu key create`, or put your copy of it there")
+			"put your copy of it there, or, before the first backup, make one: mahavishnu key create --key "+path)
 	case err != nil:
 		return nil, fault.New(op, path, cause(err), "run as the owner of the file")
 	}
 	defer f.Close()
-	if err := checkMode(f); err != nil {
+	switch err := checkMode(f); {
+	case errors.Is(err, ErrMode):
 		return nil, fault.New(op, path, err, "run `chmod 600 "+path+"`, and rotate the key if others may have read it")
+	case err != nil:
+		return nil, fault.New(op, path, err, "name the file of the key ring with --key FILE or encryption.key_path")
 	}
 	var buf bytes.Buffer
 	if _, err := buf.ReadFrom(&limitedFile{f, maxFileSize}); err != nil {
@@ -78,8 +81,12 @@ func Load(path string) (*Ring, error) {
 }
 
 // Rotate adds a version to the ring at path and returns the new ring. Two
-// rotations at once leave two versions.
+// rotations at once leave two versions. A symbolic link stays one: it is what it
+// leads to that is replaced, else one ring would become two that differ.
 func Rotate(path string, now time.Time) (*Ring, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	unlock, err := lock(path)
 	if err != nil {
 		return nil, fault.New("lock key ring", path, err, "")
@@ -111,10 +118,13 @@ func (r *Ring) WriteNew(path string) error {
 	}
 	err := write(path, r.marshal(), link)
 	if errors.Is(err, fs.ErrExist) {
-		return fault.New(op, path, ErrExists, "use it, or rotate it with `mahavishnu key rotate`")
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return fault.New(op, path, errors.New("it is a directory"), "name a file in it, for instance --key "+filepath.Join(path, "mahavishnu.key"))
+		}
+		return fault.New(op, path, ErrExists, "use it, or name another file with --key FILE: a key ring is never overwritten")
 	}
 	if err != nil {
-		return fault.New(op, path, cause(err), "")
+		return fault.New(op, path, cause(err), "run as a user who may write there, or name another file with --key FILE")
 	}
 	return nil
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mahavishnu/fault"
 )
 
 var now = time.Date(2026, 5, 4, 3, 2, 1, 99, time.UTC)
@@ -78,13 +80,37 @@ func TestRotationsAtOnceLoseNoVersion(t *testing.T) {
 	}
 }
 
+func TestRotateFollowsALink(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "key"), filepath.Join(dir, "link")
+	if _, err := Create(path, now); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	rotated, err := Rotate(link, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(path); err != nil || !equal(got, rotated) {
+		t.Errorf("the ring behind the link has another content: %v", err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != fs.ModeSymlink {
+		t.Errorf("the link is not one any more: %v, %v", info, err)
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, ErrNoRing) {
 		t.Errorf("Load of nothing = %v", err)
 	}
-	if _, err := Load(dir); err == nil {
-		t.Error("a directory was loaded")
+	if _, err := Load(dir); err == nil || strings.Contains(fmt.Sprint(fault.Hints(err)), "chmod") {
+		t.Errorf("Load of a directory = %v, %q", err, fault.Hints(err))
+	}
+	if _, err := Create(dir, now); err == nil || errors.Is(err, ErrExists) {
+		t.Errorf("Create over a directory = %v", err)
 	}
 	path := filepath.Join(dir, "key")
 	if _, err := Create(path, now); err != nil {
