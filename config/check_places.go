@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -40,6 +41,25 @@ func (l *loader) checkPlaces(c *Config) {
 	}
 	for _, name := range c.sourceNames() {
 		l.checkSourcePlace(c, name, append([]struct{ key, path string }{{"the storage path", repo}}, own...))
+	}
+}
+
+// checkHomes refuses "~", which only a shell makes a home directory: it would
+// become a directory of this name, and whose home is meant depends on who runs
+// the command. It looks at paths as they were written.
+func (l *loader) checkHomes(c *Config) {
+	paths := map[string]string{
+		"backup.directory": c.Backup.Directory, "backup.storage.local.path": c.Backup.Storage.Local.Path,
+		"backup.encryption.key_path": c.Backup.Encryption.KeyPath, "node.data_dir": c.Node.DataDir,
+		"node.cache_dir": c.Node.CacheDir, "node.staging_dir": c.Node.StagingDir, "nats.store_dir": c.NATS.StoreDir,
+	}
+	for name, s := range c.Sources {
+		paths["sources."+name+".path"] = s.Path
+	}
+	for _, key := range slices.Sorted(maps.Keys(paths)) {
+		if first, _, _ := strings.Cut(filepath.ToSlash(paths[key]), "/"); strings.HasPrefix(first, "~") {
+			l.valuef(key, "%s is a home directory only to a shell: write the whole path", first)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"mahavishnu/fault"
 )
@@ -73,13 +74,13 @@ func checkKeyRing(path string) Finding {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return bad("mahavishnu key create, or put your copy of the key ring at "+path, "there is no key ring at %s", path)
+		return bad("put your copy of the key ring there, or, before the first backup: mahavishnu key create --key "+path, "there is no key ring at %s", path)
 	case err != nil:
 		return bad("run as the owner of "+path, "%v", plainly(path, err))
 	case !info.Mode().IsRegular():
 		return bad("set backup.encryption.key_path to the key ring's file", "%s is not a file", path)
 	case tooOpenForKey(info.Mode().Perm()):
-		return bad("chmod 600 "+path+", and mahavishnu key rotate if others may have read it",
+		return bad("chmod 600 "+path+", and mahavishnu key rotate --key "+path+" if others may have read it",
 			"%s has mode %04o: only its owner may read a key ring", path, info.Mode().Perm())
 	}
 	f, err := os.Open(path)
@@ -105,11 +106,7 @@ func checkDirectory(check, path, key string) Finding {
 		return bad("set "+key+" to a directory", "%s is not a directory", there)
 	}
 	if err := probe(there); err != nil {
-		fix := fmt.Sprintf("sudo install -d -o $USER %s, or set %s to another directory", path, key)
-		if isFull(err) {
-			fix = "make room on the disk of " + there + ", or set " + key + " to another one"
-		}
-		return bad(fix, "%s cannot be written to: %v", there, cause(err))
+		return bad(mendDirectory(path, found, key, err), "%s cannot be written to: %v", there, cause(err))
 	}
 	if free, known := freeSpace(there); known && free < leastSpace {
 		return bad("make room on its disk, or set "+key+" to another one", "%s has only %d MiB free", there, free>>20)
@@ -118,6 +115,24 @@ func checkDirectory(check, path, key string) Finding {
 		return Finding{Check: check, OK: true, Cause: path + " will be made when it is needed"}
 	}
 	return Finding{Check: check, OK: true, Cause: path}
+}
+
+// mendDirectory returns what lets a directory be written to, by why it cannot.
+func mendDirectory(path string, found bool, key string, err error) string {
+	other := ", or set " + key + " to another directory"
+	switch {
+	case isFull(err):
+		return "make room on its disk" + other
+	case errors.Is(err, syscall.EROFS):
+		return "find the mount with `findmnt -T " + path + "` and make it writable: sudo mount -o remount,rw MOUNT" + other
+	case errors.Is(err, syscall.EPERM):
+		return "see with `lsattr -d " + path + "` whether it is immutable (sudo chattr -i undoes that)" + other
+	case errors.Is(err, fs.ErrPermission) && found:
+		return fmt.Sprintf("sudo chown -R $USER %[1]s && chmod -R u+rwX %[1]s%[2]s", path, other)
+	case errors.Is(err, fs.ErrPermission):
+		return "sudo install -d -o $USER " + path + other
+	}
+	return "set " + key + " to another directory"
 }
 
 // existing returns path, or the nearest directory above it that exists, and

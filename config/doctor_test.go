@@ -1,10 +1,12 @@
 package config
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -24,7 +26,7 @@ func TestDoctor(t *testing.T) {
 		"nothing": {breakIt: func(*testing.T, string) {}},
 		"no key": {
 			breakIt: func(t *testing.T, dir string) { remove(t, dir+"/key") },
-			check:   "key ring", cause: "there is no key ring at", fix: "mahavishnu key create",
+			check:   "key ring", cause: "there is no key ring at", fix: "mahavishnu key create --key /",
 		},
 		"open key": {
 			breakIt: func(t *testing.T, dir string) { chmod(t, dir+"/key", 0o640) },
@@ -40,7 +42,7 @@ func TestDoctor(t *testing.T) {
 		},
 		"storage not writable": {
 			breakIt: func(t *testing.T, dir string) { chmod(t, dir+"/backups", 0o500) },
-			check:   "storage", cause: "permission denied", fix: "install -d", needsUser: true,
+			check:   "storage", cause: "permission denied", fix: "chown -R", needsUser: true,
 		},
 		"no source": {
 			breakIt: func(t *testing.T, dir string) { remove(t, dir+"/home") },
@@ -95,6 +97,24 @@ func TestDoctor(t *testing.T) {
 				t.Errorf("the probe left %v", left)
 			}
 		})
+	}
+}
+
+func TestTheFixFitsTheCause(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		found bool
+		want  string
+	}{
+		{syscall.EROFS, true, "remount,rw"},
+		{syscall.EPERM, true, "lsattr -d /repo"},
+		{syscall.EACCES, true, "chown -R $USER /repo"},
+		{syscall.EACCES, false, "install -d -o $USER /repo"},
+		{syscall.ENOENT, false, "set key to another directory"},
+	} {
+		if got := mendDirectory("/repo", c.found, "key", &fs.PathError{Op: "open", Path: "/repo", Err: c.err}); !strings.Contains(got, c.want) {
+			t.Errorf("%v: %q, want %q in it", c.err, got, c.want)
+		}
 	}
 }
 

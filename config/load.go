@@ -94,6 +94,7 @@ func load(name string, text []byte, opts []Option) (*Config, error) {
 		l.setFromText(c, s)
 	}
 	l.secrets(c)
+	l.checkHomes(c)
 	l.resolve(c)
 	l.check(c)
 	if len(l.errs) > 0 {
