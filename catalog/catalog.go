@@ -142,8 +142,8 @@ type Rebuilt struct {
 	// Snapshots in the repository, and how many entries were new, differed, or
 	// had no snapshot any more.
 	Snapshots, Added, Changed, Removed int
-	// Damaged names snapshots that cannot be read. Their entries stay, with the
-	// problem noted.
+	// Damaged names snapshots that cannot be read, or only from their second
+	// copy. Their entries stay, with the problem noted.
 	Damaged []error
 }
 
@@ -161,7 +161,11 @@ func (c *Catalog) Rebuild(ctx context.Context, repo Repository) (Rebuilt, error)
 	for _, s := range snapshots {
 		old, known := before[s.ID]
 		delete(before, s.ID)
-		changed, err := c.put(ctx, FromSnapshot(s).withMarks(old))
+		e := FromSnapshot(s).withMarks(old)
+		if problem := names(damaged, s.ID); problem != "" {
+			e.Problem = problem // it was read from its second copy
+		}
+		changed, err := c.put(ctx, e)
 		switch {
 		case err != nil:
 			return r, err

@@ -144,26 +144,30 @@ func TestRebuildFromStorageAlone(t *testing.T) {
 			t.Errorf("opened again: %s", cmp.Diff(c.all(), again.all()))
 		}
 
-		// A snapshot that is gone goes; one that is damaged stays, with its problem.
+		// A snapshot that is gone goes; one that is damaged stays, with its
+		// problem, whether its second copy can be read or not.
 		if err := repo.DeleteSnapshot(t.Context(), snap); err != nil {
 			t.Fatal(err)
 		}
-		damage(t, dir)
-		r, err = c.Rebuild(t.Context(), repo)
-		if err != nil || r.Removed != 1 || len(r.Damaged) != 1 {
-			t.Errorf("third rebuild: %+v, %v", r, err)
-		}
-		left, _, err := open(t, reopen()).List(Query{Problems: true})
-		if err != nil || len(left) != 1 || left[0].Source != "pinned" {
-			t.Errorf("left with problems: %+v, %v", left, err)
+		for i, object := range []string{"snapshots", "copies"} {
+			damage(t, filepath.Join(dir, object))
+			r, err = c.Rebuild(t.Context(), repo)
+			if err != nil || r.Removed != 1-i || len(r.Damaged) != 1 || r.Snapshots != 1-i {
+				t.Errorf("rebuild with damaged %s: %+v, %v", object, r, err)
+			}
+			left, _, err := open(t, reopen()).List(Query{})
+			if err != nil || len(left) != 1 || left[0].Source != "pinned" || errors.Is(r.Damaged[0], repository.ErrServed) != (i == 0) ||
+				left[0].Problem != r.Damaged[0].Error() {
+				t.Errorf("left with damaged %s: %+v, %v", object, left, err)
+			}
 		}
 	})
 }
 
-// damage overwrites every snapshot object below dir.
+// damage overwrites every object below dir.
 func damage(t *testing.T, dir string) {
 	t.Helper()
-	err := filepath.WalkDir(filepath.Join(dir, "snapshots"), func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

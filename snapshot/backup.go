@@ -105,8 +105,9 @@ type Result struct {
 	// to MaxNamed; Stats.Vanished counts all. That is no error.
 	Vanished []string
 	// ParentErrors tell what of the parent, or which other snapshots of the
-	// source, could not be read because they are damaged. This snapshot is
-	// whole: everything was read from the source instead.
+	// source, could not be read because they are damaged, or only from their
+	// second copy (repository.ErrServed). This snapshot is whole: what the
+	// parent lacked was read from the source instead.
 	ParentErrors []error
 }
 

@@ -73,7 +73,8 @@ func (b *backup) run(ctx context.Context) error {
 	}
 	if done != nil {
 		b.result.Snapshot, b.result.Existing = *done, true
-		return nil
+		// The attempt that made it may have died before it stored the copy.
+		return b.repo.Mend(ctx)
 	}
 	session, err := b.repo.Session(ctx, repository.SessionOptions{
 		Compression: o.Compression, Type: o.Type,

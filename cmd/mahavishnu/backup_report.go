@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -85,6 +86,10 @@ func (e *env) tellBackup(repo *app.Opened, r snapshot.Result) {
 		e.term.Warnf("changed while it was read: %s; the next backup reads it again", snapshot.Printable(path))
 	}
 	for _, err := range r.ParentErrors {
+		if errors.Is(err, repository.ErrServed) {
+			e.term.Warnf("an older snapshot is damaged (%v); run: mahavishnu verify", err)
+			continue
+		}
 		e.term.Warnf("the parent snapshot is damaged (%v); what it lacked was read from the source; run: mahavishnu verify", err)
 	}
 	if r.Stats.Unreadable == 0 {

@@ -60,7 +60,12 @@ func Measure(ctx context.Context, repo *repository.Repository) (Report, error) {
 		return Report{}, err
 	}
 	m := newMarker(repo)
-	report := Report{Unread: damaged}
+	report := Report{}
+	for _, err := range damaged {
+		if !errors.Is(err, repository.ErrServed) { // that one was read from its second copy
+			report.Unread = append(report.Unread, err)
+		}
+	}
 	for _, snap := range snapshots {
 		if err := m.snapshot(ctx, snap); err != nil {
 			return report, err

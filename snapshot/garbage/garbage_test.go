@@ -105,6 +105,13 @@ func TestMeasureTellsWhatItCannotRead(t *testing.T) {
 	if _, err := snapshot.Backup(t.Context(), repo, snapshot.BackupOptions{Source: "s", Path: dir}); err != nil {
 		t.Fatal(err)
 	}
+	// A snapshot that is read from its second copy hides nothing.
+	if err := os.RemoveAll(filepath.Join(store, "snapshots")); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Measure(t.Context(), repo); err != nil || len(r.Unread) != 0 || r.Snapshots != 1 || r.UnusedBlobs != 0 {
+		t.Errorf("without the first copy of the snapshot: %+v, %v", r, err)
+	}
 	if err := os.RemoveAll(filepath.Join(store, "packs")); err != nil {
 		t.Fatal(err)
 	}
