@@ -21,6 +21,7 @@ import (
 )
 
 func main() {
+	tuneMemory(os.LookupEnv)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
