@@ -26,6 +26,10 @@ type Access struct {
 	Create bool
 	// Hash makes content ids in a repository that is created.
 	Hash repository.Hash
+	// DataDir is where this machine remembers that the location holds a
+	// repository, so that none is made in place of one that is only not mounted;
+	// "" remembers nothing.
+	DataDir string
 	// Clock is asked for the time of creation; nil is the machine's.
 	Clock clock.Clock
 }
@@ -36,6 +40,7 @@ func AccessTo(cfg *config.Config) Access {
 		Location: cfg.Place(),
 		KeyPath:  cfg.Backup.Encryption.KeyPath,
 		CacheDir: cfg.Node.CacheDir,
+		DataDir:  cfg.Node.DataDir,
 		Hash:     repository.Hash(cfg.Backup.Validation.ChecksumAlgorithm),
 	}
 }
@@ -69,6 +74,11 @@ func (a Access) Open(ctx context.Context) (*Opened, error) {
 	if err != nil {
 		return nil, errors.Join(err, be.Close())
 	}
+	if a.Create && a.DataDir != "" {
+		if err := a.remember(repo.ID(), be.Location()); err != nil {
+			return nil, errors.Join(err, repo.Close(), be.Close())
+		}
+	}
 	return &Opened{Repository: repo, Created: created, storage: be}, nil
 }
 
@@ -80,6 +90,9 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 	}
 	if !a.Create {
 		return nil, false, fault.New("open repository", be.Location(), err, "name the right place with --repository or backup.storage; the first backup creates it")
+	}
+	if err := a.mustBeNew(be.Location()); err != nil {
+		return nil, false, err
 	}
 	if err := mustBeEmpty(ctx, be); err != nil {
 		// Unless what is there now is a repository: another process was faster.

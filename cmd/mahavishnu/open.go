@@ -89,7 +89,7 @@ func (e *env) access() (app.Access, error) {
 	a := app.AccessTo(cfg)
 	a.Clock = e.clock
 	if cfg.File() == "" {
-		a.CacheDir = "" // the defaults' directories were nobody's choice
+		a.CacheDir, a.DataDir = "", "" // the defaults' directories were nobody's choice
 	}
 	if e.Repository != "" {
 		a.Location = e.Repository
