@@ -224,6 +224,26 @@ func TestSparseFiles(t *testing.T) {
 	}
 }
 
+func TestAFileThatDoesNotTellItsSize(t *testing.T) {
+	const path = "/proc/version"
+	want, err := os.ReadFile(path)
+	if info, statErr := os.Stat(path); err != nil || statErr != nil || info.Size() != 0 {
+		t.Skip("this /proc tells the size of " + path)
+	}
+	s := newStore(t)
+	for range 2 {
+		res := s.backup(path)
+		h := s.read(res.Snapshot)["version"]
+		if h.content != string(want) || h.node.Size != uint64(len(want)) || len(res.Changed) > 0 {
+			t.Errorf("%q, size %d, changed %v; want %q", h.content, h.node.Size, res.Changed, want)
+		}
+	}
+	res, err := s.try("/proc/self/pagemap")
+	if err == nil || !strings.Contains(err.Error(), errNoEnd.Error()) {
+		t.Errorf("a file without an end: %+v, %v", res, err)
+	}
+}
+
 func TestOneFileSystem(t *testing.T) {
 	// /dev holds other file systems on every Linux; take what is there.
 	var top, sub unix.Stat_t

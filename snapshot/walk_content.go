@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -30,6 +31,11 @@ type reader struct {
 	buf     []byte
 }
 
+// maxUnsized bounds a file that does not tell its size: some of /proc have no end.
+const maxUnsized = 64 << 20
+
+var errNoEnd = fmt.Errorf("its size is given as 0, and it has no end within %d MiB", maxUnsized>>20)
+
 func newReader(session *repository.Session, c *chunker.Chunker, t *tally) *reader {
 	// Room for a chunk of any size and a read behind it.
 	return &reader{session: session, chunker: c, tally: t, buf: make([]byte, c.Params().Max+2*readSize)}
@@ -39,7 +45,7 @@ func newReader(session *repository.Session, c *chunker.Chunker, t *tally) *reade
 // less than size when the file became shorter.
 func (r *reader) content(ctx context.Context, f *os.File, size int64) (tree.Content, error) {
 	if size == 0 {
-		return tree.Content{}, nil
+		return r.unsized(ctx, f)
 	}
 	if size < int64(r.chunker.Params().Min) {
 		if c, done, err := r.small(ctx, f, int(size)); done || err != nil {
@@ -62,6 +68,27 @@ func (r *reader) content(ctx context.Context, f *os.File, size int64) (tree.Cont
 		if err != nil {
 			return tree.Content{}, err
 		}
+	}
+	c, err := out.Finish(ctx)
+	return c, fatal(err)
+}
+
+// unsized stores a file that says it is empty. Some file systems, /proc and many
+// in user space, say so of files whose size they do not know.
+func (r *reader) unsized(ctx context.Context, f *os.File) (tree.Content, error) {
+	if n, err := f.ReadAt(r.buf[:page], 0); n == 0 {
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return tree.Content{}, err
+	}
+	out := tree.NewContentWriter(treeSaver{r.session})
+	err := r.data(ctx, f, fsmeta.Extent{Length: maxUnsized}, out)
+	if err == nil {
+		return tree.Content{}, errNoEnd
+	}
+	if !errors.Is(err, io.EOF) {
+		return tree.Content{}, err
 	}
 	c, err := out.Finish(ctx)
 	return c, fatal(err)

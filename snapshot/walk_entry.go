@@ -150,13 +150,15 @@ func (w *walk) read(ctx context.Context, d *directory, e *entry, r *reader) erro
 	return w.settle(ctx, e)
 }
 
-// checkUnchanged notes a file that was written to while it was read.
+// checkUnchanged notes a file that was written to while it was read. One that
+// does not tell its size is 0 bytes long before and after, whatever was read.
 func (w *walk) checkUnchanged(d *directory, e *entry, f *os.File, before *tree.Node) error {
 	after, err := fsmeta.StatFile(f)
 	if err != nil {
 		return err
 	}
-	if e.node.Size != before.Size || after.Size != before.Size ||
+	untold := before.Size == 0 && after.Size == 0
+	if e.node.Size != before.Size && !untold || after.Size != before.Size ||
 		after.ModTime != before.ModTime || after.ChangeTime != before.ChangeTime {
 		e.node.Flags |= tree.Changed
 		w.tally.changedWhileRead(d.join(e.name))
