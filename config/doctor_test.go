@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"mahavishnu/asuser"
 )
 
 // TestDoctor breaks one thing at a time and asks that the finding names the
@@ -16,7 +18,6 @@ func TestDoctor(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("modes are not how Windows keeps people out")
 	}
-	root := os.Geteuid() == 0
 	for name, c := range map[string]struct {
 		breakIt    func(t *testing.T, dir string)
 		check      string
@@ -66,35 +67,39 @@ func TestDoctor(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.needsUser && root {
-				t.Skip("root may read and write everything")
-			}
-			dir := t.TempDir()
-			path := dir + "/mahavishnu.yaml"
-			text := "{backup: {encryption: {key_path: ./key}}, sources: {home: {path: ./home}, far: {path: /nowhere, region: b}},\n" +
-				"regions: [a, b], node: {region: a}}"
-			text = strings.Replace(text, "path: ./home}", "path: ./home, region: a}", 1)
-			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			write(t, dir+"/key")
-			mkdir(t, dir+"/backups")
-			mkdir(t, dir+"/home")
-			c.breakIt(t, dir)
-			cfg, findings := Diagnose(path, none)
-			if (cfg == nil) != (c.check == "configuration") {
-				t.Errorf("configuration %v", cfg)
-			}
-			for _, f := range findings {
-				if f.OK != (f.Check != c.check) || f.OK != (f.Fix == "") || f.Cause == "" {
-					t.Errorf("finding %+v", f)
+			body := func(t *testing.T) {
+				dir := t.TempDir()
+				path := dir + "/mahavishnu.yaml"
+				text := "{backup: {encryption: {key_path: ./key}}, sources: {home: {path: ./home}, far: {path: /nowhere, region: b}},\n" +
+					"regions: [a, b], node: {region: a}}"
+				text = strings.Replace(text, "path: ./home}", "path: ./home, region: a}", 1)
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
 				}
-				if !f.OK && (!strings.Contains(f.Cause, c.cause) || !strings.Contains(f.Fix, c.fix)) {
-					t.Errorf("finding %+v, want cause %q and fix %q", f, c.cause, c.fix)
+				write(t, dir+"/key")
+				mkdir(t, dir+"/backups")
+				mkdir(t, dir+"/home")
+				c.breakIt(t, dir)
+				cfg, findings := Diagnose(path, none)
+				if (cfg == nil) != (c.check == "configuration") {
+					t.Errorf("configuration %v", cfg)
+				}
+				for _, f := range findings {
+					if f.OK != (f.Check != c.check) || f.OK != (f.Fix == "") || f.Cause == "" {
+						t.Errorf("finding %+v", f)
+					}
+					if !f.OK && (!strings.Contains(f.Cause, c.cause) || !strings.Contains(f.Fix, c.fix)) {
+						t.Errorf("finding %+v, want cause %q and fix %q", f, c.cause, c.fix)
+					}
+				}
+				if left, _ := filepath.Glob(dir + "/*/.mahavishnu-probe-*"); len(left) > 0 {
+					t.Errorf("the probe left %v", left)
 				}
 			}
-			if left, _ := filepath.Glob(dir + "/*/.mahavishnu-probe-*"); len(left) > 0 {
-				t.Errorf("the probe left %v", left)
+			if c.needsUser {
+				asuser.Run(t, body)
+			} else {
+				body(t)
 			}
 		})
 	}

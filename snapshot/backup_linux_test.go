@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mahavishnu/asuser"
 	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
 )
@@ -95,7 +96,7 @@ func countBelow(t *testing.T, d *os.Root) int {
 }
 
 func TestUnreadableEntriesAreNamed(t *testing.T) {
-	torturetest.AsUser(t, func(t *testing.T) {
+	asuser.Run(t, func(t *testing.T) {
 		s, dir := newStore(t), torturetest.Dir(t)
 		fill(t, dir, map[string]string{"good": "g", "blind/inside": "i"})
 		want := torturetest.AddUnreadable(t, dir)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mahavishnu/asuser"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
@@ -117,7 +118,7 @@ func TestADirectorySwappedForALinkLeadsNowhere(t *testing.T) {
 }
 
 func TestWhatAnOrdinaryUserCannotSetIsNamed(t *testing.T) {
-	torturetest.AsUser(t, func(t *testing.T) {
+	asuser.Run(t, func(t *testing.T) {
 		s := newStore(t)
 		dst := torturetest.Dir(t)
 		me := uint32(os.Getuid())
@@ -150,7 +151,7 @@ func TestWhatAnOrdinaryUserCannotSetIsNamed(t *testing.T) {
 
 // A second restore over directories and files that their owner may not write.
 func TestReadOnlyTargetsAreRestoredInto(t *testing.T) {
-	torturetest.AsUser(t, func(t *testing.T) {
+	asuser.Run(t, func(t *testing.T) {
 		s := newStore(t)
 		src, dst := torturetest.Dir(t), torturetest.Dir(t)
 		fill(t, src, map[string]string{"ro/file": "one", "ro/sub/file": "two", "large": noise(1, resumable+1)})

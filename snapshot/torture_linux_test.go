@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"mahavishnu/asuser"
 	"mahavishnu/snapshot/torturetest"
 )
 
 func TestTortureTreeComesBackTheSame(t *testing.T) { restoreTorture(t) }
 
 func TestTortureTreeComesBackTheSameForAnOrdinaryUser(t *testing.T) {
-	torturetest.AsUser(t, restoreTorture)
+	asuser.Run(t, restoreTorture)
 }
 
 func restoreTorture(t *testing.T) {

@@ -68,9 +68,10 @@ func (a *attempt) run() {
 	if a.entry.Cancel != nil { // asked while nobody ran it
 		a.cancel(ErrCancelled)
 	}
+	keeper := newKeeper(a) // before the handler may change the record by its fence
 	results := make(chan result, 1)
 	go a.call(results)
-	r := a.keep(results)
+	r := keeper.keep(results)
 	a.told.Wait()
 	a.finish(r)
 }

@@ -22,8 +22,7 @@ type keeper struct {
 	stopServing               func()
 }
 
-// keep cares for the attempt until its handler returns or is abandoned.
-func (a *attempt) keep(results <-chan result) result {
+func newKeeper(a *attempt) *keeper {
 	k := &keeper{attempt: a, deadline: a.entry.Job.Deadline, overdue: ErrDeadline, stopServing: func() {}}
 	if k.deadline.IsZero() && a.pool.AttemptTime > 0 {
 		k.deadline, k.overdue = a.started.Add(a.pool.AttemptTime), ErrTooLong
@@ -31,6 +30,12 @@ func (a *attempt) keep(results <-chan result) result {
 	k.beatAt = a.renew.Add(a.message.AckWait() / 3)
 	k.reportAt = a.started.Add(a.pool.ProgressEvery)
 	k.serveAt = a.started.Add(serveAfter)
+	return k
+}
+
+// keep cares for the attempt until its handler returns or is abandoned.
+func (k *keeper) keep(results <-chan result) result {
+	a := k.attempt
 	defer func() { k.stopServing() }()
 
 	timer := a.pool.Clock.NewTimer(k.next().Sub(a.started))

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"mahavishnu/asuser"
 	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
 )
@@ -16,7 +17,7 @@ import (
 func TestTortureTreeCopiedEntryByEntryIsTheSame(t *testing.T) { copyTorture(t) }
 
 func TestTortureTreeCopiedByAnOrdinaryUserIsTheSame(t *testing.T) {
-	torturetest.AsUser(t, copyTorture)
+	asuser.Run(t, copyTorture)
 }
 
 func copyTorture(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mahavishnu/asuser"
 	"mahavishnu/storage"
 	"mahavishnu/storage/local"
 	"mahavishnu/storage/storagetest"
@@ -125,10 +126,9 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
-func TestReadOnlyPlace(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root may write everywhere")
-	}
+func TestReadOnlyPlace(t *testing.T) { asuser.Run(t, readOnlyPlace) }
+
+func readOnlyPlace(t *testing.T) {
 	dir := t.TempDir()
 	be := open(t, dir)
 	if err := be.Put(t.Context(), "a", []byte("x"), storage.PutOptions{}); err != nil {

@@ -1,4 +1,4 @@
-package torturetest
+package asuser
 
 import (
 	"io"
@@ -12,9 +12,9 @@ import (
 // nobody is the user that tests started as root become.
 const nobody = 65534
 
-// AsUser runs body as a user without privilege. When the test runs as root, it
+// Run runs body as a user without privilege. When the test runs as root, it
 // starts this test again as "nobody" and reports what that run printed.
-func AsUser(t *testing.T, body func(t *testing.T)) {
+func Run(t *testing.T, body func(t *testing.T)) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		body(t)
