@@ -75,7 +75,11 @@ func announce(dataDir, url string) error {
 		return fault.New("create data directory", dataDir, err, "make it writable for this user, or set another node.data_dir")
 	}
 	path := filepath.Join(dataDir, urlFile)
-	if err := os.WriteFile(path, []byte(url+"\n"), 0o600); err != nil {
+	err := os.WriteFile(path+".new", []byte(url+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path) // whoever reads it finds all of it
+	}
+	if err != nil {
 		return fault.New("write", path, err, "")
 	}
 	return nil

@@ -198,7 +198,7 @@ func (s *system) lead(command string) (*process, *bus.Bus) {
 			p.alive()
 			text, err := os.ReadFile(filepath.Join(s.dir, "leader", "nats.url"))
 			s.queue = strings.TrimSpace(string(text))
-			return err == nil
+			return err == nil && s.queue != ""
 		})
 	}
 	return p, s.bind(p)
