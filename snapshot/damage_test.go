@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mahavishnu/fault"
 	"mahavishnu/repository"
 	"mahavishnu/storage/local"
 )
@@ -119,6 +120,9 @@ func TestEveryObjectDamaged(t *testing.T) {
 				} else {
 					checkVerify(t, s, object)
 				}
+				if prefix == "snapshots/" {
+					checkServed(t, s, object)
+				}
 				// By its name: the snapshot itself may have to come from its copy.
 				found, err := s.repo.FindSnapshot(t.Context(), "latest")
 				if err != nil || found.Root != snap.Root {
@@ -178,6 +182,30 @@ func checkVerify(t *testing.T, s *store, object string) {
 	}
 	if !slices.ContainsFunc(report.Problems, func(p VerifyProblem) bool { return p.Object == object && !p.Harmless }) {
 		t.Errorf("verify does not name %s: %v", object, report.Problems)
+	}
+}
+
+// checkServed expects that verify tells how to mend a snapshot from its copy,
+// and that this mends it.
+func checkServed(t *testing.T, s *store, object string) {
+	t.Helper()
+	_, err := Verify(t.Context(), s.repo, VerifyOptions{})
+	if hints := fault.Hints(err); len(hints) != 1 || !strings.Contains(hints[0], "copies/NAME") {
+		t.Errorf("hints: %q", hints)
+	}
+	path := filepath.Join(s.dir, object)
+	lost, err := os.ReadFile(path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	mended, err := os.ReadFile(filepath.Join(s.dir, "copies", object))
+	s.must(err)
+	s.must(os.WriteFile(path, mended, 0o600))
+	if report, err := Verify(t.Context(), s.repo, VerifyOptions{}); err != nil || len(report.Problems) != 0 {
+		t.Errorf("mended by hand: %v, %v", err, report.Problems)
+	}
+	if missing {
+		remove(t, path)
+	} else {
+		s.must(os.WriteFile(path, lost, 0o600))
 	}
 }
 

@@ -134,8 +134,11 @@ func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (
 
 // verdict is the error of a run that came to its end.
 func (v *verifier) verdict() error {
-	harmful, unreadable := 0, 0
+	harmful, unreadable, served := 0, 0, 0
 	for _, p := range v.problems {
+		if errors.Is(p.Err, repository.ErrServed) {
+			served++
+		}
 		switch {
 		case p.Harmless:
 		case p.Unreadable:
@@ -146,6 +149,9 @@ func (v *verifier) verdict() error {
 	}
 	place := v.repo.Backend().Location()
 	switch {
+	case harmful > 0 && served == harmful+unreadable:
+		return fault.New("verify", place, fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable),
+			"nothing is lost yet: in the storage, copy copies/NAME over each NAME that is told; both have the same bytes")
 	case harmful > 0:
 		return fault.New("verify", place, fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable),
 			"restore what is affected from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
