@@ -46,6 +46,17 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// WithHint adds the next thing to do to an error whose text says all else.
+func WithHint(err error, hint string) error { return &hinted{err, hint} }
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error     { return h.error }
+func (h *hinted) FaultHint() string { return h.hint }
+
 // Hints collects the hints of err and of everything it wraps, outermost first,
 // each once.
 func Hints(err error) []string {

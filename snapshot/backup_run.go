@@ -89,7 +89,9 @@ func (b *backup) run(ctx context.Context) error {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 		defer cancel()
 		_, aborted := session.Abort(end)
-		err = errors.Join(err, aborted)
+		if aborted != nil && aborted.Error() != err.Error() { // what stopped the backup often stops this, too
+			err = errors.Join(err, aborted)
+		}
 	}
 	b.tally.report(&b.result, session.Stats())
 	return err

@@ -331,9 +331,17 @@ func TestPrintable(t *testing.T) {
 		if got := Printable(path); got != want {
 			t.Errorf("Printable(%q) = %q, want %q", path, got, want)
 		}
+		if got := ParsePrintable(want); got != path {
+			t.Errorf("ParsePrintable(%q) = %q, want %q", want, got, path)
+		}
 		if other, ok := seen[want]; ok {
 			t.Errorf("%q and %q look the same", path, other)
 		}
 		seen[want] = path
+	}
+	for _, text := range []string{`\x`, `\xg0`, `a\x0`, `\y00`} {
+		if got := ParsePrintable(text); got != text {
+			t.Errorf("ParsePrintable(%q) = %q", text, got)
+		}
 	}
 }

@@ -69,3 +69,26 @@ func Printable(path string) string {
 	}
 	return b.String()
 }
+
+// ParsePrintable returns the path that [Printable] shows as text. What is no
+// such escape stands for itself.
+func ParsePrintable(text string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(text, `\x`)
+		if i < 0 {
+			return b.String() + text
+		}
+		b.WriteString(text[:i])
+		text = text[i:]
+		if len(text) >= 4 {
+			if c, err := strconv.ParseUint(text[2:4], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				text = text[4:]
+				continue
+			}
+		}
+		b.WriteString(text[:2])
+		text = text[2:]
+	}
+}

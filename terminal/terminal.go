@@ -51,7 +51,8 @@ type Terminal struct {
 
 	out, err  io.Writer
 	live      bool // standard error is a terminal: progress is drawn there
-	colour    bool // standard output shows colours
+	screen    bool // standard output is a terminal
+	colour    bool // and shows colours
 	errColour bool // standard error does
 	mu        sync.Mutex
 	status    int // how many columns of progress stand on the last line
@@ -75,11 +76,14 @@ func New(out, err io.Writer, o Options) *Terminal {
 	}
 	wanted := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		t.colour = wanted
+		t.screen, t.colour = true, wanted
 	}
 	t.errColour = t.live && wanted
 	return t
 }
+
+// Screen reports whether standard output is a terminal.
+func (t *Terminal) Screen() bool { return t.screen }
 
 // Printf writes a result for people: one or more lines, a newline is added
 // when missing. It writes nothing with JSON.

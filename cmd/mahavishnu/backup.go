@@ -68,7 +68,7 @@ the same command again goes on from there.`,
 }
 
 func runBackup(ctx context.Context, e *env, what string, o backupOptions) error {
-	if err := oneOf("--type", o.typ, snapshot.Incremental, snapshot.Full, snapshot.Archival); err != nil {
+	if err := oneOf("mahavishnu backup", "--type", o.typ, snapshot.Incremental, snapshot.Full, snapshot.Archival); err != nil {
 		return err
 	}
 	patterns, err := readPatterns(o.excludeFrom)
@@ -171,7 +171,7 @@ func (e *env) backupDirect(ctx context.Context, cfg *config.Config, request snap
 	result, err := snapshot.Backup(ctx, repo.Repository, request)
 	progress.Stop()
 	if err != nil {
-		return e.explainBackup(ctx, request, result, err)
+		return e.explainBackup(ctx, result, err)
 	}
 	e.tellBackup(repo, result)
 	if validation := cfg.Backup.Validation; validation.Enabled && validation.VerifyOnCreate && !result.Existing {
@@ -202,7 +202,7 @@ func (e *env) verifyNew(ctx context.Context, repo *repository.Repository, snap r
 }
 
 // explainBackup says of a backup that did not end well what is kept of it.
-func (e *env) explainBackup(ctx context.Context, request snapshot.BackupOptions, result snapshot.Result, err error) error {
+func (e *env) explainBackup(ctx context.Context, result snapshot.Result, err error) error {
 	kept := result.Stats.BytesStored
 	switch {
 	case ctx.Err() != nil:
@@ -211,10 +211,8 @@ func (e *env) explainBackup(ctx context.Context, request snapshot.BackupOptions,
 		}{kept})
 		e.term.Warnf("interrupted; no snapshot was made. %s stored until now are kept: the same command again stores none of it twice", terminal.Bytes(kept))
 		return err
-	case errors.Is(err, snapshot.ErrEmptySource):
-		return fault.New("back up", request.Path, err, "check that the disk is mounted; if it is meant to be empty: --allow-empty")
-	case kept > 0:
-		return fault.New("back up", request.Path, err, terminal.Bytes(kept)+" stored until now are kept: once the cause is mended, the same command again stores none of it twice")
+	case kept > 0 && !errors.Is(err, snapshot.ErrEmptySource):
+		return fault.WithHint(err, "what reached the storage is kept: once the cause is mended, the same command again stores none of it twice")
 	}
-	return fault.New("back up", request.Path, err, "")
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 
@@ -46,15 +47,30 @@ func runDump(ctx context.Context, e *env, ref, path string, o dumpOptions) (err 
 	if err != nil {
 		return err
 	}
-	if o.output != "" {
-		file, err := os.OpenFile(o.output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fault.New("write", o.output, err, "")
-		}
-		if err := snapshot.Dump(ctx, repo.Repository, snap, path, file); err != nil {
-			return errors.Join(err, file.Close())
-		}
-		return errors.Join(file.Sync(), file.Close())
+	dump := func(w io.Writer) error {
+		return asShown(path, func(path string) error { return snapshot.Dump(ctx, repo.Repository, snap, path, w) })
 	}
-	return snapshot.Dump(ctx, repo.Repository, snap, path, e.out)
+	if o.output != "" {
+		return dumpInto(o.output, dump)
+	}
+	if !e.term.Screen() {
+		return dump(e.out)
+	}
+	err = dump(textOnly{e.out})
+	if errors.Is(err, errNotText) {
+		return &usageError{"mahavishnu dump", fault.New("dump", snapshot.Printable(path), errNotText, "name a file with --output FILE, or send it into a pipe")}
+	}
+	return err
+}
+
+// dumpInto writes a new file.
+func dumpInto(name string, dump func(io.Writer) error) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fault.New("write", name, err, "")
+	}
+	if err := dump(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	return errors.Join(file.Sync(), file.Close())
 }

@@ -61,7 +61,7 @@ func (o jobsListOptions) filter(now time.Time) (bus.Filter, error) {
 		for _, state := range messages.States() {
 			names = append(names, string(state))
 		}
-		if err := oneOf("--state", s, names...); err != nil {
+		if err := oneOf("mahavishnu jobs list", "--state", s, names...); err != nil {
 			return f, err
 		}
 		f.States = append(f.States, messages.State(s))

@@ -26,7 +26,8 @@ func newLsCommand(e *env) *cobra.Command {
 		Use:   "ls SNAPSHOT [PATH]",
 		Short: "List the files in a snapshot",
 		Long: `List what is in a snapshot, or in a directory of it. Paths start at the root of
-what was backed up, with or without a slash.`,
+what was backed up, with or without a slash. Bytes of names that no terminal can
+show are printed as \xNN, and may be typed so.`,
 		Example: "  mahavishnu ls latest\n  mahavishnu ls latest:home /anna/documents --long\n  mahavishnu ls 4f2a91bc --recursive --json",
 		Args:    takes(1, 2, "the snapshot (an id, latest, or latest:SOURCE)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,7 +67,7 @@ func runLs(ctx context.Context, e *env, ref, path string, o lsOptions) (err erro
 	if err != nil {
 		return err
 	}
-	return snapshot.List(ctx, repo.Repository, snap, path, o.recursive, func(path string, n tree.Node) error {
+	show := func(path string, n tree.Node) error {
 		entry := describeNode(path, n)
 		e.term.Event("entry", entry)
 		switch {
@@ -78,6 +79,9 @@ func runLs(ctx context.Context, e *env, ref, path string, o lsOptions) (err erro
 			e.term.Printf("%s", entry.Path)
 		}
 		return nil
+	}
+	return asShown(path, func(path string) error {
+		return snapshot.List(ctx, repo.Repository, snap, path, o.recursive, show)
 	})
 }
 

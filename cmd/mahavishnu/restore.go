@@ -92,7 +92,7 @@ func (o restoreOptions) check() error {
 	case o.verify && o.noVerify:
 		return usagef(command, "give --verify or --no-verify, not both")
 	}
-	if err := oneOf("--owner", o.owner, "ids", "names", "none"); err != nil {
+	if err := oneOf(command, "--owner", o.owner, "ids", "names", "none"); err != nil {
 		return err
 	}
 	_, err := snapshot.ParseOverwrite(o.overwrite)

@@ -100,10 +100,11 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 			}
 			return cmd.Help()
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			slip := refuseEmpty(cmd, args)
 			e.fillFromEnvironment()
 			e.term = terminal.New(e.out, e.errs, terminal.Options{JSON: e.JSON, Quiet: e.Quiet, Verbose: e.Verbose, Clock: e.clock})
-			return nil
+			return slip
 		},
 	}
 	root.SetIn(e.in)
@@ -184,7 +185,7 @@ func takes(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usagef(cmd.CommandPath(), "%s is missing", what)
+			return usagef(cmd.CommandPath(), "missing: %s", what)
 		case most >= 0 && len(args) > most && most == 0:
 			return usagef(cmd.CommandPath(), "takes no argument, got %q", args[0])
 		case most >= 0 && len(args) > most:

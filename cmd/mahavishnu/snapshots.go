@@ -52,15 +52,18 @@ A snapshot is named by its id, a beginning of it that no other has, "latest", or
 		c.Flags().StringVar(&o.source, "source", "", "only snapshots of this `SOURCE`")
 		c.Flags().StringVar(&o.typ, "type", "", "only this `TYPE`: incremental, full or archival")
 		c.Flags().StringSliceVar(&o.tags, "tag", nil, "only snapshots with this `TAG`; may be repeated, all must be there")
-		c.Flags().IntVar(&o.last, "last", 0, "only the newest `N` of each source")
+		c.Flags().IntVar(&o.last, "last", 0, "only the newest `N` of each source; 0 shows all")
 	}
 	cmd.AddCommand(exits(list, exitIntegrity), newSnapshotsShowCommand(e), newSnapshotsDiffCommand(e))
 	return exits(cmd, exitIntegrity)
 }
 
 func runSnapshots(ctx context.Context, e *env, o snapshotsOptions) (err error) {
-	if err := oneOf("--type", o.typ, "", "incremental", "full", "archival"); err != nil {
+	if err := oneOf("mahavishnu snapshots", "--type", o.typ, "", "incremental", "full", "archival"); err != nil {
 		return err
+	}
+	if o.last < 0 {
+		return usagef("mahavishnu snapshots", "--last cannot be %d; 0 shows all", o.last)
 	}
 	repo, err := e.open(ctx)
 	if err != nil {
