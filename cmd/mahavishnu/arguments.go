@@ -28,6 +28,9 @@ func oneOf(command, flag, value string, choices ...string) error {
 // variables of scripts that were never set, and would be taken for the default
 // or for the working directory.
 func refuseEmpty(cmd *cobra.Command, args []string) error {
+	if cmd.Name() == cobra.ShellCompRequestCmd { // a shell asks what may stand where nothing does yet
+		return nil
+	}
 	if slices.Contains(args, "") {
 		return usagef(cmd.CommandPath(), "an argument is empty; is a variable of a script not set?")
 	}
