@@ -36,11 +36,20 @@ type loader struct {
 	base   string // where relative paths start
 }
 
+// ErrUnreadable is a configuration file that is not there or cannot be read.
+var ErrUnreadable = errors.New("the configuration file cannot be read")
+
+type unreadable struct{ error }
+
+func (u *unreadable) Unwrap() error        { return u.error }
+func (u *unreadable) Is(target error) bool { return target == ErrUnreadable }
+
 // origin tells where a configuration came from.
 type origin struct{ file string }
 
 // Load reads the file at path. An empty path means the defaults, with what the
-// environment says. The error is [Errors] when the file could be read.
+// environment says. The error is [Errors], or [ErrUnreadable] when the file could
+// not be read.
 func Load(path string, opts ...Option) (*Config, error) {
 	if path == "" {
 		return load("", nil, opts)
@@ -54,7 +63,7 @@ func Load(path string, opts ...Option) (*Config, error) {
 		case errors.Is(err, fs.ErrPermission):
 			hint = "run as a user who may read " + path
 		}
-		return nil, fault.New("read configuration", path, cause(err), hint)
+		return nil, &unreadable{fault.New("read configuration", path, cause(err), hint)}
 	}
 	return load(path, text, opts)
 }
