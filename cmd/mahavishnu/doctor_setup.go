@@ -58,7 +58,7 @@ func (x *examination) checkKey() *keyring.Ring {
 	case err == nil:
 		x.add("key", good, "", "%s, fingerprint %s", terminal.Plural(len(ring.Versions()), "version"), ring.Fingerprint())
 	case errors.Is(err, keyring.ErrDamaged):
-		x.add("key", bad, "put the file back from a copy, or: mahavishnu key recover --key "+path, "%v", err)
+		x.add("key", bad, "put the file back from a copy, or move it away and run: mahavishnu key recover --key "+path, "%v", err)
 	case !x.failed("key ring"):
 		x.add("key", bad, hintOr(err, "mahavishnu key recover --key "+path), "%v", err)
 	}

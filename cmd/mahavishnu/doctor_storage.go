@@ -128,7 +128,7 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 		x.add(check, note, "mahavishnu backup PATH|SOURCE", "there is none yet; the first backup makes it")
 		return
 	case errors.Is(err, repository.ErrWrongKey):
-		x.add(check, bad, "name the right key ring with --key FILE or backup.encryption.key_path; if it is lost: mahavishnu key recover",
+		x.add(check, bad, "name the right key ring with --key FILE or backup.encryption.key_path; if it is lost: mahavishnu key recover --key NEWFILE",
 			"the key ring (fingerprint %s) is not the one this repository was made with", ring.Fingerprint())
 		return
 	case errors.Is(err, repository.ErrUnknownFeature):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,8 @@ storage and the key is needed. --direct says so explicitly, for runbooks.
 
 Nothing outside the target is ever written. Without --overwrite a file that is
 newer than the snapshot's is kept and named. In place, only what differs is
-written; after an interruption the same command goes on where it stopped.
+written; after an interruption the same command goes on where it stopped. The
+repository and the key ring in use are always left alone.
 
 A damaged file never stands under its own name: its whole parts are put beside
 it, and it is named. With --staging a worker restores into its own staging
@@ -142,6 +144,9 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 		OnAction: func(a snapshot.Action) { e.tellAction(a, o.dryRun) },
 		OnIssue:  e.tellIssue,
 	}
+	if pattern := e.ownKey(target); pattern != "" {
+		options.Exclude = append(slices.Clone(options.Exclude), pattern)
+	}
 	verb := "restoring"
 	if o.dryRun {
 		verb = "comparing"
@@ -167,6 +172,28 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 		return fault.New("restore", snap.ID, err, "make room in "+target+"; the same command again goes on where it stopped")
 	}
 	return err
+}
+
+// ownKey returns the pattern of the key ring in use, when it lies in the target.
+// An older one in its place would lack the versions made since, and with them go
+// the backups that they sealed.
+func (e *env) ownKey(target string) string {
+	path, err := e.keyPath()
+	if err != nil || !inside(target, path) {
+		return ""
+	}
+	relative, err := filepath.Rel(resolved(target), resolved(path))
+	if err != nil {
+		return ""
+	}
+	var pattern strings.Builder
+	for _, r := range filepath.ToSlash(relative) {
+		if strings.ContainsRune(`*?[]\!# `, r) {
+			pattern.WriteByte('\\')
+		}
+		pattern.WriteRune(r)
+	}
+	return "/" + pattern.String()
 }
 
 // ownership is what --owner means to the engine.
