@@ -154,6 +154,7 @@ func (a *App) startQueue(ctx context.Context) error {
 		}
 		a.server = server
 		a.push("queue", func(context.Context) error { return server.Shutdown() })
+		a.launch("queue guard", a.guardServer)
 	}
 	conn, err := a.connect(ctx)
 	if err != nil {
@@ -207,7 +208,7 @@ func (a *App) bind(ctx context.Context, conn *bus.Conn) (*bus.Bus, error) {
 		if !errors.Is(err, bus.ErrNotProvisioned) || n == tries {
 			return b, err
 		}
-		a.Log.Info().Msg("waiting for a scheduler to make the streams")
+		a.Log.Info().Strs("regions", a.cfg.Regions).Msg("waiting for a scheduler with these regions to make their streams and consumers")
 		if cause := a.Clock.Sleep(ctx, time.Second); cause != nil {
 			return nil, errors.Join(err, cause)
 		}

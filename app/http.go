@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -44,13 +45,21 @@ func (a *App) startHTTP(ctx context.Context) error {
 // HTTPAddr is where metrics and health are served; nil when nowhere.
 func (a *App) HTTPAddr() net.Addr { return a.httpAddr }
 
-// health answers 200 while the process is connected to its queue, 503 otherwise.
+// health answers 200 while the process is connected to its queue, and an
+// embedded one can store; 503 otherwise.
 func (a *App) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if a.conn == nil || !a.conn.Connected() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte("not connected to the queue\n"))
 		return
+	}
+	if a.server != nil {
+		if err := a.server.Health(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = fmt.Fprintf(w, "the queue: %v\n", err)
+			return
+		}
 	}
 	_, _ = w.Write([]byte("ok\n"))
 }

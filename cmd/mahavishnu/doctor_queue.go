@@ -95,7 +95,7 @@ func (x *examination) checkServerClock(ctx context.Context, b *bus.Bus) {
 	began := x.e.clock.Now()
 	revision, err := store.Put(ctx, key, []byte("{}"))
 	if err != nil {
-		x.add("clock", note, "", "not compared with the server's: %v", err)
+		x.add("queue storage", bad, "see that the disk the queue's server stores on has space; what the server logs says more", "the queue does not take what is written to it: %v", err)
 		return
 	}
 	value, err := store.Get(ctx, key)

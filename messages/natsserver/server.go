@@ -25,6 +25,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -80,8 +81,10 @@ type Cluster struct {
 
 // Server is a running server.
 type Server struct {
-	nats *server.Server
-	lock *dirLock
+	lock    *dirLock
+	mu      sync.RWMutex
+	nats    *server.Server
+	options Options
 }
 
 // Start returns once clients can connect and, alone, streams can be used. In a
@@ -101,7 +104,7 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	return &Server{nats: s, lock: lock}, nil
+	return &Server{nats: s, lock: lock, options: o}, nil
 }
 
 func start(o Options) (*server.Server, error) {
@@ -170,24 +173,27 @@ func serverOptions(o Options) *server.Options {
 }
 
 // ClientURL is where clients of this machine connect, without credentials.
-func (s *Server) ClientURL() string { return s.nats.ClientURL() }
+func (s *Server) ClientURL() string { return s.running().ClientURL() }
 
 // Name is the server's name.
-func (s *Server) Name() string { return s.nats.Name() }
+func (s *Server) Name() string { return s.running().Name() }
 
 // InProcessConn is a connection to the server that uses no network.
-func (s *Server) InProcessConn() (net.Conn, error) { return s.nats.InProcessConn() }
+func (s *Server) InProcessConn() (net.Conn, error) { return s.running().InProcessConn() }
 
 // Ready reports whether streams can be used now: always when alone, with a
 // leader and caught up in a cluster.
 func (s *Server) Ready() bool {
-	return !s.nats.JetStreamIsClustered() || s.nats.JetStreamIsCurrent()
+	n := s.running()
+	return !n.JetStreamIsClustered() || n.JetStreamIsCurrent()
 }
 
 // Shutdown ends the server: leaders step down, clients are disconnected, files
 // are flushed and the store directory is free when it returns. Calling it
 // again does nothing.
 func (s *Server) Shutdown() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.nats.Shutdown()
 	s.nats.WaitForShutdown()
 	return s.lock.release()
