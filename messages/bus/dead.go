@@ -48,7 +48,7 @@ type DeadFilter struct {
 // List returns the letters that match, oldest first.
 func (d *Dead) List(ctx context.Context, f DeadFilter) ([]messages.DeadLetter, error) {
 	var letters []messages.DeadLetter
-	err := d.b.c.read(ctx, messages.StreamDead, "", 0, f.Since, func(m stored) error {
+	err := d.b.c.read(ctx, messages.StreamDead, "", f.Since, func(m stored) error {
 		l := letter(m.subject, m.sequence, m.time, m.data)
 		kind, region, _ := messages.SplitJobSubject(l.Subject)
 		if f.Kind != "" && f.Kind != kind || f.Region != "" && f.Region != region || f.Job != "" && f.Job != l.Job {

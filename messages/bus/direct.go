@@ -38,14 +38,13 @@ type directRequest struct {
 	MaxBytes  int        `json:"max_bytes"`
 }
 
-// read calls fn for the messages of a stream that match, oldest first, from
-// sequence from on. Any replica may answer, so the newest may be missing. fn
+// read calls fn for the messages of a stream that match, oldest first. Any replica may answer, so the newest may be missing. fn
 // may write to the stream.
-func (c *Conn) read(ctx context.Context, stream, filter string, from uint64, since time.Time, fn func(stored) error) error {
+func (c *Conn) read(ctx context.Context, stream, filter string, since time.Time, fn func(stored) error) error {
 	if filter == "" {
 		filter = ">"
 	}
-	req := directRequest{Sequence: max(from, 1), NextFor: filter, Batch: directBatch, MaxBytes: directMaxBytes}
+	req := directRequest{Sequence: 1, NextFor: filter, Batch: directBatch, MaxBytes: directMaxBytes}
 	if !since.IsZero() {
 		req.StartTime, req.Sequence = &since, 0
 	}
@@ -131,7 +130,7 @@ type QueuedMessage struct {
 
 // Queued calls fn for every message of DR_JOBS, oldest first.
 func (b *Bus) Queued(ctx context.Context, fn func(QueuedMessage) error) error {
-	return b.c.read(ctx, messages.StreamJobs, "", 0, time.Time{}, func(m stored) error {
+	return b.c.read(ctx, messages.StreamJobs, "", time.Time{}, func(m stored) error {
 		q := QueuedMessage{Sequence: m.sequence, Subject: m.subject, Job: m.header.Get(messages.HeaderJob), Stored: m.time}
 		if q.Job == "" {
 			var refused *messages.RefusedError

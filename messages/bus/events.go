@@ -137,7 +137,7 @@ func (f EventFilter) subject() string {
 
 // ReadEvents calls fn for the stored events that match, oldest first.
 func (b *Bus) ReadEvents(ctx context.Context, f EventFilter, fn func(EventMessage) error) error {
-	return b.c.read(ctx, messages.StreamEvents, f.subject(), 0, f.Since, func(m stored) error {
+	return b.c.read(ctx, messages.StreamEvents, f.subject(), f.Since, func(m stored) error {
 		e, err := messages.DecodeEvent(m.data)
 		if err != nil {
 			return fault.New("read event", m.subject, err, "")

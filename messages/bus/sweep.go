@@ -100,7 +100,7 @@ const deletedWhileHeld = "Unacknowledged message was deleted"
 // message, the record of a job that a worker held is there to wake it again:
 // nobody has anything to do about such a letter.
 func (b *Bus) sweepDeletions(ctx context.Context) error {
-	return b.c.read(ctx, messages.StreamDead, terminatedAdvisory, 0, time.Time{}, func(m stored) error {
+	return b.c.read(ctx, messages.StreamDead, terminatedAdvisory, time.Time{}, func(m stored) error {
 		if l := letter(m.subject, m.sequence, m.time, m.data); l.Cause == messages.DeadTerminated && strings.HasSuffix(l.Reason, deletedWhileHeld) {
 			return b.Dead().Remove(ctx, l.Sequence)
 		}
