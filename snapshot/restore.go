@@ -88,8 +88,9 @@ type RestoreOptions struct {
 
 const (
 	defaultBudget = 128 << 20
-	// packMemory is what reading one pack takes: the pack and a decoded blob.
-	packMemory = 40 << 20
+	// packMemory is what reading one pack takes: what is read of it at once, and
+	// a decoded blob.
+	packMemory = 16 << 20
 )
 
 // Restore brings a snapshot back. The report counts what was done, also when an
