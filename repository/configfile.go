@@ -148,8 +148,11 @@ func readConfig(ctx context.Context, be storage.Backend) (Config, error) {
 		return Config{}, fault.New(op, be.Location(), ErrNotRepository,
 			"check the path and that the file system is mounted; the first backup through the configuration creates a repository")
 	}
-	return Config{}, fault.New(op, be.Location(), errors.Join(err, err2),
-		"both copies of the configuration are unusable: bring one back from a replica of the repository")
+	hint := ""
+	if errors.Is(err, ErrDamaged) || errors.Is(err2, ErrDamaged) {
+		hint = "both copies of the configuration are unusable: bring one back from a replica of the repository"
+	}
+	return Config{}, fault.New(op, be.Location(), errors.Join(err, err2), hint)
 }
 
 func readOneConfig(ctx context.Context, be storage.Backend, name string) (Config, error) {

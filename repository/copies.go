@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"mahavishnu/fault"
@@ -208,7 +209,9 @@ func (c *checker) mend(ctx context.Context, name string, data []byte) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		p.Err, p.Harmless = fmt.Errorf("%w and cannot be stored again: %w", ErrMissing, err), false
+		// On a place that is only to be read nothing is wrong with that.
+		p.Harmless = errors.Is(err, storage.ErrReadOnly) || errors.Is(err, fs.ErrPermission)
+		p.Err = fmt.Errorf("%w and cannot be stored again: %w", ErrMissing, err)
 	}
 	return c.report(p)
 }

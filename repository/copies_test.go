@@ -135,14 +135,20 @@ func TestASessionThatDiedBeforeTheCopy(t *testing.T) {
 	}
 }
 
-// A copy that cannot be stored is no harmless matter.
+// A copy that cannot be stored is no harmless matter, unless the place is only
+// there to be read.
 func TestACopyThatCannotBeStored(t *testing.T) {
-	o := newOneSnapshot(t)
-	o.drop(t, copyOf(o.name))
-	o.be.On(faults.Put).Under(copyPrefix).Fail(storage.ErrReadOnly)
-	p := o.problems(t)[copyOf(o.name)]
-	if p.Harmless || !errors.Is(p.Err, ErrMissing) || !errors.Is(p.Err, storage.ErrReadOnly) {
-		t.Errorf("the check says %v", p)
+	for _, c := range []struct {
+		why      error
+		harmless bool
+	}{{storage.ErrFull, false}, {storage.ErrReadOnly, true}} {
+		o := newOneSnapshot(t)
+		o.drop(t, copyOf(o.name))
+		o.be.On(faults.Put).Under(copyPrefix).Fail(c.why)
+		p := o.problems(t)[copyOf(o.name)]
+		if p.Harmless != c.harmless || !errors.Is(p.Err, ErrMissing) || !errors.Is(p.Err, c.why) {
+			t.Errorf("%v: the check says %v, harmless %v", c.why, p, p.Harmless)
+		}
 	}
 }
 

@@ -158,7 +158,9 @@ func TestInterruptedRestoreGoesOnWhereItStopped(t *testing.T) {
 			t.Fatal("it never ends")
 		}
 	}
-	if wrote > 12<<20 {
+	// A run is stopped after 8 MiB, give or take the blobs under way, and the
+	// tree has 51: whoever starts over writes far more in the last run.
+	if wrote > 20<<20 {
 		t.Errorf("the last run alone counts what it wrote: %d", wrote)
 	}
 	if got := s.compare(t, res.Snapshot, dst); got != nil {

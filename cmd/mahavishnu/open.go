@@ -122,19 +122,20 @@ func (e *env) open(ctx context.Context) (*app.Opened, error) {
 }
 
 // openOrCreate is open for a backup: where nothing at all is stored yet, it
-// makes a repository and says so.
+// makes a repository and says so. It refuses to add to backups that lie beside
+// their key; reading them is never refused.
 func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
-	repo, err := e.open(ctx)
-	if !errors.Is(err, repository.ErrNotRepository) {
-		return repo, err
-	}
 	a, err := e.access()
 	if err != nil {
 		return nil, err
 	}
 	if dir, ok := directoryOf(a.Location); ok && inside(dir, a.KeyPath) {
-		return nil, &usageError{"mahavishnu doctor", fault.New("make a repository in", a.Location, errors.New("the key ring "+a.KeyPath+" lies inside it: who has the backups would have the key"),
+		return nil, &usageError{"mahavishnu doctor", fault.New("back up to", a.Location, errors.New("the key ring "+a.KeyPath+" lies inside it: who has the backups would have the key"),
 			"move the key ring out of the storage")}
+	}
+	repo, err := e.open(ctx)
+	if !errors.Is(err, repository.ErrNotRepository) {
+		return repo, err
 	}
 	a.Create = true
 	repo, err = a.Open(ctx)
