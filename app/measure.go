@@ -52,8 +52,11 @@ func (a *App) count(e messages.Event) {
 	default:
 		return
 	}
-	if e.Outcome == messages.OutcomeDead {
+	switch e.Outcome {
+	case messages.OutcomeDead:
 		a.metrics.DeadLetter(messages.DeadExhausted)
+	case messages.OutcomeFailed:
+		a.metrics.DeadLetter(messages.DeadFailed)
 	}
 	switch e.Kind {
 	case messages.KindBackup:
