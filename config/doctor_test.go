@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"mahavishnu/asuser"
+	"mahavishnu/usertest"
 )
 
 // TestDoctor breaks one thing at a time and asks that the finding names the
@@ -97,7 +97,7 @@ func TestDoctor(t *testing.T) {
 				}
 			}
 			if c.needsUser {
-				asuser.Run(t, body)
+				usertest.Run(t, body)
 			} else {
 				body(t)
 			}

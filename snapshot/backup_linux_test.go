@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mahavishnu/asuser"
 	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
+	"mahavishnu/usertest"
 )
 
 func TestTorture(t *testing.T) {
@@ -96,7 +96,7 @@ func countBelow(t *testing.T, d *os.Root) int {
 }
 
 func TestUnreadableEntriesAreNamed(t *testing.T) {
-	asuser.Run(t, func(t *testing.T) {
+	usertest.Run(t, func(t *testing.T) {
 		s, dir := newStore(t), torturetest.Dir(t)
 		fill(t, dir, map[string]string{"good": "g", "blind/inside": "i"})
 		want := torturetest.AddUnreadable(t, dir)

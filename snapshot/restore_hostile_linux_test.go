@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"testing"
 
-	"mahavishnu/asuser"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
+	"mahavishnu/usertest"
 )
 
 // rawDir stores a directory blob entry by entry without the writer's checks:
@@ -118,7 +118,7 @@ func TestADirectorySwappedForALinkLeadsNowhere(t *testing.T) {
 }
 
 func TestWhatAnOrdinaryUserCannotSetIsNamed(t *testing.T) {
-	asuser.Run(t, func(t *testing.T) {
+	usertest.Run(t, func(t *testing.T) {
 		s := newStore(t)
 		dst := torturetest.Dir(t)
 		me := uint32(os.Getuid())
@@ -151,7 +151,7 @@ func TestWhatAnOrdinaryUserCannotSetIsNamed(t *testing.T) {
 
 // A second restore over directories and files that their owner may not write.
 func TestReadOnlyTargetsAreRestoredInto(t *testing.T) {
-	asuser.Run(t, func(t *testing.T) {
+	usertest.Run(t, func(t *testing.T) {
 		s := newStore(t)
 		src, dst := torturetest.Dir(t), torturetest.Dir(t)
 		fill(t, src, map[string]string{"ro/file": "one", "ro/sub/file": "two", "large": noise(1, resumable+1)})

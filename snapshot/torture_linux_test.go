@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"mahavishnu/asuser"
 	"mahavishnu/snapshot/torturetest"
+	"mahavishnu/usertest"
 )
 
 func TestTortureTreeComesBackTheSame(t *testing.T) { restoreTorture(t) }
 
 func TestTortureTreeComesBackTheSameForAnOrdinaryUser(t *testing.T) {
-	asuser.Run(t, restoreTorture)
+	usertest.Run(t, restoreTorture)
 }
 
 func restoreTorture(t *testing.T) {

@@ -78,7 +78,7 @@ func runLs(ctx context.Context, e *env, ref, path string, o lsOptions) (err erro
 		default:
 			e.term.Printf("%s", entry.Path)
 		}
-		return nil
+		return e.term.Err() // nobody reads on: list no more
 	}
 	return asShown(path, func(path string) error {
 		return snapshot.List(ctx, repo.Repository, snap, path, o.recursive, show)

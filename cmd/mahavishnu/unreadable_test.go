@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"mahavishnu/asuser"
+	"mahavishnu/usertest"
 )
 
 // A file that cannot be read is named, the rest is in the snapshot, and the
 // exit code tells.
-func TestUnreadableFilesAreNamed(t *testing.T) { asuser.Run(t, unreadableFilesAreNamed) }
+func TestUnreadableFilesAreNamed(t *testing.T) { usertest.Run(t, unreadableFilesAreNamed) }
 
 func unreadableFilesAreNamed(t *testing.T) {
 	dir := t.TempDir()

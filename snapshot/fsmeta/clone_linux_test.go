@@ -9,15 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"mahavishnu/asuser"
 	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
+	"mahavishnu/usertest"
 )
 
 func TestTortureTreeCopiedEntryByEntryIsTheSame(t *testing.T) { copyTorture(t) }
 
 func TestTortureTreeCopiedByAnOrdinaryUserIsTheSame(t *testing.T) {
-	asuser.Run(t, copyTorture)
+	usertest.Run(t, copyTorture)
 }
 
 func copyTorture(t *testing.T) {

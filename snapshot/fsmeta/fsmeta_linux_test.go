@@ -13,9 +13,9 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"mahavishnu/asuser"
 	"mahavishnu/snapshot/torturetest"
 	"mahavishnu/snapshot/tree"
+	"mahavishnu/usertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -143,7 +143,7 @@ func TestADefaultACLOfTheTargetIsNotInherited(t *testing.T) {
 }
 
 func TestSetuidIsOnlyForTheOwnerItWasMeantFor(t *testing.T) {
-	asuser.Run(t, func(t *testing.T) {
+	usertest.Run(t, func(t *testing.T) {
 		dir := torturetest.Dir(t)
 		d := open(t, dir)
 		must(t, os.WriteFile(dir+"/mine", nil, 0o600))

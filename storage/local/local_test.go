@@ -12,10 +12,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"mahavishnu/asuser"
 	"mahavishnu/storage"
 	"mahavishnu/storage/local"
 	"mahavishnu/storage/storagetest"
+	"mahavishnu/usertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -126,7 +126,7 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
-func TestReadOnlyPlace(t *testing.T) { asuser.Run(t, readOnlyPlace) }
+func TestReadOnlyPlace(t *testing.T) { usertest.Run(t, readOnlyPlace) }
 
 func readOnlyPlace(t *testing.T) {
 	dir := t.TempDir()

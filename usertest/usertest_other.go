@@ -1,6 +1,6 @@
 //go:build !linux
 
-package asuser
+package usertest
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package asuser
+package usertest
 
 import (
 	"io"
@@ -24,7 +24,7 @@ func Run(t *testing.T, body func(t *testing.T)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	program := filepath.Join(dir, "test")
 	if err := copyProgram(program); err != nil {
 		t.Fatal(err)
