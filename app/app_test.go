@@ -25,7 +25,7 @@ func testConfig(t *testing.T, more string) *config.Config {
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(source, "letter"), []byte("dear anna"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(source, "letter"), []byte("dear reader"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := keyring.Create(filepath.Join(dir, "key"), time.Now()); err != nil {

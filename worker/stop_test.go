@@ -65,14 +65,14 @@ func TestCancelByControlMessageAlone(t *testing.T) {
 	var reply messages.ControlReply
 	r.eventually("the worker listens", func() bool {
 		var err error
-		reply, err = r.ControlJob(t.Context(), messages.ControlRequest{Verb: messages.VerbCancel, Job: id, By: "bob"})
+		reply, err = r.ControlJob(t.Context(), messages.ControlRequest{Verb: messages.VerbCancel, Job: id, By: "operator"})
 		return err == nil
 	})
 	if !reply.OK || reply.Node != "node1" {
 		t.Errorf("reply %+v", reply)
 	}
 	e := r.await(id, messages.StateCancelled)
-	if e.Cancel == nil || e.Cancel.By != "bob" {
+	if e.Cancel == nil || e.Cancel.By != "operator" {
 		t.Errorf("the record does not tell who cancelled: %+v", e.Cancel)
 	}
 }

@@ -25,7 +25,7 @@ func newDumpCommand(e *env) *cobra.Command {
 		Long: `Write the content of a file to standard output, or a directory as a tar archive.
 When something cannot be read, the output ends there and the command fails: what
 was written until then is not the whole.`,
-		Example: `  mahavishnu dump latest:home /anna/notes.txt
+		Example: `  mahavishnu dump latest:home /ops/notes.txt
   mahavishnu dump latest /etc | tar -tv
   mahavishnu dump 4f2a91bc /var/lib --output lib.tar`,
 		Args: takes(2, 2, "the snapshot and the path in it"),

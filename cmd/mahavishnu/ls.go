@@ -28,7 +28,7 @@ func newLsCommand(e *env) *cobra.Command {
 		Long: `List what is in a snapshot, or in a directory of it. Paths start at the root of
 what was backed up, with or without a slash. Bytes of names that no terminal can
 show are printed as \xNN, and may be typed so.`,
-		Example: "  mahavishnu ls latest\n  mahavishnu ls latest:home /anna/documents --long\n  mahavishnu ls 4f2a91bc --recursive --json",
+		Example: "  mahavishnu ls latest\n  mahavishnu ls latest:home /ops/documents --long\n  mahavishnu ls 4f2a91bc --recursive --json",
 		Args:    takes(1, 2, "the snapshot (an id, latest, or latest:SOURCE)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := ""

@@ -56,7 +56,7 @@ A damaged file never stands under its own name: its whole parts are put beside
 it, and it is named. With --staging a worker restores into its own staging
 directory instead, under the name given as --target.`,
 		Example: `  mahavishnu restore latest --target /tmp/back
-  mahavishnu restore latest:home --target /home --include /anna/documents/ --dry-run
+  mahavishnu restore latest:home --target /home --include /ops/documents/ --dry-run
   mahavishnu restore 4f2a9c --target /srv/data --overwrite always --delete
   mahavishnu restore latest --direct --repository /mnt/backups --key ~/mahavishnu.key --target back
   mahavishnu restore latest:home --staging --target home-check`,
