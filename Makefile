@@ -32,6 +32,7 @@ demo: build ## the whole story on this machine in under a minute: back up, break
 
 .PHONY: test
 test: $(TESTERS) build ## every test with the race detector on; says how many and how long
+	@.ci/packages
 	@mkdir -p $(BIN)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/gotestsum --format pkgname-and-test-fails --hide-summary=skipped \
 		--jsonfile-timing-events $(BIN)/test.json -- -race -timeout 15m $(TESTFLAGS) $(PKG)
