@@ -23,6 +23,7 @@ const (
 	ObjectIndex    = "index"
 	ObjectSnapshot = "snapshot"
 	ObjectPack     = "pack"
+	ObjectKeep     = "keep" // a pin or a hold
 	ObjectUnknown  = "unknown"
 )
 
@@ -72,7 +73,7 @@ func (r *Repository) CheckObjects(ctx context.Context, fn func(Problem) error) e
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		c.configs, c.index, c.snapshots, c.packs, c.strangers,
+		c.configs, c.index, c.snapshots, c.keeps, c.packs, c.strangers,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -196,7 +197,7 @@ func (c *checker) packs(ctx context.Context) error {
 			if there {
 				continue
 			}
-			if first, _ := c.r.index.pack(p.ID); first != p {
+			if first, _ := c.r.index.pack(p.ID); !first.Same(p) {
 				continue // told for another fragment
 			}
 			problem := Problem{Object: p.ID.Object(), Kind: ObjectPack, Err: ErrMissing, Blobs: c.r.blobsIn(p.ID)}
@@ -238,7 +239,7 @@ func (c *checker) pack(ctx context.Context, o packObject) error {
 }
 
 func sameTable(want, got index.Pack) error {
-	if want != got {
+	if !want.Same(got) {
 		return fmt.Errorf("%w: %d bytes with %d blobs, the index says %d bytes with %d blobs",
 			ErrDamaged, got.Size, got.Blobs, want.Size, want.Blobs)
 	}
@@ -274,7 +275,7 @@ func knownObject(name string) bool {
 	if rest, ok := strings.CutPrefix(name, indexPrefix); ok {
 		return isHex(rest, 32)
 	}
-	if _, ok := parsePackObject(name); ok {
+	if _, ok := parsePackObject(name); ok || isKeepObject(name) {
 		return true
 	}
 	_, ok := parseSnapshotObject(strings.TrimPrefix(name, copyPrefix))

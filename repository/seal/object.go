@@ -18,6 +18,7 @@ type Type uint8
 const (
 	TypeIndex    Type = 1
 	TypeSnapshot Type = 2
+	TypeKeep     Type = 16 // a pin or a hold
 )
 
 // String names the type, as used in key derivation.
@@ -27,6 +28,8 @@ func (t Type) String() string {
 		return "index"
 	case TypeSnapshot:
 		return "snapshot"
+	case TypeKeep:
+		return "keep"
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
