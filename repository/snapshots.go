@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -66,9 +67,29 @@ func compareRefs(a, b snapshotRef) int {
 	return cmp.Or(cmp.Compare(a.source, b.source), a.time.Compare(b.time), cmp.Compare(a.id, b.id))
 }
 
+// SnapshotError is a snapshot that neither of its objects tells. Its name still
+// does what names tell: Source, Time and ID are enough to forget it.
+type SnapshotError struct {
+	Source string
+	Time   time.Time
+	ID     string
+	Err    error
+}
+
+// Error names the object.
+func (e *SnapshotError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *SnapshotError) Unwrap() error { return e.Err }
+
+// Snapshot is what the name tells of it.
+func (e *SnapshotError) Snapshot() Snapshot {
+	return Snapshot{ID: e.ID, Source: e.Source, Time: e.Time}
+}
+
 // Snapshots returns the snapshots of a source, or all for "", ordered by source
-// and time. Damaged ones are returned as errors that name them and never hide
-// the others. One that was read from its second copy is among the snapshots and
+// and time. Damaged ones are returned as errors, *SnapshotError, that name them
+// and never hide the others. One that was read from its second copy is among the snapshots and
 // among the errors, there wrapping ErrServed. The last error is about the listing
 // itself.
 func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, []error, error) {
@@ -99,7 +120,7 @@ func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, 
 			}
 		case errors.Is(errs[i], storage.ErrNotFound): // deleted since it was listed
 		default:
-			bad = append(bad, errs[i])
+			bad = append(bad, &SnapshotError{Source: refs[i].source, Time: refs[i].time, ID: refs[i].id, Err: errs[i]})
 		}
 	}
 	slices.SortStableFunc(whole, func(a, b Snapshot) int {
