@@ -77,6 +77,7 @@ func (s *Session) writeFragment(ctx context.Context, batch *index.Builder) error
 	if err := s.r.be.Sync(ctx, names); err != nil {
 		return err
 	}
+	batch.SetStored(s.o.Clock.Now().Unix())
 	text, err := batch.Build()
 	if err != nil {
 		return err

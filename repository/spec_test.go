@@ -214,7 +214,7 @@ func (r *specReader) unseal(t *testing.T, name string, typ byte, info string) []
 func (r *specReader) readIndex(t *testing.T, object string, found map[string]bool) {
 	x := r.unseal(t, object, 1, "index")
 	packs, entries, prints := int(le.Uint32(x[16:])), int(le.Uint32(x[20:])), int(le.Uint32(x[40:]))
-	entriesAt := 64 + 32*packs
+	entriesAt := 64 + 40*packs
 	printsAt := entriesAt + 46*entries
 	if string(x[:8]) != "MHVindex" || len(x) != printsAt+prints+8 || xxhash.Sum64(x[:len(x)-8]) != le.Uint64(x[len(x)-8:]) {
 		t.Fatalf("%s does not add up", object)
@@ -230,7 +230,7 @@ func (r *specReader) readIndex(t *testing.T, object string, found map[string]boo
 		if !mayHave(x, x[printsAt:printsAt+prints], e[:32]) {
 			t.Errorf("%s: the filter denies entry %d", object, i)
 		}
-		p := x[64+32*int(le.Uint32(e[32:])):][:32]
+		p := x[64+40*int(le.Uint32(e[32:])):][:40]
 		stored := int(e[40]) | int(e[41])<<8 | int(e[42])<<16
 		raw := int(e[43]) | int(e[44])<<8 | int(e[45])<<16
 		digits := hex.EncodeToString(p[:16])

@@ -24,7 +24,7 @@ import (
 // Sizes of the parts, and limits.
 const (
 	HeaderSize = 64
-	PackSize   = 32
+	PackSize   = 40
 	EntrySize  = 46
 	sumSize    = 8
 
@@ -50,6 +50,17 @@ type Pack struct {
 	Blobs      uint32 // how many it holds
 	Kind       blob.Kind
 	Flags      uint8
+	// Stored is when a session put the pack into its index, having just written
+	// it or compared its checksum: Unix seconds, 0 when that is not known. It is
+	// kept when fragments are merged.
+	Stored int64
+}
+
+// Same tells whether two fragments say the same of a pack; when they learned of
+// it may differ.
+func (p Pack) Same(other Pack) bool {
+	p.Stored = other.Stored
+	return p == other
 }
 
 // Entry is a blob, and where it is. In a Builder, Pack counts the packs as they
@@ -114,6 +125,7 @@ func (b *Builder) Build() ([]byte, error) {
 		out = binary.LittleEndian.AppendUint32(out, p.KeyVersion)
 		out = binary.LittleEndian.AppendUint32(out, p.Blobs)
 		out = append(out, byte(p.Kind), p.Flags, 0, 0)
+		out = binary.LittleEndian.AppendUint64(out, uint64(p.Stored))
 	}
 	for _, e := range entries {
 		if e.Stored > max24 || e.Raw > max24 {
@@ -140,8 +152,10 @@ func (b *Builder) sort() {
 	place := make([]uint32, len(order))
 	packs := make([]Pack, 0, len(order))
 	for _, n := range order {
-		if len(packs) == 0 || packs[len(packs)-1].ID != b.packs[n].ID {
+		if last := len(packs) - 1; last < 0 || packs[last].ID != b.packs[n].ID {
 			packs = append(packs, b.packs[n])
+		} else {
+			packs[last].Stored = earlier(packs[last].Stored, b.packs[n].Stored)
 		}
 		place[n] = uint32(len(packs) - 1)
 	}
@@ -183,6 +197,24 @@ func uint24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[
 func (b *Builder) Each(fn func(blob.ID)) {
 	for i := range b.entries {
 		fn(b.entries[i].ID)
+	}
+}
+
+// earlier returns the earlier of two times that are known.
+func earlier(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// SetStored tells when the packs were put into the index, in Unix seconds, where
+// it is not known yet.
+func (b *Builder) SetStored(at int64) {
+	for i := range b.packs {
+		if b.packs[i].Stored == 0 {
+			b.packs[i].Stored = at
+		}
 	}
 }
 

@@ -96,6 +96,7 @@ func (f *Fragment) Pack(n uint32) (Pack, bool) {
 		Blobs:      binary.LittleEndian.Uint32(b[24:]),
 		Kind:       blob.Kind(b[28]),
 		Flags:      b[29],
+		Stored:     int64(binary.LittleEndian.Uint64(b[32:])),
 	}, true
 }
 

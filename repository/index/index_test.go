@@ -122,6 +122,37 @@ func TestUnevenIDs(t *testing.T) {
 	}
 }
 
+// When a pack was stored is told for each pack, and the earliest time wins.
+func TestStoredTimes(t *testing.T) {
+	old, fresh := &Builder{}, &Builder{}
+	old.AddPack(Pack{ID: blob.PackID{1}}, []Entry{{ID: blob.ID{1}}})
+	old.AddPack(Pack{ID: blob.PackID{2}}, []Entry{{ID: blob.ID{2}}})
+	old.SetStored(1000)
+	fresh.AddPack(Pack{ID: blob.PackID{1}}, []Entry{{ID: blob.ID{1}}})
+	fresh.AddPack(Pack{ID: blob.PackID{3}}, []Entry{{ID: blob.ID{3}}})
+	fresh.SetStored(2000)
+	fresh.AddPack(Pack{ID: blob.PackID{4}}, []Entry{{ID: blob.ID{4}}})
+	fresh.AddPack(Pack{ID: blob.PackID{2}}, []Entry{{ID: blob.ID{2}}})
+	for _, order := range [][2]*Builder{{old, fresh}, {fresh, old}} {
+		merged := &Builder{}
+		merged.Join(order[0])
+		merged.Join(order[1])
+		data, err := merged.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []int64{1000, 1000, 2000, 0} {
+			if p, _ := f.Pack(uint32(i)); p.Stored != want || !p.Same(Pack{ID: p.ID}) {
+				t.Errorf("pack %s: stored %d, want %d", p.ID, p.Stored, want)
+			}
+		}
+	}
+}
+
 func TestDuplicatesAreKeptOnce(t *testing.T) {
 	b := &Builder{}
 	id := blob.ID{5}
