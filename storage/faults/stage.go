@@ -118,7 +118,7 @@ func (a *Actor) Dead() bool {
 
 // turn waits until the operation may be done. With done the caller does it and
 // then returns the error, if there is one, in place of its own result.
-func (a *Actor) turn(ctx context.Context, op Op, name string) (lost error, err error) {
+func (a *Actor) turn(ctx context.Context, op Op, name string) (lost, err error) {
 	fail := func(err error) error { return &storage.Error{Op: string(op), Object: name, Err: err} }
 	if a.Dead() {
 		return nil, fail(ErrStopped)
