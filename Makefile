@@ -12,7 +12,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 # Which packages, and for how long, "make fuzz", "make bench" and "make soak" work.
 PKG      ?= ./...
-FUZZTIME ?= 20s
+FUZZTIME ?= 10m
 SOAKMINUTES ?= 10
 # What "make demo" backs up; any directory will do.
 DEMO_SOURCE ?=
@@ -61,13 +61,8 @@ bench: ## the benchmarks beside the hot code
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME each
-	@for pkg in $$($(GO) list $(PKG)); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "== $$pkg $$target for $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+fuzz: ## every decoder's fuzz target for FUZZTIME each, as many at a time as there are cores; ends with a table
+	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" .ci/fuzz $(PKG)
 
 .PHONY: soak
 soak: ## the tests over and over in random order for SOAKMINUTES, race detector on
