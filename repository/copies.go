@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/keyring"
@@ -15,13 +16,14 @@ import (
 	"mahavishnu/storage"
 )
 
-// copyPrefix holds the second copy of each snapshot's object, under the same
-// name and with the same bytes. The snapshot's own name is what they are sealed
-// under, so a copy opens as nothing but its snapshot.
+// copyPrefix holds the second copy of each small object (snapshots, index
+// fragments, condemned lists, the ledger) under the same name and with the same
+// bytes. The object's own name is what they are sealed under, so a copy opens as
+// nothing else.
 //
-// The order of changes tells a lost snapshot from a forgotten one: the copy is put
-// after its snapshot and deleted before it. A copy alone means that the
-// snapshot's object was lost, a snapshot alone that somebody died half-way.
+// The order of changes tells a lost object from a deleted one: the copy is put
+// after its object and deleted before it. A copy alone means that the
+// object was lost, an object alone that somebody died half-way.
 const copyPrefix = "copies/"
 
 // ErrServed means that an object is missing or cannot be read and that its
@@ -29,6 +31,93 @@ const copyPrefix = "copies/"
 var ErrServed = errors.New("its second copy served")
 
 func copyOf(object string) string { return copyPrefix + object }
+
+// putTwice stores a small object, if there is none of the name, and then its
+// copy; each is durable before the next step. When the name is taken it fails with
+// storage.ErrExists and does nothing.
+func putTwice(ctx context.Context, be storage.Backend, name string, data []byte) error {
+	put := storage.PutOptions{IfAbsent: true, Sync: true}
+	if err := be.Put(ctx, name, data, put); err != nil {
+		return err
+	}
+	err := be.Put(ctx, copyOf(name), data, put)
+	if errors.Is(err, storage.ErrExists) {
+		return nil // somebody else has mended it
+	}
+	return err
+}
+
+// readTwice reads a small object of at most limit bytes: it hands the bytes of
+// the object to open, which may change them, and those of its copy when the object
+// is missing, cannot be read, or open fails. served says what is wrong with the
+// object when the copy was read. storage.ErrNotFound means that there is neither.
+func readTwice(ctx context.Context, be storage.Backend, name string, limit int64, open func(data []byte) error) (served, err error) {
+	first := readOnce(ctx, be, name, limit, open)
+	if first == nil || ctx.Err() != nil || errors.Is(first, seal.ErrFormat) || errors.Is(first, keyring.ErrNoVersion) {
+		return nil, first // a copy would say the same
+	}
+	second := readOnce(ctx, be, copyOf(name), limit, open)
+	switch {
+	case second == nil:
+		return fault.New("read", name, fmt.Errorf("%w; %w", gone(first), ErrServed), ""), nil
+	case ctx.Err() != nil:
+		return nil, second
+	case errors.Is(first, storage.ErrNotFound) && errors.Is(second, storage.ErrNotFound):
+		return nil, first
+	case errors.Is(second, storage.ErrNotFound):
+		return nil, first // never had one, or lost both
+	}
+	return nil, fault.New("read", name, fmt.Errorf("%w; its second copy: %w", gone(first), gone(second)), "")
+}
+
+func readOnce(ctx context.Context, be storage.Backend, name string, limit int64, open func([]byte) error) error {
+	data, err := storage.ReadAll(ctx, be, name, limit, nil)
+	if err != nil {
+		return readCause(ctx, err)
+	}
+	if err := open(data); err != nil {
+		return fault.New("read", name, damage(err), "")
+	}
+	return nil
+}
+
+// deleteTwice removes a small object: its copy first, which alone would mean that
+// the object was lost, and once more at the end, for those who mend at the same
+// time.
+func deleteTwice(ctx context.Context, be storage.Backend, name string) error {
+	for _, object := range []string{copyOf(name), name, copyOf(name)} {
+		if err := be.Delete(ctx, object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listTwice calls fn once for each small object below a prefix that is there, as
+// itself, as a copy, or both. Copies are listed first: an object that is listed
+// without one had none, or was made meanwhile.
+func listTwice(ctx context.Context, be storage.Backend, prefix string, fn func(name string, itself, copied bool)) error {
+	copied := map[string]bool{}
+	err := be.List(ctx, copyOf(prefix), func(info storage.Info) error {
+		copied[strings.TrimPrefix(info.Name, copyPrefix)] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = be.List(ctx, prefix, func(info storage.Info) error {
+		fn(info.Name, true, copied[info.Name])
+		delete(copied, info.Name)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for name := range copied {
+		fn(name, false, true)
+	}
+	return nil
+}
 
 // readSnapshot reads a snapshot: from its object, or else from its copy. served
 // then says what is wrong with the object. storage.ErrNotFound means that there
@@ -144,14 +233,7 @@ func (r *Repository) mend(ctx context.Context, name string) error {
 // When it fails half-way the snapshot is there still.
 func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
 	name := snapshotObject(snap.Source, snap.Time, snap.ID)
-	// The copy first: alone, it would mean that the snapshot was lost. And once
-	// more at the end, for those who mend at the same time.
-	for _, object := range []string{copyOf(name), name, copyOf(name)} {
-		if err := r.be.Delete(ctx, object); err != nil {
-			return err
-		}
-	}
-	return nil
+	return deleteTwice(ctx, r.be, name)
 }
 
 // half is one of the two objects of a snapshot, as read.
