@@ -55,6 +55,9 @@ func (p Policy) source(snapshots []Snapshot, now time.Time) []Decision {
 		d := Decision{Snapshot: s, Keep: len(reasons) > 0}
 		if d.Keep {
 			d.Why = "kept: " + strings.Join(reasons, "; ")
+			if s.Damaged != "" {
+				d.Why += "; it is damaged (" + s.Damaged + ") and fills no place of a rule that counts"
+			}
 		} else {
 			d.Why = "forgotten: " + p.whyNot(s)
 		}
