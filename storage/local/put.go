@@ -10,9 +10,11 @@ import (
 	"mahavishnu/storage/backend"
 )
 
-// writebackFrom is the size from which the kernel is asked to start writing a
-// new file at once, so that the later Sync finds little left to do.
-const writebackFrom = 1 << 20
+// largeFrom is the size from which an object is written past the page cache, as
+// far as its place in memory and the file system allow. Of what went into the cache
+// the kernel is asked to start writing it at once, so that the later Sync finds
+// little left to do.
+const largeFrom = 1 << 20
 
 // Put writes a temporary file and gives it its name in one step.
 func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.PutOptions) error {
@@ -70,18 +72,30 @@ func (b *Backend) writeTemp(data []byte, sync bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(data)
+	err = write(f, data)
 	switch {
 	case err != nil:
 	case sync:
 		err = f.Sync()
-	case len(data) >= writebackFrom:
+	case len(data) >= largeFrom:
 		startWriteback(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil
+}
+
+func write(f *os.File, data []byte) error {
+	if len(data) >= largeFrom {
+		n, err := writeDirect(f, data)
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	_, err := f.Write(data)
+	return err
 }
 
 func ignoreMissing(err error) error {
