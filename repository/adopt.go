@@ -47,7 +47,9 @@ func (s *Session) takeOver(ctx context.Context, p index.Pack, entries []index.En
 	var raw int64
 	for _, e := range entries {
 		raw += int64(e.Raw)
-		s.pending.claim(e.ID)
+		if !s.r.Doubted(p.ID, e.ID) {
+			s.pending.claim(e.ID)
+		}
 	}
 	s.stats.adoptedPacks.Add(1)
 	s.stats.adoptedBlobs.Add(int64(len(entries)))

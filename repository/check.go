@@ -24,6 +24,7 @@ const (
 	ObjectSnapshot = "snapshot"
 	ObjectPack     = "pack"
 	ObjectKeep     = "keep" // a pin or a hold
+	ObjectLedger   = "ledger"
 	ObjectUnknown  = "unknown"
 )
 

@@ -7,6 +7,7 @@ import (
 	"mahavishnu/repository/compress"
 	"mahavishnu/repository/index"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/pack"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
@@ -16,7 +17,7 @@ import (
 var damages = []error{
 	seal.ErrOpen, seal.ErrNotSealed, seal.ErrChecksum,
 	pack.ErrNotPack, pack.ErrChecksum, pack.ErrOther, pack.ErrRecord,
-	index.ErrCorrupt, compress.ErrCorrupt, storage.ErrShort, storage.ErrOversize,
+	index.ErrCorrupt, ledger.ErrCorrupt, compress.ErrCorrupt, storage.ErrShort, storage.ErrOversize,
 }
 
 // damage marks an error as damage of the repository if it is, so that callers

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/pack"
 	"mahavishnu/storage"
 )
@@ -20,11 +21,21 @@ type Location struct {
 }
 
 // Locate tells where a blob is, by the index alone. A blob stored more than
-// once has any of its places.
+// once has any of its places, one that is not doubted if there is one. Places
+// whose content is known to be wrong are none.
 func (r *Repository) Locate(id ID) (loc Location, ok bool) {
+	d := r.doubts.Load()
 	r.index.locations(id, func(p index.Pack, e index.Entry) bool {
-		loc, ok = location(p, e), true
-		return false
+		switch d.of(p.ID, id).Why {
+		case 0:
+			loc, ok = location(p, e), true
+			return false
+		case ledger.Stored:
+			if !ok {
+				loc, ok = location(p, e), true
+			}
+		}
+		return true
 	})
 	return loc, ok
 }
@@ -70,7 +81,9 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 			}
 			tried[p.ID] = true
 			var err error
-			if data, err = r.readBlob(ctx, p, e, buf); err == nil {
+			if d := r.doubts.Load().of(p.ID, id); d.Why == ledger.Content {
+				err = errDoubted(d)
+			} else if data, err = r.readBlob(ctx, p, e, buf); err == nil {
 				found = true
 				return false
 			}

@@ -8,6 +8,7 @@ import (
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/blob"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/pack"
 	"mahavishnu/storage"
 )
@@ -122,6 +123,9 @@ func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
 }
 
 func (l *packLoader) decode(w Wanted, record []byte) ([]byte, error) {
+	if d := l.r.doubts.Load().of(l.id, w.ID); d.Why == ledger.Content {
+		return nil, errDoubted(d)
+	}
 	data, _, err := l.dec.Blob(l.out.b, record, w.ID, w.Raw)
 	return data, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mahavishnu/clock"
@@ -11,6 +12,7 @@ import (
 	"mahavishnu/repository/blob"
 	"mahavishnu/repository/compress"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
@@ -43,6 +45,11 @@ type Repository struct {
 
 	scratch scratch
 	reach   reach
+
+	doubts  atomic.Pointer[doubts]
+	doubtMu sync.Mutex     // guards changes of doubts and what follows
+	fresh   []ledger.Doubt // doubts that are not stored yet
+	notes   []string       // objects that hold the others
 
 	rescueMu    sync.Mutex // guards what follows
 	rescued     bool       // packs without an index were looked into
@@ -149,6 +156,9 @@ func (r *Repository) Refresh(ctx context.Context) error {
 	r.rescueMu.Lock()
 	r.rescued, r.rescueFound = false, false
 	r.rescueMu.Unlock()
+	if err := r.loadDoubts(ctx); err != nil {
+		return err
+	}
 	return r.index.refresh(ctx)
 }
 

@@ -5,13 +5,15 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"mahavishnu/repository/index"
 	"mahavishnu/repository/pack"
 )
 
 // view is what a session may reuse: the index fragments it started with and
 // those it wrote, and for each which of its packs are there. It is immutable.
 type view struct {
-	parts []viewPart
+	parts  []viewPart
+	doubts *doubts // blobs that are stored again although they are there
 }
 
 type viewPart struct {
@@ -28,7 +30,7 @@ func (p viewPart) uses(n uint32) bool {
 // has tells whether a blob is stored in a pack that is there.
 func (v *view) has(id ID) bool {
 	for _, p := range v.parts {
-		if e, ok := p.f.Lookup(id); ok && p.uses(e.Pack) {
+		if e, ok := p.f.Lookup(id); ok && p.uses(e.Pack) && !v.doubted(p.f, e) {
 			if !p.used.Load() {
 				p.used.Store(true)
 			}
@@ -38,13 +40,23 @@ func (v *view) has(id ID) bool {
 	return false
 }
 
+// doubted tells whether a verification found that a blob cannot be had from
+// its pack.
+func (v *view) doubted(f *fragment, e index.Entry) bool {
+	if v.doubts == nil {
+		return false
+	}
+	p, _ := f.Pack(e.Pack)
+	return v.doubts.of(p.ID, e.ID).Why != 0
+}
+
 // with returns a view with one fragment more, all packs of which are there. It
 // comes first: what was just stored is often met again.
 func (v *view) with(f *fragment) *view {
 	part := viewPart{f: f, used: new(atomic.Bool)}
 	part.used.Store(true)
 	parts := make([]viewPart, 0, len(v.parts)+1)
-	return &view{parts: append(append(parts, part), v.parts...)}
+	return &view{parts: append(append(parts, part), v.parts...), doubts: v.doubts}
 }
 
 // names returns the index objects that the session relies on.
@@ -78,7 +90,7 @@ func (r *Repository) look(ctx context.Context, flags uint8) (*view, []packObject
 	}
 	slices.SortFunc(packs, func(a, b packObject) int { return a.id.Compare(b.id) })
 	known := make([]bool, len(packs))
-	v := &view{}
+	v := &view{doubts: r.doubts.Load()}
 	for _, f := range r.index.fragments() {
 		part := viewPart{f: f, usable: make([]uint64, (f.Packs()+63)/64), used: new(atomic.Bool)}
 		for n := range uint32(f.Packs()) {

@@ -18,6 +18,8 @@ type Type uint8
 const (
 	TypeIndex    Type = 1
 	TypeSnapshot Type = 2
+	TypeLedger   Type = 8  // what was verified when
+	TypeDoubt    Type = 9  // blobs that are not to be trusted
 	TypeKeep     Type = 16 // a pin or a hold
 )
 
@@ -28,6 +30,10 @@ func (t Type) String() string {
 		return "index"
 	case TypeSnapshot:
 		return "snapshot"
+	case TypeLedger:
+		return "ledger"
+	case TypeDoubt:
+		return "doubt"
 	case TypeKeep:
 		return "keep"
 	}

@@ -1,0 +1,284 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository/ledger"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+const (
+	ledgerPrefix = "ledger/"
+	doubtPrefix  = ledgerPrefix + "bad-"
+
+	// maxLedgers is how many ledgers there may be before a verify merges the
+	// small ones. Each verify adds one.
+	maxLedgers = 16
+	// clockSkew is how far the clocks of verifiers may differ before what one
+	// noted counts as never.
+	clockSkew = 5 * time.Minute
+	// forgottenFor is how long it is remembered that a snapshot was forgotten,
+	// after all ledgers that saw it were merged: longer than any verify runs
+	// that may note once more that it saw it.
+	forgottenFor = 30 * 24 * time.Hour
+)
+
+// ledgerObject is a ledger as stored.
+type ledgerObject struct {
+	name string
+	ledger.Ledger
+}
+
+// Ledger returns what all ledgers in the storage say together. What was noted
+// in the future, seen from now, counts as never. A ledger that cannot be read
+// makes packs look longer unverified than they are and is left to CheckObjects.
+func (r *Repository) Ledger(ctx context.Context, now time.Time) (ledger.Ledger, error) {
+	objects, _, err := r.readLedgers(ctx)
+	if err != nil {
+		return ledger.Ledger{}, err
+	}
+	return joined(objects, now), nil
+}
+
+func joined(objects []ledgerObject, now time.Time) ledger.Ledger {
+	var all ledger.Ledger
+	for _, o := range objects {
+		all = ledger.Join(all, o.Clamp(now.Add(clockSkew).Unix()))
+	}
+	return all
+}
+
+// readLedgers reads every ledger, smallest first, and returns as problems those
+// of which an object is damaged.
+func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem, error) {
+	read := map[string]ledgerObject{}
+	var problems []Problem
+	for {
+		names, err := r.listTwice(ctx, ledgerPrefix)
+		if err != nil {
+			return nil, nil, err
+		}
+		merged := false // while they were read: another one says the same
+		for _, name := range names {
+			if _, done := read[name]; done || strings.HasPrefix(name, doubtPrefix) {
+				continue
+			}
+			o := ledgerObject{name: name}
+			text, served, err := r.readTwice(ctx, seal.TypeLedger, name, 2*ledger.MaxSize)
+			if err == nil {
+				o.Ledger, err = ledger.Decode(text)
+			}
+			switch {
+			case ctx.Err() != nil:
+				return nil, nil, context.Cause(ctx)
+			case errors.Is(err, storage.ErrNotFound):
+				merged = true
+				continue
+			case errors.Is(err, ErrUnreachable):
+				return nil, nil, err
+			}
+			if err := cmpError(err, served); err != nil {
+				problems = append(problems, Problem{Object: name, Kind: ObjectLedger, Err: damage(err), Harmless: true})
+			}
+			read[name] = o
+		}
+		if !merged {
+			objects := slices.SortedFunc(maps.Values(read), func(a, b ledgerObject) int {
+				return len(a.Marks) + len(a.Fates) - len(b.Marks) - len(b.Fates)
+			})
+			return objects, problems, nil
+		}
+	}
+}
+
+// cmpError returns the first error there is.
+func cmpError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Record adds to the ledger, durably. It needs no right to delete.
+func (r *Repository) Record(ctx context.Context, l ledger.Ledger) error {
+	if l.Empty() {
+		return nil
+	}
+	for _, part := range l.Split() {
+		text, err := part.Encode()
+		if err != nil {
+			return fault.New("record verification in", r.be.Location(), err, "")
+		}
+		if err := r.putTwice(ctx, seal.TypeLedger, ledgerPrefix+randomHex(16), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CompactLedger merges the ledgers into one, without packs that are gone, and
+// drops doubts about those. Whoever may delete calls it now and then; without
+// that right it does nothing. Verifiers may run at the same time.
+func (r *Repository) CompactLedger(ctx context.Context, now time.Time) error {
+	objects, _, err := r.readLedgers(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.mergeLedgers(ctx, objects, len(objects), now); err != nil {
+		return err
+	}
+	gone, err := r.gonePacks(ctx)
+	if err != nil {
+		return err
+	}
+	return r.RecordDoubts(ctx, now, gone)
+}
+
+// mergeSome merges the small ledgers when there are many: a large one only when
+// the small ones together are about as large, so that each mark is written a
+// few times at most.
+func (r *Repository) mergeSome(ctx context.Context, now time.Time) error {
+	objects, _, err := r.readLedgers(ctx)
+	if err != nil || len(objects) < maxLedgers {
+		return err
+	}
+	n, size := 0, 0
+	for ; n < len(objects); n++ {
+		one := len(objects[n].Marks) + len(objects[n].Fates)
+		if n >= maxLedgers/2 && one > 2*size {
+			break
+		}
+		size += one
+	}
+	return r.mergeLedgers(ctx, objects, n, now)
+}
+
+// mergeLedgers merges the first n of all ledgers: the result is durable before
+// what it replaces is deleted.
+func (r *Repository) mergeLedgers(ctx context.Context, all []ledgerObject, n int, now time.Time) error {
+	if n < 2 {
+		return nil
+	}
+	some := all[:n]
+	allowed, err := r.dropRepeated(ctx, some)
+	if err != nil || !allowed {
+		return err
+	}
+	merged := joined(some, now)
+	whole := r.index.damaged() == 0
+	merged = merged.Filter(
+		func(m ledger.Mark) bool { _, known := r.index.pack(m.ID); return known || !whole },
+		func(f ledger.Fate) bool {
+			// Without the note that it was forgotten, a snapshot that an older ledger
+			// has seen would look lost.
+			return n < len(all) || f.Forgotten == 0 || now.Unix()-f.Forgotten < int64(forgottenFor/time.Second)
+		},
+	)
+	if err := r.Record(ctx, merged); err != nil {
+		return err
+	}
+	for _, o := range some {
+		if err := r.deleteTwice(ctx, o.name); err != nil {
+			return mayNotDelete(err)
+		}
+	}
+	return nil
+}
+
+// dropRepeated deletes a ledger all of which the largest says too: one that a
+// merge could not delete. It returns false when that is refused still; then
+// merging would only add more.
+func (r *Repository) dropRepeated(ctx context.Context, some []ledgerObject) (allowed bool, err error) {
+	largest := some[len(some)-1]
+	sum := len(largest.Marks) + len(largest.Fates)
+	for _, o := range some[:len(some)-1] {
+		if l := ledger.Join(largest.Ledger, o.Ledger); len(l.Marks)+len(l.Fates) != sum || !slices.Equal(l.Marks, largest.Marks) || !slices.Equal(l.Fates, largest.Fates) {
+			continue
+		}
+		err := r.deleteTwice(ctx, o.name)
+		return err == nil, mayNotDelete(err)
+	}
+	return true, nil
+}
+
+// mayNotDelete takes a refusal for what it is: a role that may only write.
+func mayNotDelete(err error) error {
+	if errors.Is(err, storage.ErrReadOnly) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// listTwice lists the objects below a prefix of which either half is there.
+func (r *Repository) listTwice(ctx context.Context, prefix string) ([]string, error) {
+	found := map[string]bool{}
+	for _, p := range []string{copyOf(prefix), prefix} {
+		err := r.be.List(ctx, p, func(info storage.Info) error {
+			found[strings.TrimPrefix(info.Name, copyPrefix)] = true
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// putTwice seals a text and stores it under a new name and again as its copy.
+func (r *Repository) putTwice(ctx context.Context, typ seal.Type, name string, text []byte) error {
+	sealed, err := r.keys.Seal(typ, name, text)
+	if err != nil {
+		return fault.New("seal", name, err, "")
+	}
+	for _, object := range []string{name, copyOf(name)} {
+		err := r.be.Put(ctx, object, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
+		if err != nil && !errors.Is(err, storage.ErrExists) { // repeated by a retry below us
+			return err
+		}
+	}
+	return nil
+}
+
+// readTwice reads an object, or else its copy; served then says what is wrong
+// with the object. storage.ErrNotFound means that there is neither.
+func (r *Repository) readTwice(ctx context.Context, typ seal.Type, name string, limit int64) (text []byte, served, err error) {
+	read := func(object string) ([]byte, error) {
+		data, err := storage.ReadAll(ctx, r.be, object, limit, nil)
+		if err != nil {
+			return nil, readCause(ctx, err)
+		}
+		text, err := r.keys.Open(typ, name, data)
+		if err != nil {
+			return nil, fault.New("read", object, damage(err), "")
+		}
+		return text, nil
+	}
+	text, err = read(name)
+	if err == nil || ctx.Err() != nil {
+		return text, nil, err
+	}
+	text, err2 := read(copyOf(name))
+	switch {
+	case err2 == nil:
+		return text, fault.New("read", name, fmt.Errorf("%w; %w", gone(err), ErrServed), ""), nil
+	case errors.Is(err, storage.ErrNotFound) && errors.Is(err2, storage.ErrNotFound):
+		return nil, nil, err
+	}
+	return nil, nil, fault.New("read", name, fmt.Errorf("%w; its second copy: %w", gone(err), gone(err2)), "")
+}
+
+// deleteTwice deletes an object: its copy first, which alone would mean a loss.
+func (r *Repository) deleteTwice(ctx context.Context, name string) error {
+	return cmpError(r.be.Delete(ctx, copyOf(name)), r.be.Delete(ctx, name))
+}
