@@ -11,6 +11,7 @@ import (
 	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/loadtest/corpus"
+	"mahavishnu/loadtest/process"
 )
 
 // Options say what [Run] measures.
@@ -27,13 +28,14 @@ type Options struct {
 	Restore bool
 	// Progress hears the name of each step as it begins.
 	Progress func(step string)
-	Clock    clock.Clock
+	// Runner starts the program.
+	Runner process.Runner
 }
 
 // Step is one measured command.
 type Step struct {
 	Name string `json:"name"`
-	Usage
+	process.Usage
 	// Bytes the step is about: those of the tree.
 	Bytes int64 `json:"bytes"`
 	// Stored is the size of the repository after the step.
@@ -59,7 +61,7 @@ type Report struct {
 // Run makes the tree, then backs it up, backs it up unchanged, verifies every
 // stored byte, and restores it if asked to. Each is a process of its own.
 func Run(ctx context.Context, o Options) (Report, error) {
-	c := clock.Or(o.Clock)
+	c := clock.Or(o.Runner.Clock)
 	tree, repo := filepath.Join(o.Dir, "tree"), filepath.Join(o.Dir, "repository")
 	key, restored := filepath.Join(o.Dir, "key"), filepath.Join(o.Dir, "restored")
 	if !o.Keep {
@@ -79,7 +81,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	flags := func(args ...string) []string {
 		return append(args, "--key", key, "--repository", repo, "--quiet")
 	}
-	if _, _, err := measure(ctx, c, o.Program, "key", "create", "--key", key, "--quiet"); err != nil {
+	keyCreate := process.Command{Args: []string{o.Program, "key", "create", "--key", key, "--quiet"}}
+	if _, _, err := o.Runner.Run(ctx, keyCreate); err != nil {
 		return report, err
 	}
 	plan := []struct {
@@ -98,7 +101,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	for _, p := range plan {
 		say(p.name)
-		usage, _, err := measure(ctx, c, o.Program, p.args...)
+		usage, _, err := o.Runner.Run(ctx, process.Command{Args: append([]string{o.Program}, p.args...)})
 		if err != nil {
 			return report, err
 		}

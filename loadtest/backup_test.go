@@ -39,7 +39,7 @@ func TestRunMeasuresEveryStep(t *testing.T) {
 		t.Fatalf("%d steps, want %d", len(report.Steps), len(names))
 	}
 	for i, s := range report.Steps {
-		if s.Name != names[i] || s.Wall <= 0 || s.CPU <= 0 || s.Stored == 0 || s.Rate() <= 0 {
+		if s.Name != names[i] || s.Wall <= 0 || s.CPU() <= 0 || s.Stored == 0 || s.Rate() <= 0 {
 			t.Errorf("step %d was not measured: %+v", i, s)
 		}
 	}

@@ -104,7 +104,7 @@ func runMeasure(ctx context.Context, term *terminal.Terminal, o measureOptions) 
 func printReport(term *terminal.Terminal, r loadtest.Report) {
 	table := terminal.NewTable("step", "wall>", "processor>", "peak memory>", "rate>", "stored>")
 	for _, s := range r.Steps {
-		table.Row(s.Name, terminal.Duration(s.Wall), terminal.Duration(s.CPU), terminal.Bytes(s.PeakMemory),
+		table.Row(s.Name, terminal.Duration(s.Wall), terminal.Duration(s.CPU()), terminal.Bytes(s.PeakMemory),
 			terminal.Rate(s.Bytes, s.Wall), terminal.Bytes(s.Stored))
 	}
 	term.Printf("\n%s files, %s, corpus %s\n%s", terminal.Count(r.Tree.Files), terminal.Bytes(r.Bytes), r.Tree.Kind, table)
