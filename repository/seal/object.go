@@ -13,11 +13,12 @@ import (
 // Type is what a sealed object holds. It is part of its key and its header.
 type Type uint8
 
-// The types of sealed objects. Numbers are part of the format; 3 to 15 are
-// reserved for garbage collection, ledger and parity.
+// The types of sealed objects. Numbers are part of the format; 4 to 15 are
+// reserved for ledger and parity.
 const (
 	TypeIndex    Type = 1
 	TypeSnapshot Type = 2
+	TypeGC       Type = 3  // what collecting garbage needs to know
 	TypeLedger   Type = 8  // what was verified when
 	TypeDoubt    Type = 9  // blobs that are not to be trusted
 	TypeKeep     Type = 16 // a pin or a hold
@@ -30,6 +31,8 @@ func (t Type) String() string {
 		return "index"
 	case TypeSnapshot:
 		return "snapshot"
+	case TypeGC:
+		return "gc"
 	case TypeLedger:
 		return "ledger"
 	case TypeDoubt:

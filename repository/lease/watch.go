@@ -1,0 +1,103 @@
+package lease
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/storage"
+)
+
+// notesObject holds what earlier collectors have seen, so that a session that
+// died is told by two short runs as well as by a long one. It is replaced as a
+// whole, and its loss costs time only.
+const notesObject = "gc/seen"
+
+// unkept is the patience with a session whose Keeper this program has no
+// connection with.
+const unkept = 12 * time.Hour
+
+// sighting is the last change of a session's beat that was seen.
+type sighting struct {
+	Pulse uint64    `json:"pulse"`
+	Since time.Time `json:"since"`
+}
+
+// Watcher tells dead sessions from living ones. It is used by one goroutine.
+type Watcher struct {
+	s      *Store
+	keeper Keeper
+	clock  clock.Clock
+	seen   map[ID]sighting
+	loaded bool
+}
+
+// Watch starts to watch. keeper may be nil.
+func (s *Store) Watch(keeper Keeper, c clock.Clock) *Watcher {
+	return &Watcher{s: s, keeper: keeper, clock: clock.Or(c), seen: map[ID]sighting{}}
+}
+
+// load reads the notes of earlier watchers.
+func (w *Watcher) load(ctx context.Context) error {
+	if w.loaded {
+		return nil
+	}
+	text, err := w.s.read(ctx, notesObject, maxObject)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, errDamaged) {
+		return err
+	}
+	if err == nil && json.Unmarshal(text, &w.seen) != nil {
+		clear(w.seen)
+	}
+	w.loaded = true
+	return nil
+}
+
+// Note leaves what was seen to later watchers.
+func (w *Watcher) Note(ctx context.Context) error {
+	if !w.loaded {
+		return nil
+	}
+	text, err := json.Marshal(w.seen)
+	if err != nil {
+		return err
+	}
+	return w.s.put(ctx, notesObject, text, storage.PutOptions{})
+}
+
+// dead gives the verdict on a session without a ticket that is not done.
+func (w *Watcher) dead(ctx context.Context, id ID, info Info) (bool, error) {
+	patience := 2 * time.Duration(info.TTL) * time.Second
+	if info.Kept && w.keeper != nil {
+		alive, err := w.keeper.Alive(ctx, id.String())
+		if err != nil && ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		return err == nil && !alive, nil //nolint:nilerr // who cannot be asked about is taken to live
+	}
+	if info.Kept {
+		patience = unkept
+	}
+	pulse, err := w.s.pulse(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	now := w.clock.Now()
+	last, known := w.seen[id]
+	if !known || last.Pulse != pulse || now.Before(last.Since) {
+		w.seen[id] = sighting{Pulse: pulse, Since: now}
+		return false, nil
+	}
+	return now.Sub(last.Since) >= patience, nil
+}
+
+// forget drops what was seen of sessions that are gone.
+func (w *Watcher) forget(there map[ID]bool) {
+	for id := range w.seen {
+		if !there[id] {
+			delete(w.seen, id)
+		}
+	}
+}
