@@ -127,7 +127,7 @@ func (r *Repository) distrust(more ledger.Doubt) {
 func (r *Repository) loadDoubts(ctx context.Context) error {
 	r.doubtMu.Lock()
 	defer r.doubtMu.Unlock()
-	names, err := r.listTwice(ctx, doubtPrefix)
+	names, err := r.listLedgers(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -63,13 +63,13 @@ func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem
 	read := map[string]ledgerObject{}
 	var problems []Problem
 	for {
-		names, err := r.listTwice(ctx, ledgerPrefix)
+		names, err := r.listLedgers(ctx, false)
 		if err != nil {
 			return nil, nil, err
 		}
 		merged := false // while they were read: another one says the same
 		for _, name := range names {
-			if _, done := read[name]; done || strings.HasPrefix(name, doubtPrefix) {
+			if _, done := read[name]; done {
 				continue
 			}
 			o := ledgerObject{name: name}
@@ -220,12 +220,14 @@ func mayNotDelete(err error) error {
 	return err
 }
 
-// listTwice lists the objects below a prefix of which either half is there.
-func (r *Repository) listTwice(ctx context.Context, prefix string) ([]string, error) {
+// listLedgers lists the ledgers, or the doubts, of which either object is there.
+func (r *Repository) listLedgers(ctx context.Context, doubts bool) ([]string, error) {
 	found := map[string]bool{}
-	for _, p := range []string{copyOf(prefix), prefix} {
+	for _, p := range []string{copyOf(ledgerPrefix), ledgerPrefix} {
 		err := r.be.List(ctx, p, func(info storage.Info) error {
-			found[strings.TrimPrefix(info.Name, copyPrefix)] = true
+			if name := strings.TrimPrefix(info.Name, copyPrefix); isLedgerObject(name) && strings.HasPrefix(name, doubtPrefix) == doubts {
+				found[name] = true
+			}
 			return nil
 		})
 		if err != nil {
@@ -233,6 +235,12 @@ func (r *Repository) listTwice(ctx context.Context, prefix string) ([]string, er
 		}
 	}
 	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// isLedgerObject tells the names of ledgers and doubts from others.
+func isLedgerObject(name string) bool {
+	rest, ok := strings.CutPrefix(name, ledgerPrefix)
+	return ok && isHex(strings.TrimPrefix(rest, "bad-"), 32)
 }
 
 // putTwice seals a text and stores it under a new name and again as its copy.
