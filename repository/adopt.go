@@ -28,12 +28,15 @@ func (s *Session) adopt(ctx context.Context, orphans []packObject) error {
 		group.Go(func() error {
 			p, entries, err := s.r.checkOrphan(ctx, o, s.flags)
 			switch {
-			case isDamage(err):
+			case isDamage(err), errors.Is(err, ErrUnreadable):
 				s.stats.refusedPacks.Add(1)
 				return nil
 			case errors.Is(err, storage.ErrNotFound), errors.Is(err, errOtherTier):
 				return nil // collected since it was listed, or its own sessions adopt it
 			case err != nil:
+				return err
+			}
+			if err := s.protect.adopt(ctx, o); err != nil {
 				return err
 			}
 			return s.takeOver(ctx, p, entries)
@@ -74,6 +77,7 @@ func (r *Repository) checkOrphan(ctx context.Context, o packObject, flags uint8)
 	}
 	if err == nil {
 		_, err = streamPack(ctx, r.be, &r.scratch, o, nil, nil)
+		err = r.reach.heard(ctx, o.id, err)
 	}
 	if err != nil {
 		return fail(err)

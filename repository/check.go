@@ -13,7 +13,6 @@ import (
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/index"
-	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
 
@@ -25,6 +24,7 @@ const (
 	ObjectPack     = "pack"
 	ObjectKeep     = "keep" // a pin or a hold
 	ObjectLedger   = "ledger"
+	ObjectParity   = "parity" // of a pack, or a stripe
 	ObjectUnknown  = "unknown"
 )
 
@@ -43,6 +43,9 @@ type Problem struct {
 	// Blobs that cannot be read from a damaged pack. They may be stored
 	// elsewhere too: Load finds out.
 	Blobs []ID
+	// Mendable is true for a pack that parity makes whole: everything in it can
+	// be read, and Repair stores it again.
+	Mendable bool
 	// Harmless is true when no snapshot can need what is wrong: a pack that a
 	// dying session left unfinished, a file somebody put there.
 	Harmless bool
@@ -51,6 +54,9 @@ type Problem struct {
 // String names the object and what is wrong.
 func (p Problem) String() string {
 	text := fmt.Sprintf("%s %s: %v", p.Kind, p.Object, p.Err)
+	if p.Mendable {
+		text += "; parity makes it whole"
+	}
 	if len(p.Blobs) > 0 {
 		text += fmt.Sprintf(" (%d blobs affected)", len(p.Blobs))
 	}
@@ -130,33 +136,6 @@ func (c *checker) configs(ctx context.Context) error {
 	return nil
 }
 
-func (c *checker) index(ctx context.Context) error {
-	var names []string
-	err := c.r.be.List(ctx, indexPrefix, func(info storage.Info) error {
-		if isHex(strings.TrimPrefix(info.Name, indexPrefix), 32) {
-			names = append(names, info.Name)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		text, err := readSealed(ctx, c.r.be, c.r.keys, seal.TypeIndex, name, index.MaxSize)
-		if err == nil {
-			_, err = index.Parse(text)
-		}
-		c.fragments[name] = true
-		if err != nil {
-			c.lost = true
-			if err := c.trouble(ctx, name, ObjectIndex, err); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 func (c *checker) snapshots(ctx context.Context) error {
 	refs, _, err := c.r.listSnapshots(ctx, "")
 	if err != nil {
@@ -201,7 +180,10 @@ func (c *checker) packs(ctx context.Context) error {
 			if first, _ := c.r.index.pack(p.ID); !first.Same(p) {
 				continue // told for another fragment
 			}
-			problem := Problem{Object: p.ID.Object(), Kind: ObjectPack, Err: ErrMissing, Blobs: c.r.blobsIn(p.ID)}
+			problem := Problem{Object: p.ID.Object(), Kind: ObjectPack, Err: ErrMissing}
+			if problem.Mendable = c.r.mendable(ctx, p.ID); !problem.Mendable {
+				problem.Blobs = c.r.blobsIn(p.ID)
+			}
 			if err := c.report(problem); err != nil {
 				return err
 			}
@@ -233,7 +215,7 @@ func (c *checker) pack(ctx context.Context, o packObject) error {
 		return nil
 	}
 	p := Problem{Object: o.id.Object(), Kind: ObjectPack, Err: damage(err), Harmless: !indexed && !c.lost}
-	if indexed {
+	if p.Mendable = c.r.mendable(ctx, o.id); indexed && !p.Mendable {
 		p.Blobs = c.r.unreadable(ctx, o.id, known)
 	}
 	return c.report(p)
@@ -269,16 +251,21 @@ func knownObject(name string) bool {
 		return true
 	}
 	for _, prefix := range reservedPrefixes {
-		if strings.HasPrefix(name, prefix) {
+		if strings.HasPrefix(strings.TrimPrefix(name, copyPrefix), prefix) {
 			return true
 		}
 	}
-	if rest, ok := strings.CutPrefix(name, indexPrefix); ok {
-		return isHex(rest, 32)
+	if isIndexObject(strings.TrimPrefix(name, copyPrefix)) {
+		return true
 	}
 	if _, ok := parsePackObject(name); ok || isKeepObject(name) {
 		return true
 	}
 	_, ok := parseSnapshotObject(strings.TrimPrefix(name, copyPrefix))
 	return ok
+}
+
+func isIndexObject(name string) bool {
+	rest, ok := strings.CutPrefix(name, indexPrefix)
+	return ok && isHex(rest, 32)
 }

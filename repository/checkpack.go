@@ -57,7 +57,10 @@ func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error)
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, storage.ErrNotFound):
-		problem.Err, problem.Blobs, problem.Harmless = ErrMissing, r.blobsIn(id), !indexed
+		problem.Err, problem.Harmless = ErrMissing, !indexed
+		if problem.Mendable = r.mendable(ctx, id); !problem.Mendable {
+			problem.Blobs = r.blobsIn(id)
+		}
 		return problem, nil
 	case isDamage(err), errors.Is(err, pack.ErrFormat), errors.Is(err, keyring.ErrNoVersion), errors.Is(err, ErrUnreadable):
 	default:
@@ -67,7 +70,10 @@ func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error)
 		return nil, fault.New("check", id.Object(), err, "see that the storage can be read, then check again")
 	}
 	problem.Err = damage(err)
-	if problem.Blobs == nil && indexed {
+	if problem.Blobs == nil { // else the pack is as it was made
+		problem.Mendable = r.mendable(ctx, id)
+	}
+	if problem.Blobs == nil && indexed && !problem.Mendable {
 		problem.Blobs = r.unreadable(ctx, id, known)
 	}
 	return problem, nil
@@ -173,7 +179,10 @@ func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, er
 	case isPack:
 		problem.Kind = ObjectPack
 		err = scrubPack(ctx, be, id)
-	case strings.HasPrefix(object, indexPrefix):
+	case isParityObject(object):
+		problem.Kind = ObjectParity
+		err = scrubParity(ctx, be, object)
+	case isIndexObject(strings.TrimPrefix(object, copyPrefix)):
 		problem.Kind = ObjectIndex
 		err = scrubWhole(ctx, be, object, index.MaxSize, seal.Scrub)
 	case strings.HasPrefix(object, snapshotPrefix), strings.HasPrefix(object, copyPrefix):

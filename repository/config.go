@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mahavishnu/repository/blob"
+	"mahavishnu/repository/parity"
 )
 
 type (
@@ -47,11 +48,12 @@ func DefaultChunker() Chunker {
 	return Chunker{Algorithm: "gear-v1", Min: 256 << 10, Avg: 1 << 20, Max: 4 << 20}
 }
 
-// Parity reserves the place of the parity parameters. All zero means none.
-type Parity struct {
-	Data   int `json:"data"`
-	Shards int `json:"shards"`
-}
+// Parity says how much parity a repository keeps. All zero means none.
+type Parity = parity.Scheme
+
+// StandardParity is for storage without redundancy of its own: about 11 % of
+// what packs take.
+func StandardParity() Parity { return parity.Standard() }
 
 // Config is what a repository says of itself, stored twice, without a secret.
 type Config struct {
@@ -72,7 +74,7 @@ type Config struct {
 	Chunker Chunker `json:"chunker"`
 	// Padding of blobs: "64th" or "none".
 	Padding string `json:"padding"`
-	// Parity parameters.
+	// Parity parameters; sessions and repairs keep as much.
 	Parity Parity `json:"parity"`
 	// KeyCheck tells the right key ring from a wrong one.
 	KeyCheck string `json:"key_check"`

@@ -93,6 +93,9 @@ func (c Config) validate() error {
 	if c.Padding != paddingNone && c.Padding != padding64th {
 		return fmt.Errorf("%w: padding %q", ErrUnknownFeature, c.Padding)
 	}
+	if err := c.Parity.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknownFeature, err)
+	}
 	return nil
 }
 
@@ -102,7 +105,7 @@ func newConfig(o CreateOptions) Config {
 	_, _ = rand.Read(id) // never fails: it ends the program instead
 	c := Config{
 		Version: configFormat, ID: hex.EncodeToString(id), Required: []string{}, Optional: []string{},
-		Hash: o.Hash, Chunker: o.Chunker, Padding: o.Padding,
+		Hash: o.Hash, Chunker: o.Chunker, Padding: o.Padding, Parity: o.Parity,
 	}
 	if c.Hash == "" {
 		c.Hash = SHA256

@@ -177,9 +177,9 @@ func (r *Repository) parseSnapshot(object, name string, data []byte) (Snapshot, 
 	return snap, nil
 }
 
-// putCopy stores the copy of a snapshot whose object holds data. Whoever forgets
-// the snapshot meanwhile deletes the copy once more at the end; a copy that
-// is put later still finds the snapshot gone, and goes too.
+// putCopy stores the copy of a small object that holds data. Whoever deletes the
+// object meanwhile deletes the copy once more at the end; a copy that
+// is put later still finds the object gone, and goes too.
 func (r *Repository) putCopy(ctx context.Context, name string, data []byte) error {
 	err := r.be.Put(ctx, copyOf(name), data, storage.PutOptions{IfAbsent: true, Sync: true})
 	if errors.Is(err, storage.ErrExists) {
@@ -193,25 +193,6 @@ func (r *Repository) putCopy(ctx context.Context, name string, data []byte) erro
 		return r.be.Delete(ctx, copyOf(name))
 	}
 	return err
-}
-
-// Mend stores the second copies that sessions which died did not come to
-// store. It only adds objects. Snapshots that cannot be read are left to
-// CheckObjects. Every session begins with it.
-func (r *Repository) Mend(ctx context.Context) error {
-	refs, _, err := r.listSnapshots(ctx, "")
-	if err != nil {
-		return err
-	}
-	for _, ref := range refs {
-		if ref.copied {
-			continue
-		}
-		if err := r.mend(ctx, ref.object); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // mend stores the copy of one snapshot, if its object is whole.
@@ -264,7 +245,7 @@ func (c *checker) snapshot(ctx context.Context, name string) (Snapshot, error) {
 	case first.missing() && second.missing():
 		return snap, nil // forgotten since it was listed
 	case first.err == nil && second.missing():
-		return snap, c.mend(ctx, name, first.data)
+		return snap, c.mend(ctx, name, ObjectSnapshot, first.data)
 	case first.err == nil && second.err == nil && !bytes.Equal(first.data, second.data):
 		second.err = fmt.Errorf("%w: it differs from %s", ErrDamaged, name)
 	}
@@ -285,8 +266,8 @@ func (c *checker) snapshot(ctx context.Context, name string) (Snapshot, error) {
 
 // mend stores a copy that is missing. Then all is well; only a storage that
 // does not take it leaves the snapshot with one object.
-func (c *checker) mend(ctx context.Context, name string, data []byte) error {
-	p := Problem{Object: copyOf(name), Kind: ObjectSnapshot, Err: fmt.Errorf("%w; it is stored again now", ErrMissing), Harmless: true}
+func (c *checker) mend(ctx context.Context, name, kind string, data []byte) error {
+	p := Problem{Object: copyOf(name), Kind: kind, Err: fmt.Errorf("%w; it is stored again now", ErrMissing), Harmless: true}
 	if err := c.r.putCopy(ctx, name, data); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

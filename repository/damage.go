@@ -9,6 +9,7 @@ import (
 	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/pack"
+	"mahavishnu/repository/parity"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
@@ -17,7 +18,7 @@ import (
 var damages = []error{
 	seal.ErrOpen, seal.ErrNotSealed, seal.ErrChecksum,
 	pack.ErrNotPack, pack.ErrChecksum, pack.ErrOther, pack.ErrRecord,
-	index.ErrCorrupt, ledger.ErrCorrupt, compress.ErrCorrupt, storage.ErrShort, storage.ErrOversize,
+	index.ErrCorrupt, ledger.ErrCorrupt, parity.ErrDamaged, parity.ErrOther, parity.ErrBeyond, compress.ErrCorrupt, storage.ErrShort, storage.ErrOversize,
 }
 
 // damage marks an error as damage of the repository if it is, so that callers

@@ -36,12 +36,16 @@ type BlobError struct {
 	ID   ID
 	Pack PackID // zero when no pack is known to hold it
 	Err  error
+	Mend error // why parity does not help, when it was asked; may be nil
 }
 
 // Error names the blob and the pack.
 func (e *BlobError) Error() string {
 	if e.Pack == (PackID{}) {
 		return fmt.Sprintf("read blob %s: %v", e.ID, e.Err)
+	}
+	if e.Mend != nil && !errors.Is(e.Mend, errNoParity) {
+		return fmt.Sprintf("read blob %s in %s: %v; %v", e.ID, e.Pack.Object(), e.Err, e.Mend)
 	}
 	return fmt.Sprintf("read blob %s in %s: %v", e.ID, e.Pack.Object(), e.Err)
 }

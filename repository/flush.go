@@ -10,14 +10,14 @@ import (
 	"mahavishnu/storage"
 )
 
-// put stores a finished pack.
+// put stores a finished pack and then its parity.
 func (s *Session) put(h pack.Header, data []byte) error {
 	if err := s.r.be.Put(s.ctx, h.ID.Object(), data, storage.PutOptions{}); err != nil {
 		return err
 	}
 	s.stats.packs.Add(1)
 	s.stats.packBytes.Add(int64(len(data)))
-	return nil
+	return s.protect.add(s.ctx, h.ID, data)
 }
 
 // collect notes a stored pack for the next fragment.
@@ -38,14 +38,20 @@ func (s *Session) flushSome(ctx context.Context) error {
 	return s.flushLocked(ctx, s.enough)
 }
 
-// flush writes everything that is collected.
+// flush writes everything that is collected, and the last stripe.
 func (s *Session) flush(ctx context.Context) error {
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
-	return s.flushLocked(ctx, 0)
+	if err := s.protect.finish(ctx); err != nil {
+		return err
+	}
+	if err := s.flushLocked(ctx, 0); err != nil {
+		return err
+	}
+	return s.protect.sync(ctx, nil)
 }
 
-// flushLocked makes the packs collected so far durable and then writes their
+// flushLocked makes the packs collected so far durable, with their parity, and then writes their
 // index fragment, if they hold at least atLeast blobs. After a failure they
 // stay collected, for another try.
 func (s *Session) flushLocked(ctx context.Context, atLeast int) error {
@@ -74,7 +80,7 @@ func (s *Session) writeFragment(ctx context.Context, batch *index.Builder) error
 	for i, p := range packs {
 		names[i] = p.ID.Object()
 	}
-	if err := s.r.be.Sync(ctx, names); err != nil {
+	if err := s.protect.sync(ctx, names); err != nil {
 		return err
 	}
 	batch.SetStored(s.o.Clock.Now().Unix())
@@ -87,7 +93,7 @@ func (s *Session) writeFragment(ctx context.Context, batch *index.Builder) error
 	if err != nil {
 		return err
 	}
-	err = s.r.be.Put(ctx, name, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
+	err = putTwice(ctx, s.r.be, name, sealed)
 	if err != nil && !errors.Is(err, storage.ErrExists) { // repeated by a retry below us
 		return err
 	}

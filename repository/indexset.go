@@ -35,6 +35,8 @@ type indexSet struct {
 	keys  *seal.Keys
 	cache string // directory of decrypted fragments
 	own   bool   // the cache is this process's own and goes at close
+	// served is told of a fragment that was read from its copy.
+	served func(name string)
 
 	mu      sync.Mutex // guards refresh, add, close
 	bad     map[string]error
@@ -69,10 +71,7 @@ func (s *indexSet) refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	listed := map[string]bool{}
-	err := s.be.List(ctx, indexPrefix, func(info storage.Info) error {
-		listed[info.Name] = true
-		return nil
-	})
+	err := listTwice(ctx, s.be, indexPrefix, func(name string, _, _ bool) { listed[name] = true })
 	if err != nil {
 		return err
 	}
@@ -86,12 +85,16 @@ func (s *indexSet) refresh(ctx context.Context) error {
 		s.retired = append(s.retired, f)
 	}
 	clear(s.bad)
+	unreadable := 0
 	for name := range listed {
 		f, err := s.load(ctx, name)
 		switch {
 		case err == nil:
 			next = append(next, f)
 		case isDamage(err):
+			s.bad[name] = err
+		case errors.Is(err, ErrUnreadable) && unreadable < patience:
+			unreadable++ // a bad sector; many of them are a storage that is out of reach
 			s.bad[name] = err
 		case errors.Is(err, storage.ErrNotFound): // compacted since it was listed
 		default:
@@ -116,12 +119,19 @@ func (s *indexSet) load(ctx context.Context, name string) (*fragment, error) {
 		return &fragment{Fragment: f.Fragment, name: name, close: f.Close}, nil
 	}
 	// Not cached, or the cache is damaged: it is only a cache.
-	text, err := readSealed(ctx, s.be, s.keys, seal.TypeIndex, name, index.MaxSize)
+	var text []byte
+	served, err := readTwice(ctx, s.be, name, index.MaxSize, func(data []byte) error {
+		var err error
+		if text, err = s.keys.Open(seal.TypeIndex, name, data); err == nil {
+			_, err = index.Parse(text)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := index.Parse(text); err != nil {
-		return nil, fault.New("read", name, errors.Join(ErrDamaged, err), "")
+	if served != nil {
+		s.served(name)
 	}
 	return s.use(name, text)
 }

@@ -59,7 +59,7 @@ func (r *Repository) EachBlob(fn func(ID, Location) bool) {
 
 // Load returns the bytes of a blob, in buf's space when it is large enough. The
 // error is a *BlobError. A blob that is damaged in one pack and whole in another
-// is read from the other.
+// is read from the other; else the pack is made whole in memory, by parity.
 func (r *Repository) Load(ctx context.Context, id ID, kind Kind, buf []byte) ([]byte, error) {
 	return r.loadElsewhere(ctx, id, kind, buf, nil)
 }
@@ -98,6 +98,11 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 		if ctx.Err() != nil {
 			return nil, &BlobError{ID: id, Err: context.Cause(ctx)}
 		}
+		if data, err := r.loadMended(ctx, id, kind, buf); err == nil {
+			return data, nil
+		} else if failed != nil {
+			failed.Mend = err
+		}
 		if more, err := r.rescue(ctx); err != nil {
 			return nil, errors.Join(&BlobError{ID: id, Err: ErrBlobMissing}, err)
 		} else if !more {
@@ -110,6 +115,20 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 	return nil, failed
 }
 
+// loadMended reads a blob from the first of its packs that parity makes whole.
+func (r *Repository) loadMended(ctx context.Context, id ID, kind Kind, buf []byte) ([]byte, error) {
+	var data []byte
+	err := errNoParity
+	r.index.locations(id, func(p index.Pack, e index.Entry) bool {
+		if p.Kind != kind {
+			return true
+		}
+		data, err = r.loadCorrected(ctx, p, e, buf)
+		return err != nil && ctx.Err() == nil
+	})
+	return data, err
+}
+
 // readBlob reads one blob from one place.
 func (r *Repository) readBlob(ctx context.Context, p index.Pack, e index.Entry, buf []byte) ([]byte, error) {
 	record := r.scratch.get(int(e.Stored))
@@ -117,11 +136,16 @@ func (r *Repository) readBlob(ctx context.Context, p index.Pack, e index.Entry, 
 	if err := r.readPack(ctx, p.ID, int64(e.Offset), record.b); err != nil {
 		return nil, blobCause(err)
 	}
+	return r.openRecord(p, e, record.b, buf)
+}
+
+// openRecord opens the record of a blob. It may change record.
+func (r *Repository) openRecord(p index.Pack, e index.Entry, record, buf []byte) ([]byte, error) {
 	dec, err := r.decoder(p.KeyVersion, p.ID, p.Kind)
 	if err != nil {
 		return nil, err
 	}
-	data, inRecord, err := dec.Blob(buf, record.b, e.ID, e.Raw)
+	data, inRecord, err := dec.Blob(buf, record, e.ID, e.Raw)
 	if err != nil {
 		return nil, blobCause(err)
 	}

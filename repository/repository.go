@@ -23,6 +23,7 @@ type CreateOptions struct {
 	Hash     Hash    // default SHA256
 	Chunker  Chunker // default DefaultChunker
 	Padding  string  // "64th" (default) hides exact sizes of blobs, "none" does not
+	Parity   Parity  // default none, for storage that is redundant itself; else StandardParity
 	CacheDir string  // as in OpenOptions
 	Clock    clock.Clock
 }
@@ -32,6 +33,9 @@ type OpenOptions struct {
 	// CacheDir keeps decrypted index fragments between runs; it holds ids and
 	// sizes, no content. "" uses a private temporary directory for this run.
 	CacheDir string
+	// OnCorrection is told of each object that is read right although it is not
+	// stored right, once. It is called from any goroutine and must not block.
+	OnCorrection func(Correction)
 }
 
 // Repository is an open repository. It is safe for concurrent use.
@@ -45,6 +49,7 @@ type Repository struct {
 
 	scratch scratch
 	reach   reach
+	correct corrector
 
 	doubts  atomic.Pointer[doubts]
 	doubtMu sync.Mutex     // guards changes of doubts and what follows
@@ -130,6 +135,8 @@ func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOpt
 		return nil, fault.New(op, be.Location(), err, "")
 	}
 	r := &Repository{be: be, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index}
+	r.correct.told = o.OnCorrection
+	index.served = func(name string) { r.correct.corrected(name, ByCopy) }
 	if err := r.Refresh(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -156,6 +163,7 @@ func (r *Repository) Refresh(ctx context.Context) error {
 	r.rescueMu.Lock()
 	r.rescued, r.rescueFound = false, false
 	r.rescueMu.Unlock()
+	r.correct.forget()
 	if err := r.loadDoubts(ctx); err != nil {
 		return err
 	}
@@ -166,5 +174,6 @@ func (r *Repository) Refresh(ctx context.Context) error {
 // reading.
 func (r *Repository) Close() error {
 	r.comp.Close()
+	r.closeCorrector()
 	return errors.Join(r.index.close(), r.scratch.close())
 }

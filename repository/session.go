@@ -81,6 +81,7 @@ type Session struct {
 	view    atomic.Pointer[view] // what is indexed and may be reused
 	pending pending              // what is in this session and in no fragment yet
 	packs   packers
+	protect protector // makes their parity
 
 	// ctx is that of puts in the background: it outlives the caller's, so that
 	// an interrupted run keeps what it has, and ends with err.
@@ -119,6 +120,7 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.packs.init(s)
+	s.protect.init(r, o.PackSize)
 	if err := s.look(ctx); err != nil {
 		_, abortErr := s.Abort(ctx)
 		return nil, errors.Join(err, abortErr)
@@ -199,5 +201,5 @@ func (s *Session) drain(ctx context.Context) error {
 func (s *Session) close() error {
 	s.closed = true
 	s.cancel(ErrSessionEnded)
-	return errors.Join(s.packs.close(), s.enc.Close())
+	return errors.Join(s.packs.close(), s.protect.close(), s.enc.Close())
 }

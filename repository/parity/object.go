@@ -159,12 +159,15 @@ func (o *Object) parityShard(i int) []byte {
 	return shard
 }
 
+// Whole tells whether shard is the pack's i-th, as it was.
+func (o *Object) Whole(i int, shard []byte) bool { return xxhash.Sum64(shard) == o.sum(i) }
+
 // Bad returns the numbers of the data shards that are not what they were. data
 // holds the pack as it was read, filled up with zeros to Shape.Padded.
 func (o *Object) Bad(data []byte) []int {
 	var bad []int
 	for i := range o.Shape.Data {
-		if xxhash.Sum64(data[i*o.Shape.Shard:][:o.Shape.Shard]) != o.sum(i) {
+		if !o.Whole(i, data[i*o.Shape.Shard:][:o.Shape.Shard]) {
 			bad = append(bad, i)
 		}
 	}
@@ -205,7 +208,7 @@ func (c *Codec) Mend(o *Object, data []byte) (mended int, err error) {
 		return 0, fmt.Errorf("%w: %w", ErrBeyond, err)
 	}
 	for _, i := range bad {
-		if xxhash.Sum64(shards[i]) != o.sum(i) {
+		if !o.Whole(i, shards[i]) {
 			return 0, fmt.Errorf("%w: shard %d comes out wrong", ErrBeyond, i)
 		}
 	}

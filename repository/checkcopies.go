@@ -1,0 +1,125 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"mahavishnu/repository/index"
+	"mahavishnu/repository/seal"
+	"mahavishnu/storage"
+)
+
+// Mend stores the second copies of snapshots and index fragments that sessions
+// which died did not come to store. It only adds objects. What cannot be read is
+// left to CheckObjects. Every session begins with it.
+func (r *Repository) Mend(ctx context.Context) error {
+	refs, _, err := r.listSnapshots(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if ref.copied {
+			continue
+		}
+		if err := r.mend(ctx, ref.object); err != nil {
+			return err
+		}
+	}
+	var bare []string
+	err = listTwice(ctx, r.be, indexPrefix, func(name string, _, copied bool) {
+		if !copied {
+			bare = append(bare, name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range bare {
+		data, err := storage.ReadAll(ctx, r.be, name, index.MaxSize, nil)
+		if err == nil {
+			err = seal.Scrub(data)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			continue // gone meanwhile, or in need of more than a copy: who reads it is told
+		}
+		if err := r.putCopy(ctx, name, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// twice checks both objects of something small. open is given the bytes of each,
+// which it may change. It reports whether either is whole. A copy that is missing
+// is stored.
+func (c *checker) twice(ctx context.Context, name, kind string, limit int64, open func(data []byte) error) (whole bool, err error) {
+	read := func(object string) ([]byte, error) {
+		data, err := storage.ReadAll(ctx, c.r.be, object, limit, nil)
+		if err != nil {
+			return nil, readCause(ctx, err)
+		}
+		return data, open(slices.Clone(data))
+	}
+	first, firstErr := read(name)
+	second, secondErr := read(copyOf(name))
+	missing := errors.Is(secondErr, storage.ErrNotFound)
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case errors.Is(firstErr, storage.ErrNotFound) && missing:
+		return true, nil // deleted since it was listed
+	case firstErr == nil && missing:
+		return true, c.mend(ctx, name, kind, first)
+	case firstErr == nil && secondErr == nil && !bytes.Equal(first, second):
+		secondErr = fmt.Errorf("%w: it differs from %s", ErrDamaged, name)
+	}
+	whole = firstErr == nil || secondErr == nil
+	if firstErr != nil {
+		err := damage(gone(firstErr))
+		if secondErr == nil {
+			err = fmt.Errorf("%w; %w", err, ErrServed)
+		}
+		if err := c.trouble(ctx, name, kind, err); err != nil {
+			return whole, err
+		}
+	}
+	if secondErr != nil {
+		return whole, c.trouble(ctx, copyOf(name), kind, secondErr)
+	}
+	return whole, nil
+}
+
+// index checks every fragment.
+func (c *checker) index(ctx context.Context) error {
+	var names []string
+	err := listTwice(ctx, c.r.be, indexPrefix, func(name string, _, _ bool) {
+		if isIndexObject(name) {
+			names = append(names, name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		c.fragments[name] = true
+		whole, err := c.twice(ctx, name, ObjectIndex, index.MaxSize, func(data []byte) error {
+			text, err := c.r.keys.Open(seal.TypeIndex, name, data)
+			if err == nil {
+				_, err = index.Parse(text)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		c.lost = c.lost || !whole
+	}
+	return nil
+}
