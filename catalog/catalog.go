@@ -23,6 +23,8 @@ type Repository interface {
 	// Snapshots returns the snapshots of a source, or all for "", and errors
 	// that name the damaged ones.
 	Snapshots(ctx context.Context, source string) ([]repository.Snapshot, []error, error)
+	// Pins returns what keeps snapshots from being forgotten, by their ids.
+	Pins(ctx context.Context, source string) (map[string]repository.Keep, error)
 }
 
 // Catalog is the entries of a store, held in memory. It is safe for concurrent use.
@@ -157,11 +159,18 @@ func (c *Catalog) Rebuild(ctx context.Context, repo Repository) (Rebuilt, error)
 	if err != nil {
 		return Rebuilt{}, fault.New("rebuild catalog", "", err, "")
 	}
+	pins, err := repo.Pins(ctx, "")
+	if err != nil {
+		return Rebuilt{}, fault.New("rebuild catalog", "", err, "")
+	}
 	r := Rebuilt{Snapshots: len(snapshots), Damaged: damaged}
 	for _, s := range snapshots {
 		old, known := before[s.ID]
 		delete(before, s.ID)
 		e := FromSnapshot(s).withMarks(old)
+		if pin, ok := pins[s.ID]; ok {
+			e.Pinned = pin.String()
+		}
 		if problem := names(damaged, s.ID); problem != "" {
 			e.Problem = problem // it was read from its second copy
 		}

@@ -56,7 +56,6 @@ func backUp(t *testing.T, repo *repository.Repository, source string) repository
 	}
 	r, err := snapshot.Backup(t.Context(), repo, snapshot.BackupOptions{
 		Source: source, Path: path, Type: "full", Tags: []string{"nightly"}, Job: "job/" + source, JobTime: time.Now(),
-		Labels: map[string]string{LabelPinned: map[bool]string{true: "legal"}[source == "pinned"]},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +114,11 @@ func stores(t *testing.T, fn func(t *testing.T, store Store, reopen func() Store
 func TestRebuildFromStorageAlone(t *testing.T) {
 	stores(t, func(t *testing.T, store Store, reopen func() Store) {
 		repo, dir := newRepository(t, "home", "pinned")
+		if kept, err := repo.FindSnapshot(t.Context(), "latest:pinned"); err != nil {
+			t.Fatal(err)
+		} else if err := repo.Pin(t.Context(), kept, repository.Keep{Reason: "legal"}); err != nil {
+			t.Fatal(err)
+		}
 		c := open(t, store)
 		r, err := c.Rebuild(t.Context(), repo)
 		if err != nil || r.Added != 2 || r.Snapshots != 2 || r.Removed+r.Changed != 0 {

@@ -32,7 +32,7 @@ type Entry struct {
 	Dirs   int64 `json:"dirs"`
 	// Unreadable counts entries of the source that could not be read.
 	Unreadable int64 `json:"unreadable,omitempty"`
-	// Pinned is why somebody wants the snapshot kept.
+	// Pinned is why somebody wants the snapshot kept, as of the last rebuild.
 	Pinned string `json:"pinned,omitempty"`
 	// Verified is when the snapshot was last found whole, and VerifiedData how
 	// much of its data was read then.
@@ -46,9 +46,6 @@ type Entry struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// LabelPinned on a snapshot says why somebody wants it kept.
-const LabelPinned = "pinned"
-
 // FromSnapshot returns the entry of a snapshot as storage tells it.
 func FromSnapshot(s repository.Snapshot) Entry {
 	return Entry{
@@ -56,7 +53,6 @@ func FromSnapshot(s repository.Snapshot) Entry {
 		Host: s.Host, Path: s.Path, Parent: s.Parent, Job: s.Job, Tags: s.Tags,
 		Size: s.Totals.Bytes, New: s.Totals.NewBytes, Stored: s.Totals.StoredBytes,
 		Files: s.Totals.Files, Dirs: s.Totals.Dirs, Unreadable: s.UnreadableTotal,
-		Pinned: s.Labels[LabelPinned],
 	}
 }
 

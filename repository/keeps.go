@@ -101,7 +101,7 @@ func (r *Repository) Pin(ctx context.Context, snap Snapshot, k Keep) error {
 	// pin. So either it sees this pin or we see that the copy is gone.
 	err := r.stillThere(ctx, snapshotObject(snap.Source, snap.Time, snap.ID))
 	if err != nil {
-		return fault.New(op, snap.ID, errors.Join(err, r.deleteKeep(ctx, pin)), "see `mahavishnu snapshots`, and pin it again if it is still there")
+		return fault.New(op, snap.ID, errors.Join(err, deleteTwice(ctx, r.be, pin)), "see `mahavishnu snapshots`, and pin it again if it is still there")
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func (r *Repository) stillThere(ctx context.Context, object string) error {
 
 // Unpin leaves a snapshot to the retention policy again.
 func (r *Repository) Unpin(ctx context.Context, snap Snapshot) error {
-	if err := r.deleteKeep(ctx, pinObject(snap.Source, snap.Time, snap.ID)); err != nil {
+	if err := deleteTwice(ctx, r.be, pinObject(snap.Source, snap.Time, snap.ID)); err != nil {
 		return fault.New("unpin snapshot", snap.ID, err, "")
 	}
 	return nil
@@ -172,7 +172,7 @@ func (r *Repository) Hold(ctx context.Context, h Hold) error {
 
 // Release ends a hold. One that is not there is no error.
 func (r *Repository) Release(ctx context.Context, source, name string) error {
-	if err := r.deleteKeep(ctx, holdObject(source, name)); err != nil {
+	if err := deleteTwice(ctx, r.be, holdObject(source, name)); err != nil {
 		return fault.New("release source", source, err, "")
 	}
 	return nil
@@ -231,24 +231,11 @@ func (r *Repository) putKeep(ctx context.Context, name string, k Keep) error {
 	if err != nil {
 		return err
 	}
-	put := storage.PutOptions{IfAbsent: true, Sync: true}
-	switch err := r.be.Put(ctx, name, data, put); {
-	case errors.Is(err, storage.ErrExists):
-		return ErrKept
-	case err != nil:
-		return err
-	}
-	err = r.be.Put(ctx, copyOf(name), data, put)
+	err = putTwice(ctx, r.be, name, data)
 	if errors.Is(err, storage.ErrExists) {
-		return nil // of one whose first object was lost: it keeps as well as ours
+		return ErrKept
 	}
 	return err
-}
-
-// deleteKeep removes both objects. A half that is left still keeps, so that
-// nothing is let go of by accident.
-func (r *Repository) deleteKeep(ctx context.Context, name string) error {
-	return errors.Join(r.be.Delete(ctx, name), r.be.Delete(ctx, copyOf(name)))
 }
 
 // hasKeep tells whether either object is there.
@@ -265,51 +252,35 @@ func (r *Repository) hasKeep(ctx context.Context, name string) (bool, error) {
 // listKeeps returns the names below a prefix of which either object is there.
 func (r *Repository) listKeeps(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	for _, p := range []string{prefix, copyOf(prefix)} {
-		err := r.be.List(ctx, p, func(info storage.Info) error {
-			names = append(names, strings.TrimPrefix(info.Name, copyPrefix))
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
+	err := listTwice(ctx, r.be, prefix, func(name string, _, _ bool) { names = append(names, name) })
 	slices.Sort(names)
-	return slices.Compact(names), nil
+	return names, err
 }
 
 // readKeep reads a pin or hold from either object. What cannot be read is told
 // in the reason: that the object is there is what keeps. The error is that of
 // ctx.
 func (r *Repository) readKeep(ctx context.Context, name string) (Keep, error) {
-	var errs []error
-	for _, object := range []string{name, copyOf(name)} {
-		k, err := r.openKeep(ctx, object, name)
-		if err == nil {
-			return k, nil
-		}
-		if ctx.Err() != nil {
-			return Keep{}, context.Cause(ctx)
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", object, err))
-	}
-	return Keep{Reason: fmt.Sprintf("the reason cannot be read: %v", errors.Join(errs...))}, nil
-}
-
-func (r *Repository) openKeep(ctx context.Context, object, name string) (Keep, error) {
-	data, err := storage.ReadAll(ctx, r.be, object, maxKeepSize, nil)
-	if err != nil {
-		return Keep{}, readCause(ctx, err)
-	}
-	text, err := r.keys.Open(seal.TypeKeep, name, data)
-	if err != nil {
-		return Keep{}, damage(err)
-	}
 	var k Keep
-	if err := json.Unmarshal(text, &k); err != nil {
-		return k, fmt.Errorf("%w: %w", ErrDamaged, err)
+	_, err := readTwice(ctx, r.be, name, maxKeepSize, func(data []byte) error { return r.parseKeep(name, data, &k) })
+	switch {
+	case ctx.Err() != nil:
+		return Keep{}, context.Cause(ctx)
+	case err != nil:
+		return Keep{Reason: fmt.Sprintf("the reason cannot be read: %v", err)}, nil
 	}
 	return k, nil
+}
+
+func (r *Repository) parseKeep(name string, data []byte, k *Keep) error {
+	text, err := r.keys.Open(seal.TypeKeep, name, data)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, k); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
 }
 
 // keeps checks both objects of every pin and hold. It mends none: what looks
@@ -324,8 +295,8 @@ func (c *checker) keeps(ctx context.Context) error {
 			if !isKeepObject(name) {
 				continue
 			}
-			_, first := c.r.openKeep(ctx, name, name)
-			_, second := c.r.openKeep(ctx, copyOf(name), name)
+			open := func(data []byte) error { return c.r.parseKeep(name, data, new(Keep)) }
+			first, second := readOnce(ctx, c.r.be, name, maxKeepSize, open), readOnce(ctx, c.r.be, copyOf(name), maxKeepSize, open)
 			if first != nil && second == nil {
 				first = fmt.Errorf("%w; %w", gone(first), ErrServed)
 			}

@@ -161,6 +161,9 @@ func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, er
 		return Snapshot{}, fault.New(op, ref, ErrNoSnapshot, hint)
 	case 1:
 		snap, _, err := r.readSnapshot(ctx, refs[0].object)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			err = &SnapshotError{Source: refs[0].source, Time: refs[0].time, ID: refs[0].id, Err: err}
+		}
 		return snap, err
 	}
 	ids := make([]string, 0, 5)

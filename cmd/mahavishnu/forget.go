@@ -3,22 +3,23 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/repository"
 	"mahavishnu/retention"
+	"mahavishnu/retention/forget"
 	"mahavishnu/terminal"
 )
 
 type forgetOptions struct {
-	source string
-	dryRun bool
+	source  string
+	dryRun  bool
+	damaged bool
 }
 
 func newForgetCommand(e *env) *cobra.Command {
@@ -30,31 +31,35 @@ func newForgetCommand(e *env) *cobra.Command {
 SNAPSHOTs, only those, and only where the policy lets them go. --dry-run removes
 nothing and gives the reason for every snapshot.
 
-The newest good snapshot of a source is never removed, whatever the rules say. The
-data stays in the storage until it is pruned.`,
+The newest good snapshot of a source is never removed, whatever the rules say; it
+is looked at before anything of the source goes. Pinned snapshots stay
+("snapshots pin"), and so do all of a source that is held ("hold"). The data
+stays in the storage until it is pruned.
+
+A snapshot that is damaged beyond repair stands in the way of prune. With --damaged
+it goes if it is named, and found to be damaged.`,
 		Example: `  mahavishnu forget --dry-run
   mahavishnu forget --source home
-  mahavishnu forget 4f2a91bc --dry-run`,
+  mahavishnu forget 4f2a91bc --dry-run
+  mahavishnu forget --damaged 4f2a91bc`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return runForget(cmd.Context(), e, args, o) },
 	}
 	cmd.Flags().StringVar(&o.source, "source", "", "only snapshots of this `SOURCE`")
 	cmd.Flags().BoolVarP(&o.dryRun, "dry-run", "n", false, "remove nothing; tell what would go and what stays, each with the reason")
+	cmd.Flags().BoolVar(&o.damaged, "damaged", false, "let the named snapshots go if they are damaged, whatever the policy says")
 	return exits(cmd, exitIntegrity)
 }
 
-// fate is one line of the report of forget.
-type fate struct {
-	Snapshot string    `json:"snapshot"`
-	Source   string    `json:"source"`
-	Type     string    `json:"type"`
-	Time     time.Time `json:"time"`
-	Keep     bool      `json:"keep"`
-	Why      string    `json:"why"`
-}
-
 func runForget(ctx context.Context, e *env, refs []string, o forgetOptions) (err error) {
+	if o.damaged && len(refs) == 0 {
+		return usagef("mahavishnu forget", "--damaged needs the snapshots to be named; see which are damaged with `mahavishnu verify`")
+	}
 	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	policy, err := retention.FromConfig(cfg.Backup)
 	if err != nil {
 		return err
 	}
@@ -63,125 +68,120 @@ func runForget(ctx context.Context, e *env, refs []string, o forgetOptions) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, repo.Close()) }()
-	all, damaged, err := repo.Snapshots(ctx, o.source)
-	if err != nil {
-		return err
-	}
 	asked, err := resolve(ctx, repo.Repository, refs)
 	if err != nil {
 		return err
 	}
-	fates, byID, err := decide(cfg.Backup, all, e.clock.Now())
-	if err != nil {
+	report, err := forget.Run(ctx, repo.Repository, forget.Options{
+		Policy: policy, Now: e.clock.Now(), Source: o.source, Only: asked, Damaged: o.damaged, DryRun: o.dryRun,
+	})
+	e.tellForget(report, asked, o.dryRun)
+	switch {
+	case ctx.Err() != nil:
+		e.term.Warnf("interrupted; %s removed, the others are still there", terminal.Plural(report.Removed, "snapshot"))
+		return context.Cause(ctx)
+	case err != nil:
 		return err
 	}
-	if len(asked) > 0 {
-		fates = slices.DeleteFunc(fates, func(f fate) bool { return !slices.Contains(asked, f.Snapshot) })
-	}
-	removed, err := e.forget(ctx, repo.Repository, fates, byID, o.dryRun)
-	e.tellForget(fates, removed, o.dryRun)
-	if err != nil {
-		return err
-	}
-	if kept := keptOf(fates); len(asked) > 0 && kept != nil && !o.dryRun {
-		return fault.New("forget snapshot", kept.Snapshot, errors.New("it is "+kept.Why), "mahavishnu forget --dry-run gives the reason for each")
+	damaged := stillDamaged(report)
+	if kept := keptOf(report, asked); kept != nil && !o.dryRun {
+		cause, hint := errors.New("it is "+kept.Why), "mahavishnu forget --dry-run gives the reason for each"
+		if isLost(damaged, kept.Snapshot) {
+			cause = fmt.Errorf("%w: it is %s", errIntegrity, kept.Why)
+			hint = "mend it with `mahavishnu verify --repair`; if that cannot be: mahavishnu forget --damaged " + kept.Snapshot
+		}
+		return fault.New("forget snapshot", kept.Snapshot, cause, hint)
 	}
 	return e.damagedSnapshots(damaged)
 }
 
-// resolve returns the ids that references name.
+// resolve returns the ids that references name, nil for none. A whole id is
+// taken as it is: its snapshot may be damaged beyond reading.
 func resolve(ctx context.Context, repo *repository.Repository, refs []string) ([]string, error) {
 	var ids []string
 	for _, ref := range refs {
 		s, err := repo.FindSnapshot(ctx, ref)
-		if err != nil {
+		lost := (*repository.SnapshotError)(nil)
+		switch {
+		case err == nil:
+			ids = append(ids, s.ID)
+		case errors.As(err, &lost):
+			ids = append(ids, lost.ID)
+		default:
 			return nil, err
 		}
-		ids = append(ids, s.ID)
 	}
 	return ids, nil
 }
 
-// decide asks the retention policy about every snapshot.
-func decide(b config.Backup, all []repository.Snapshot, now time.Time) ([]fate, map[string]repository.Snapshot, error) {
-	policy, err := retention.FromConfig(b)
-	if err != nil {
-		return nil, nil, err
-	}
-	byID := map[string]repository.Snapshot{}
-	var list []retention.Snapshot
-	for _, s := range all {
-		byID[s.ID] = s
-		list = append(list, retention.Snapshot{ID: s.ID, Source: s.Source, Type: s.Type, Time: s.Time})
-	}
-	var fates []fate
-	for _, d := range policy.Decide(list, now) {
-		fates = append(fates, fate{d.Snapshot.ID, d.Snapshot.Source, d.Snapshot.Type, d.Snapshot.Time, d.Keep, d.Why})
-	}
-	return fates, byID, nil
-}
-
-// keptOf returns the first snapshot that stays, if one does.
-func keptOf(fates []fate) *fate {
-	for i := range fates {
-		if fates[i].Keep {
-			return &fates[i]
+// keptOf returns the first of the named snapshots that stays, if one does.
+func keptOf(report forget.Report, asked []string) *forget.Decision {
+	for i, d := range report.Decisions {
+		if d.Keep && slices.Contains(asked, d.Snapshot) {
+			return &report.Decisions[i]
 		}
 	}
 	return nil
 }
 
-// forget removes what no rule keeps, and returns how many it removed.
-func (e *env) forget(ctx context.Context, repo *repository.Repository, fates []fate, byID map[string]repository.Snapshot, dryRun bool) (int, error) {
-	removed := 0
-	for _, f := range fates {
-		if f.Keep || dryRun {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			e.term.Warnf("interrupted; %s removed, the others are still there", terminal.Plural(removed, "snapshot"))
-			return removed, context.Cause(ctx)
-		}
-		if err := repo.DeleteSnapshot(ctx, byID[f.Snapshot]); err != nil {
-			return removed, fault.New("forget snapshot", f.Snapshot, err, "the same command again goes on with the rest")
-		}
-		removed++
-	}
-	return removed, nil
+// isLost reports whether a snapshot is among those that cannot be read.
+func isLost(damaged []error, id string) bool {
+	return slices.ContainsFunc(damaged, func(err error) bool {
+		lost := (*repository.SnapshotError)(nil)
+		return errors.As(err, &lost) && lost.ID == id
+	})
 }
 
-func (e *env) tellForget(fates []fate, removed int, dryRun bool) {
+// stillDamaged leaves out what was forgotten because of its damage.
+func stillDamaged(report forget.Report) []error {
+	return slices.DeleteFunc(slices.Clone(report.Damaged), func(err error) bool {
+		lost := (*repository.SnapshotError)(nil)
+		return errors.As(err, &lost) && slices.ContainsFunc(report.Decisions, func(d forget.Decision) bool {
+			return d.Snapshot == lost.ID && !d.Keep
+		})
+	})
+}
+
+func (e *env) tellForget(report forget.Report, asked []string, dryRun bool) {
+	decisions := report.Decisions
+	if len(asked) > 0 {
+		decisions = slices.DeleteFunc(slices.Clone(decisions), func(d forget.Decision) bool { return !slices.Contains(asked, d.Snapshot) })
+	}
 	e.term.Document(struct {
-		DryRun    bool   `json:"dry_run"`
-		Removed   int    `json:"removed"`
-		Snapshots []fate `json:"snapshots"`
-	}{dryRun, removed, nonNil(fates)})
+		DryRun    bool              `json:"dry_run"`
+		Removed   int               `json:"removed"`
+		Snapshots []forget.Decision `json:"snapshots"`
+		Held      []repository.Hold `json:"held"`
+		Damaged   []string          `json:"damaged"`
+	}{dryRun, report.Removed, nonNil(decisions), nonNil(report.Held), nonNil(texts(report.Damaged))})
 	if e.term.JSON {
 		return
 	}
 	table := terminal.NewTable("", "snapshot", "time", "source", "type", "why")
-	goes, stays := 0, 0
-	for _, f := range fates {
+	goes := 0
+	for _, d := range decisions {
 		word := "keep"
-		if f.Keep {
-			stays++
-		} else {
+		if !d.Keep {
 			word = "forget"
 			goes++
 		}
-		if dryRun || !f.Keep || e.term.Verbose {
-			table.Row(word, f.Snapshot, terminal.Moment(f.Time.Local()), f.Source, f.Type, f.Why)
+		if dryRun || !d.Keep || e.term.Verbose {
+			table.Row(word, d.Snapshot, terminal.Moment(d.Time.Local()), d.Source, d.Type, d.Why)
 		}
 	}
 	if table.Len() > 0 {
 		e.term.Printf("%s", strings.TrimRight(table.String(), "\n"))
 	}
+	for _, h := range report.Held {
+		e.term.Warnf("nothing of %s is forgotten: it is held by %s (%s); end that with: mahavishnu hold release %s",
+			terminal.Name(h.Source), h.Name, h.String(), releaseArguments(h))
+	}
 	if dryRun {
-		e.term.Printf("%s would be forgotten, %s kept", terminal.Plural(goes, "snapshot"), terminal.Count(stays))
+		e.term.Printf("%s would be forgotten, %s kept", terminal.Plural(goes, "snapshot"), terminal.Count(len(decisions)-goes))
 		return
 	}
-	e.term.Printf("%s forgotten, %s kept", terminal.Plural(removed, "snapshot"), terminal.Count(stays+goes-removed))
-	if removed > 0 {
-		e.term.Sayf("their data stays in the storage; see how much could go: mahavishnu prune --dry-run")
+	e.term.Printf("%s forgotten, %s kept", terminal.Plural(report.Removed, "snapshot"), terminal.Count(len(decisions)-report.Removed))
+	if report.Removed > 0 {
+		e.term.Sayf("their data stays in the storage until it is pruned; see how much could go: mahavishnu prune --dry-run")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -25,7 +26,7 @@ func newSnapshotsCommand(e *env) *cobra.Command {
 	var o snapshotsOptions
 	cmd := &cobra.Command{
 		Use:   "snapshots",
-		Short: "List snapshots, show one, compare two",
+		Short: "List snapshots, show one, compare two, keep some",
 		Long: `List the snapshots in the repository, oldest first within each source. A damaged
 snapshot never hides the others: it is named, and the command ends with 4.
 
@@ -34,7 +35,8 @@ A snapshot is named by its id, a beginning of it that no other has, "latest", or
 		Example: `  mahavishnu snapshots
   mahavishnu snapshots --source home --last 5
   mahavishnu snapshots show latest:home
-  mahavishnu snapshots diff 4f2a 91bc`,
+  mahavishnu snapshots diff 4f2a 91bc
+  mahavishnu snapshots pin 4f2a --reason "before the migration"`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -54,7 +56,7 @@ A snapshot is named by its id, a beginning of it that no other has, "latest", or
 		c.Flags().StringSliceVar(&o.tags, "tag", nil, "only snapshots with this `TAG`; may be repeated, all must be there")
 		c.Flags().IntVar(&o.last, "last", 0, "only the newest `N` of each source; 0 shows all")
 	}
-	cmd.AddCommand(exits(list, exitIntegrity), newSnapshotsShowCommand(e), newSnapshotsDiffCommand(e))
+	cmd.AddCommand(exits(list, exitIntegrity), newSnapshotsShowCommand(e), newSnapshotsDiffCommand(e), newSnapshotsPinCommand(e), newSnapshotsUnpinCommand(e))
 	return exits(cmd, exitIntegrity)
 }
 
@@ -74,15 +76,19 @@ func runSnapshots(ctx context.Context, e *env, o snapshotsOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	pins, err := repo.Pins(ctx, o.source)
+	if err != nil {
+		return err
+	}
 	chosen := o.choose(all)
 	e.term.Document(struct {
-		Snapshots []repository.Snapshot `json:"snapshots"`
-		Damaged   []string              `json:"damaged"`
-	}{nonNil(chosen), nonNil(texts(damaged))})
+		Snapshots []listedSnapshot `json:"snapshots"`
+		Damaged   []string         `json:"damaged"`
+	}{withPins(chosen, pins), nonNil(texts(damaged))})
 	table := terminal.NewTable("snapshot", "time", "source", "type", "files>", "size>", "new>", "stored>", "notes")
 	for _, s := range chosen {
 		table.Row(s.ID, terminal.Moment(s.Time.Local()), s.Source, s.Type, terminal.Count(s.Totals.Files),
-			terminal.Bytes(s.Totals.Bytes), terminal.Bytes(s.Totals.NewBytes), terminal.Bytes(s.Totals.StoredBytes), notes(s))
+			terminal.Bytes(s.Totals.Bytes), terminal.Bytes(s.Totals.NewBytes), terminal.Bytes(s.Totals.StoredBytes), notes(s, pins))
 	}
 	switch {
 	case table.Len() > 0:
@@ -118,9 +124,30 @@ func (o snapshotsOptions) choose(all []repository.Snapshot) []repository.Snapsho
 	return chosen
 }
 
+// listedSnapshot is a snapshot with the pin that keeps it, if any.
+type listedSnapshot struct {
+	repository.Snapshot
+	Pin *repository.Keep `json:"pin,omitempty"`
+}
+
+func withPins(snapshots []repository.Snapshot, pins map[string]repository.Keep) []listedSnapshot {
+	list := []listedSnapshot{}
+	for _, s := range snapshots {
+		listed := listedSnapshot{Snapshot: s}
+		if pin, ok := pins[s.ID]; ok {
+			listed.Pin = &pin
+		}
+		list = append(list, listed)
+	}
+	return list
+}
+
 // notes is what a person should know of a snapshot in a list.
-func notes(s repository.Snapshot) string {
+func notes(s repository.Snapshot, pins map[string]repository.Keep) string {
 	var all []string
+	if pin, ok := pins[s.ID]; ok {
+		all = append(all, "pinned: "+pin.String())
+	}
 	if s.UnreadableTotal > 0 {
 		all = append(all, terminal.Plural(s.UnreadableTotal, "unreadable file"))
 	}
@@ -170,8 +197,15 @@ func runSnapshotsShow(ctx context.Context, e *env, ref string) (err error) {
 	if err != nil {
 		return err
 	}
-	e.term.Document(s)
+	pins, err := repo.Pins(ctx, s.Source)
+	if err != nil {
+		return err
+	}
+	e.term.Document(withPins([]repository.Snapshot{s}, pins)[0])
 	e.term.Printf("%s", describeSnapshot(s))
+	if pin, ok := pins[s.ID]; ok {
+		e.term.Printf("pinned by %s: %s", terminal.Name(cmp.Or(pin.By, "somebody")), terminal.Name(pin.String()))
+	}
 	for _, u := range s.Unreadable {
 		e.term.Printf("  not read: %s: %s", terminal.Name(u.Path), u.Err)
 	}

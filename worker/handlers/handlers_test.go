@@ -10,6 +10,7 @@ import (
 
 	"mahavishnu/config"
 	"mahavishnu/messages"
+	"mahavishnu/repository"
 	"mahavishnu/retention"
 )
 
@@ -226,11 +227,13 @@ func TestForgetJob(t *testing.T) {
 	if got.Forgotten != 2 || got.Kept != 1 || len(r.snapshots()) != 3 || len(got.Decisions) != 3 || got.Decisions[0].Keep || got.Decisions[0].Why == "" {
 		t.Errorf("dry run: %+v", got)
 	}
-	r.hold = "the anomaly alarm is on"
-	if got = result[ForgetResult](r, &messages.ForgetSpec{}, messages.StateSucceeded); got.Forgotten != 0 || got.Held["home"] != r.hold {
+	r.change(func(repo *repository.Repository) error {
+		return repo.Hold(t.Context(), repository.Hold{Source: "home", Name: "anomaly", Keep: repository.Keep{Reason: "half of it changed"}})
+	})
+	if got = result[ForgetResult](r, &messages.ForgetSpec{}, messages.StateSucceeded); got.Forgotten != 0 || len(got.Held) != 1 || got.Held[0].Reason != "half of it changed" {
 		t.Errorf("held: %+v", got)
 	}
-	r.hold = ""
+	r.change(func(repo *repository.Repository) error { return repo.Release(t.Context(), "home", "anomaly") })
 	got = result[ForgetResult](r, &messages.ForgetSpec{Snapshots: []string{old, newest}}, messages.StateSucceeded)
 	if got.Forgotten != 1 || len(r.snapshots()) != 2 {
 		t.Errorf("two named, one of them the newest: %+v", got)

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,7 +38,6 @@ type rig struct {
 	clock   *skewed
 
 	settings Settings
-	hold     string // why nothing may be forgotten
 }
 
 // skewed is a clock ahead of the machine's, to be set before jobs run.
@@ -83,7 +83,6 @@ func (r *rig) start() {
 	handlers, err := New(Setup{
 		Repositories: r, Settings: func() Settings { return r.settings }, Staging: r.staging, Region: region,
 		Host: "host1", Version: "test", Clock: r.clock,
-		Hold: func(context.Context, string) (string, error) { return r.hold, nil },
 	})
 	if err != nil {
 		r.Fatal(err)
@@ -125,6 +124,18 @@ func (r *rig) Open(ctx context.Context, create bool) (*repository.Repository, fu
 		defer be.Close()
 		return repo.Close()
 	}, nil
+}
+
+// change does something to the repository, beside the worker.
+func (r *rig) change(fn func(*repository.Repository) error) {
+	r.Helper()
+	repo, closeRepo, err := r.Open(r.Context(), false)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := errors.Join(fn(repo), closeRepo()); err != nil {
+		r.Fatal(err)
+	}
 }
 
 func (r *rig) write(name, content string) {

@@ -54,9 +54,6 @@ type Setup struct {
 	Host string
 	// Version of the program, recorded in snapshots.
 	Version string
-	// Hold tells why nothing of a source may be forgotten now; "" when it may.
-	// Nil holds nothing.
-	Hold func(ctx context.Context, source string) (reason string, err error)
 	// Clock is the time; nil is the machine's.
 	Clock clock.Clock
 }
@@ -74,7 +71,7 @@ func New(s Setup) (worker.Handlers, error) {
 		messages.KindRestore: &restore{s, staging},
 
 		messages.KindVerify:      &verify{s},
-		messages.KindForget:      &forget{s},
+		messages.KindForget:      &forgetting{s},
 		messages.KindPrune:       &prune{s},
 		messages.KindRestoreTest: &restoreTest{s, staging},
 
