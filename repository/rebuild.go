@@ -229,7 +229,7 @@ func takeGood(object *parity.Object, data, own []byte) {
 // but one, as far as they can be read: that one, where they are right.
 func (r *Repository) withoutOthers(ctx context.Context, s *stripe, id PackID, buf []byte) error {
 	clear(buf)
-	if err := r.readStripeBody(ctx, s, buf); err != nil {
+	if _, err := r.readStripeBody(ctx, s, buf); err != nil {
 		return err
 	}
 	other := r.scratch.get(s.head.Length)
@@ -238,7 +238,7 @@ func (r *Repository) withoutOthers(ctx context.Context, s *stripe, id PackID, bu
 		if m.ID == id {
 			continue
 		}
-		if err := r.readMember(ctx, m, other.b[:m.Size]); err != nil {
+		if _, err := r.readMember(ctx, m, other.b[:m.Size]); err != nil {
 			return err
 		}
 		parity.XOR(buf, other.b[:m.Size])
@@ -246,51 +246,54 @@ func (r *Repository) withoutOthers(ctx context.Context, s *stripe, id PackID, bu
 	return nil
 }
 
-// readStripeBody reads what is left of a stripe's body into buf.
-func (r *Repository) readStripeBody(ctx context.Context, s *stripe, buf []byte) error {
+// readStripeBody reads what is left of a stripe's body into buf, and tells
+// whether that is all of it.
+func (r *Repository) readStripeBody(ctx context.Context, s *stripe, buf []byte) (whole bool, err error) {
 	data := r.scratch.get(s.head.Size())
 	defer r.scratch.put(data)
 	if err := r.readAround(ctx, s.object, data.b, parityPiece); err != nil {
-		return err
+		return false, err
 	}
-	body, _ := s.head.Body(data.b)
+	body, whole := s.head.Body(data.b)
 	copy(buf, body)
-	return nil
+	return whole, nil
 }
 
-// readMember reads another pack of a stripe into buf, made whole by its own
-// parity if need be. One that is not whole gives what there is of it: the
-// pack that is sought then is wrong in the same places, which may be few enough.
-func (r *Repository) readMember(ctx context.Context, m parity.Member, buf []byte) error {
-	err := storage.ReadRange(ctx, r.be, m.ID.Object(), 0, buf)
+// readMember reads a pack of a stripe into buf, made whole by its own parity if
+// need be, and tells whether it is whole then. One that is not gives what there is
+// of it: what is computed from it is wrong in the same places.
+func (r *Repository) readMember(ctx context.Context, m parity.Member, buf []byte) (whole bool, err error) {
+	err = storage.ReadRange(ctx, r.be, m.ID.Object(), 0, buf)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
-	if err == nil {
-		end := len(buf) - 8
-		if xxhash.Sum64(buf[:end]) == m.Sum && parity.Sum(buf) == m.Sum {
-			return nil
-		}
+	if err == nil && isMember(m, buf) {
+		return true, nil
 	}
 	object, err := r.readParity(ctx, m.ID)
-	if err != nil || object.Sum != m.Sum {
-		if k := r.misplaced(ctx, m.ID, int64(m.Size)); k != nil {
+	if err == nil && object.Sum == m.Sum {
+		k, own, _ := r.rebuildAlone(ctx, object)
+		if k == nil {
+			copy(buf, own.b)
+			r.scratch.put(own)
+		} else {
 			copy(buf, k.data)
 			r.scratch.put(k.buf)
-			return nil
 		}
-		if err := r.readAround(ctx, m.ID.Object(), buf, parityPiece); err != nil && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return nil
+		return k != nil && isMember(m, buf), ctx.Err()
 	}
-	k, own, _ := r.rebuildAlone(ctx, object)
-	if k != nil {
+	if k := r.misplaced(ctx, m.ID, int64(m.Size)); k != nil {
 		copy(buf, k.data)
 		r.scratch.put(k.buf)
-		return nil
+		return isMember(m, buf), nil
 	}
-	copy(buf, own.b)
-	r.scratch.put(own)
-	return nil
+	if err := r.readAround(ctx, m.ID.Object(), buf, parityPiece); err != nil && ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	return false, nil
+}
+
+// isMember tells whether packed is the pack that a stripe was made of.
+func isMember(m parity.Member, packed []byte) bool {
+	return parity.Sum(packed) == m.Sum && xxhash.Sum64(packed[:len(packed)-8]) == m.Sum
 }
