@@ -142,7 +142,7 @@ func BenchmarkLoadPack(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for id, wanted := range packs {
-					err := r.LoadPack(b.Context(), id, wanted, func(_ Wanted, _ []byte, err error) error { return err })
+					_, err := r.LoadPack(b.Context(), id, wanted, nil, func(_ Wanted, _ []byte, err error) error { return err })
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -298,7 +298,7 @@ func TestSecondCopyIsFound(t *testing.T) {
 		}
 		return true
 	})
-	err = fresh.LoadPack(t.Context(), victim, wanted, func(w Wanted, data []byte, err error) error {
+	_, err = fresh.LoadPack(t.Context(), victim, wanted, nil, func(w Wanted, data []byte, err error) error {
 		if err != nil || len(data) != int(w.Raw) {
 			t.Errorf("LoadPack: %d bytes, %v", len(data), err)
 		}

@@ -33,29 +33,36 @@ type Wanted struct {
 // with the bytes, which are valid until fn returns and not to be changed, or
 // with a *BlobError. A blob that is damaged here but stored elsewhere too is read
 // from there. An error from fn ends the reading and is returned as it is; when
-// ctx ends, its cause is. wanted is sorted by offset. To use more cores and
-// connections, call it for several packs at once: each takes about 12 MiB.
-func (r *Repository) LoadPack(ctx context.Context, id PackID, wanted []Wanted, fn func(Wanted, []byte, error) error) error {
+// ctx ends, its cause is. wanted is sorted by offset.
+//
+// room, which may be nil, is asked before each call of fn for memory that the
+// blob may be expanded into. It is used when it has w.Raw bytes, and not for
+// blobs that were stored as they are.
+//
+// read counts the bytes taken from the pack. To use more cores and connections,
+// call it for several packs at once: each takes about 2 MiB beside the room.
+func (r *Repository) LoadPack(ctx context.Context, id PackID, wanted []Wanted, room func(w Wanted) []byte,
+	fn func(w Wanted, data []byte, err error) error,
+) (read int64, err error) {
 	slices.SortFunc(wanted, func(a, b Wanted) int { return cmp.Compare(a.Offset, b.Offset) })
 	p, known := r.index.pack(id)
-	l := &packLoader{r: r, id: id, kind: p.Kind, fn: fn}
+	l := &packLoader{r: r, id: id, kind: p.Kind, room: room, fn: fn}
 	if !known {
-		return l.failAll(ctx, wanted, ErrBlobMissing)
+		return 0, l.failAll(ctx, wanted, ErrBlobMissing)
 	}
-	var err error
 	if l.dec, err = r.decoder(p.KeyVersion, id, p.Kind); err != nil {
-		return fault.New("read", id.Object(), err, "")
+		return 0, fault.New("read", id.Object(), err, "")
 	}
 	l.out = r.scratch.get(int(largest(wanted)))
 	defer r.scratch.put(l.out)
 	for len(wanted) > 0 {
 		n := group(wanted)
 		if err := l.group(ctx, wanted[:n]); err != nil {
-			return err
+			return l.read, err
 		}
 		wanted = wanted[n:]
 	}
-	return nil
+	return l.read, nil
 }
 
 // largest returns the size of the largest blob wanted.
@@ -90,21 +97,59 @@ type packLoader struct {
 	kind Kind
 	dec  pack.Decoder
 	out  *lent // space for a blob
+	room func(Wanted) []byte
 	fn   func(Wanted, []byte, error) error
+	read int64
 }
 
-// group reads blobs that lie close together.
+// group reads blobs that lie close together, with one request: a piece at a
+// time, which is still in the processor's cache when it is decoded.
 func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
-	start := wanted[0].Offset
-	end := uint64(0)
+	name, pos, end := l.id.Object(), int64(wanted[0].Offset), int64(0)
 	for _, w := range wanted {
-		end = max(end, uint64(w.Offset)+uint64(w.Stored))
+		end = max(end, int64(w.Offset)+int64(w.Stored))
 	}
-	buf := l.r.scratch.get(int(end - uint64(start)))
-	defer l.r.scratch.put(buf)
-	if err := l.r.readPack(ctx, l.id, int64(start), buf.b); err != nil {
+	in, err := l.r.be.Get(ctx, name, pos, end-pos)
+	if err != nil {
+		return l.recover(ctx, wanted, l.r.reach.heard(ctx, l.id, err))
+	}
+	for len(wanted) > 0 {
+		n, stop := piece(pos, wanted)
+		buf := l.r.scratch.get(int(stop - pos))
+		if err = storage.ReadNext(ctx, in, name, buf.b); err == nil {
+			l.read += stop - pos
+			err = l.piece(ctx, wanted[:n], pos, buf.b)
+			l.r.scratch.put(buf)
+			if err != nil {
+				return errors.Join(err, in.Close())
+			}
+			wanted, pos = wanted[n:], stop
+			continue
+		}
+		l.r.scratch.put(buf)
+		break
+	}
+	if err = l.r.reach.heard(ctx, l.id, errors.Join(err, in.Close())); err != nil {
 		return l.recover(ctx, wanted, err)
 	}
+	return nil
+}
+
+// piece returns how many of the wanted blobs, which lie close together from pos
+// on, are read next, and where that ends. Two that share bytes are read at once.
+func piece(pos int64, wanted []Wanted) (n int, end int64) {
+	for _, w := range wanted {
+		stop := int64(w.Offset) + int64(w.Stored)
+		if n > 0 && int64(w.Offset) >= end && stop-pos > pieceSize {
+			break
+		}
+		n, end = n+1, max(end, stop)
+	}
+	return n, end
+}
+
+// piece decodes blobs out of the bytes of the pack from start on.
+func (l *packLoader) piece(ctx context.Context, wanted []Wanted, start int64, buf []byte) error {
 	var last []byte // of the blob before, which may be wanted twice
 	for i, w := range wanted {
 		if i > 0 && w == wanted[i-1] && last != nil {
@@ -113,7 +158,7 @@ func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
 			}
 			continue
 		}
-		data, err := l.decode(w, buf.b[w.Offset-start:][:w.Stored])
+		data, err := l.decode(w, buf[int64(w.Offset)-start:][:w.Stored])
 		last = data
 		if err := l.deliver(ctx, w, data, err); err != nil {
 			return err
@@ -126,7 +171,13 @@ func (l *packLoader) decode(w Wanted, record []byte) ([]byte, error) {
 	if d := l.r.doubts.Load().of(l.id, w.ID); d.Why == ledger.Content {
 		return nil, errDoubted(d)
 	}
-	data, _, err := l.dec.Blob(l.out.b, record, w.ID, w.Raw)
+	space := l.out.b
+	if l.room != nil {
+		if b := l.room(w); cap(b) >= int(w.Raw) {
+			space = b
+		}
+	}
+	data, _, err := l.dec.Blob(space, record, w.ID, w.Raw)
 	return data, err
 }
 
@@ -160,6 +211,7 @@ func (l *packLoader) recover(ctx context.Context, wanted []Wanted, err error) er
 		err := l.r.readPack(ctx, l.id, int64(w.Offset), record.b)
 		var data []byte
 		if err == nil {
+			l.read += int64(w.Stored)
 			data, err = l.decode(w, record.b)
 		}
 		err = l.deliver(ctx, w, data, err)

@@ -352,7 +352,7 @@ func TestLoadPack(t *testing.T) {
 			left[w.ID]++
 		}
 		last := uint32(0)
-		err := r.LoadPack(t.Context(), pack, wanted, func(w Wanted, data []byte, err error) error {
+		_, err := r.LoadPack(t.Context(), pack, wanted, nil, func(w Wanted, data []byte, err error) error {
 			if err != nil || !bytes.Equal(data, blobs[w.ID]) {
 				t.Fatalf("blob %s: %d bytes, %v", w.ID, len(data), err)
 			}
@@ -372,12 +372,12 @@ func TestLoadPack(t *testing.T) {
 			}
 		}
 		stop := errors.New("stop")
-		if err := r.LoadPack(t.Context(), pack, wanted, func(Wanted, []byte, error) error { return stop }); !errors.Is(err, stop) {
+		if _, err := r.LoadPack(t.Context(), pack, wanted, nil, func(Wanted, []byte, error) error { return stop }); !errors.Is(err, stop) {
 			t.Errorf("LoadPack = %v, want the callback's own error", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := r.LoadPack(ctx, pack, wanted, func(Wanted, []byte, error) error { return nil }); !errors.Is(err, context.Canceled) {
+		if _, err := r.LoadPack(ctx, pack, wanted, nil, func(Wanted, []byte, error) error { return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("LoadPack after the context ended = %v", err)
 		}
 	}
@@ -385,7 +385,7 @@ func TestLoadPack(t *testing.T) {
 	if _, err := r.Load(t.Context(), ID{1}, KindData, nil); !errors.As(err, &blobErr) || !errors.Is(err, ErrBlobMissing) {
 		t.Errorf("Load of nothing = %v", err)
 	}
-	err := r.LoadPack(t.Context(), PackID{1}, []Wanted{{ID: ID{1}, Stored: 10}}, func(_ Wanted, _ []byte, err error) error {
+	_, err := r.LoadPack(t.Context(), PackID{1}, []Wanted{{ID: ID{1}, Stored: 10}}, nil, func(_ Wanted, _ []byte, err error) error {
 		if !errors.Is(err, ErrBlobMissing) {
 			t.Errorf("blob of no pack = %v", err)
 		}

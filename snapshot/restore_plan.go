@@ -258,7 +258,7 @@ func (p *planner) fetch(pack repository.PackID, parts []part) error {
 		}
 	}
 	next := 0
-	err := p.r.repo.LoadPack(p.ctx, pack, wanted, func(w repository.Wanted, data []byte, err error) error {
+	_, err := p.r.repo.LoadPack(p.ctx, pack, wanted, nil, func(w repository.Wanted, data []byte, err error) error {
 		if p.ctx.Err() != nil {
 			return context.Cause(p.ctx)
 		}
