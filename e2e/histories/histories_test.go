@@ -1,0 +1,176 @@
+package histories
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"testing/cryptotest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"mahavishnu/repository"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/storage/faults"
+)
+
+// errStorage is a failure of the storage that the history made.
+var errStorage = errors.New("the storage failed")
+
+func isInjected(err error) bool {
+	return errors.Is(err, errStorage) || errors.Is(err, faults.ErrStopped) || errors.Is(err, context.Canceled)
+}
+
+// TestHistories plays histories until the steps asked for are played.
+func TestHistories(t *testing.T) {
+	want := int64(300)
+	if text := os.Getenv("HISTORIES_STEPS"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = n
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "mahavishnu-histories-")
+	if err != nil {
+		dir = t.TempDir() // no memory file system here
+	} else {
+		defer os.RemoveAll(dir)
+	}
+	began := time.Now()
+	for round := 0; steps.Load() < want && !t.Failed(); round++ {
+		rapid.Check(t, func(rt *rapid.T) {
+			if steps.Load() >= want {
+				return
+			}
+			runs++
+			cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "randomness"))
+			inBubble(t, rt, func() { play(t, rt, fmt.Sprintf("%s/%d", dir, runs)) })
+		})
+	}
+	t.Logf("%d steps, %d storage operations in %d histories, %v", steps.Load(), operations.Load(), runs, time.Since(began).Round(time.Millisecond))
+}
+
+var runs int
+
+// play plays one history.
+func play(t *testing.T, rt *rapid.T, dir string) {
+	defer os.RemoveAll(dir)
+	w := &world{
+		t: rt, dir: dir, ring: keyring.Generate(fileTime), disk: faults.NewMemory(), stage: faults.NewStage(),
+		attempts: map[int]*attempt{},
+	}
+	w.cache = faults.Wrap(w.disk)
+	for i := range w.sources {
+		w.sources[i] = source{name: fmt.Sprint("s", i)}
+	}
+	r, err := repository.Create(context.Background(), w.disk, w.ring, repository.CreateOptions{CacheDir: dir + "/look"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.close(r)
+	defer w.end()
+	rt.Repeat(map[string]func(*rapid.T){
+		"":            w.check,
+		"backup":      w.backupRaw,
+		"file backup": w.backup,
+		"forget":      w.forget,
+		"restore":     w.read,
+		"go on":       w.goOn,
+		"go on long":  w.goOnLong,
+		"finish":      func(t *rapid.T) { w.t = t; w.finish() },
+		"fail":        w.failOnce,
+		"kill":        func(t *rapid.T) { w.t = t; w.kill(w.pick(t)) },
+		"power cut":   w.powerCut,
+		"time passes": w.timePasses,
+		"clock jumps": w.clockJumps,
+	})
+	w.t = rt
+	w.finish()
+	w.check(rt)
+}
+
+// end kills what is left, also when the history broke off in the middle.
+func (w *world) end() {
+	for _, a := range w.actors {
+		a.Kill()
+		a.cancel()
+	}
+	for _, a := range w.actors {
+		for a.running.Load() {
+			time.Sleep(time.Minute)
+		}
+	}
+}
+
+// goOn lets one program do a few operations.
+func (w *world) goOn(t *rapid.T) {
+	w.t = t
+	a := w.pick(t)
+	w.stage.Torn(rapid.Uint64().Draw(t, "listings"))
+	for range rapid.IntRange(1, 6).Draw(t, "operations") {
+		if !w.step(a, (*faults.Step).Go) {
+			break
+		}
+	}
+}
+
+// goOnLong lets one program do many, while all others stall.
+func (w *world) goOnLong(t *rapid.T) {
+	w.t = t
+	a := w.pick(t)
+	for range rapid.IntRange(10, 60).Draw(t, "operations") {
+		if !w.step(a, (*faults.Step).Go) {
+			break
+		}
+	}
+}
+
+// failOnce lets one operation fail: without effect, or after it.
+func (w *world) failOnce(t *rapid.T) {
+	w.t = t
+	a := w.pick(t)
+	lost := rapid.Bool().Draw(t, "done, and the answer lost")
+	w.step(a, func(s *faults.Step) {
+		if lost {
+			s.Lose(errStorage)
+		} else {
+			s.Refuse(errStorage)
+		}
+	})
+}
+
+// losses is what a power cut may do.
+var losses = map[string]faults.Loss{
+	"all": faults.LoseAll, "half": faults.LoseHalf, "bytes": faults.LoseBytes, "mixed": faults.LoseMixed,
+}
+
+// powerCut kills everybody and takes what was not synced.
+func (w *world) powerCut(t *rapid.T) {
+	w.t = t
+	how := rapid.SampledFrom([]string{"all", "half", "bytes", "mixed"}).Draw(t, "loss")
+	w.tell("power cut: %s", how)
+	w.kill(w.actors...)
+	if err := w.cache.PowerCut(context.Background(), losses[how]); err != nil {
+		w.fail("power cut: %v", err)
+	}
+	w.cache = faults.Wrap(w.disk)
+}
+
+func (w *world) timePasses(t *rapid.T) {
+	w.t = t
+	d := rapid.SampledFrom([]time.Duration{10 * time.Second, leaseTTL / 3, leaseTTL, 3 * leaseTTL, 25 * time.Hour}).Draw(t, "time")
+	w.tell("%v pass", d)
+	w.pass(d)
+}
+
+func (w *world) clockJumps(t *rapid.T) {
+	w.t = t
+	a := w.pick(t)
+	by := rapid.SampledFrom([]time.Duration{-48 * time.Hour, 48 * time.Hour, -time.Minute, time.Hour}).Draw(t, "jump")
+	w.tell("the clock of %s jumps by %v", a.Name, by)
+	a.clock.offset.Add(int64(by))
+}

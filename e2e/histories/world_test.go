@@ -1,0 +1,275 @@
+package histories
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"mahavishnu/clock"
+	"mahavishnu/repository"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/storage/faults"
+)
+
+// world is a storage, the programs that work on it, and the model.
+type world struct {
+	t     *rapid.T
+	dir   string // of caches and sources
+	ring  *keyring.Ring
+	disk  *faults.Memory  // what is stored, whether it would survive a power cut or not
+	cache *faults.Backend // knows what would not
+	stage *faults.Stage
+	story []string
+
+	actors []*actor
+	begun  int // actors ever
+
+	sources  [3]source
+	attempts map[int]*attempt
+	jobs     int
+}
+
+// source is something that is backed up.
+type source struct {
+	name    string
+	content content
+	busy    *actor // reads it
+}
+
+// attempt is a backup that was begun: the model.
+type attempt struct {
+	number    int
+	content   content
+	committed bool   // it said so
+	fenced    bool   // it said so
+	id        string // of the snapshot, once known
+	forgotten bool   // somebody began to forget the snapshot
+	gone      bool   // and said that it is done, after the attempt had ended
+	ended     bool
+}
+
+// actor is a program that runs.
+type actor struct {
+	*faults.Actor
+	what    string
+	clock   *skewed
+	cancel  context.CancelFunc
+	err     error
+	running atomic.Bool
+	ended   func(err error) // tells the model
+}
+
+// skewed is a clock that is wrong by an offset.
+type skewed struct {
+	clock.Clock
+	offset atomic.Int64 // nanoseconds
+}
+
+func (c *skewed) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.offset.Load())) }
+
+// tell writes a line of the story.
+func (w *world) tell(format string, args ...any) {
+	w.story = append(w.story, fmt.Sprintf(format, args...))
+}
+
+// fail ends the history: a promise was broken.
+func (w *world) fail(format string, args ...any) {
+	w.t.Helper()
+	for _, line := range w.story {
+		w.t.Log(line)
+	}
+	w.t.Fatalf(format, args...)
+}
+
+// start runs a program. ended is called when it is over, unless it was killed.
+func (w *world) start(what string, run func(context.Context, *actor) error, ended func(error)) *actor {
+	w.begun++
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &actor{
+		Actor: w.stage.Actor(fmt.Sprintf("%s %d", what, w.begun), w.cache), what: what,
+		clock: &skewed{Clock: clock.System()}, cancel: cancel, ended: ended,
+	}
+	a.running.Store(true)
+	w.actors = append(w.actors, a)
+	w.tell("%s begins", a.Name)
+	go func() {
+		defer a.running.Store(false)
+		a.err = run(ctx, a)
+	}()
+	w.settle()
+	return a
+}
+
+// settle waits until every program waits, and takes note of those that ended.
+func (w *world) settle() {
+	synctest.Wait()
+	over := func(a *actor) bool { return !a.running.Load() }
+	for _, a := range w.actors {
+		if !over(a) {
+			continue
+		}
+		a.cancel()
+		w.tell("%s ends: %v", a.Name, a.err)
+		a.ended(a.err)
+	}
+	w.actors = slices.DeleteFunc(w.actors, over)
+}
+
+// kill ends programs as SIGKILL does: nothing they do reaches the storage.
+func (w *world) kill(these ...*actor) {
+	for _, a := range these {
+		w.tell("%s is killed", a.Name)
+		a.Kill()
+		a.cancel()
+	}
+	for _, a := range these {
+		for a.running.Load() {
+			time.Sleep(time.Minute) // of the bubble: what waits for a timer ends too
+		}
+	}
+	w.settle()
+}
+
+// step lets a program do its next storage operation, and tells whether it had one.
+func (w *world) step(a *actor, verdict func(*faults.Step)) bool {
+	waiting := w.stage.WaitingOf(a.Actor)
+	if len(waiting) == 0 {
+		return false
+	}
+	next := waiting[0]
+	if len(waiting) > 1 {
+		next = waiting[rapid.IntRange(0, len(waiting)-1).Draw(w.t, "which")]
+	}
+	w.tell("%s: %s %s", a.Name, next.Op, next.Name)
+	operations.Add(1)
+	verdict(next)
+	w.settle()
+	return true
+}
+
+// pick draws one of the programs that run.
+func (w *world) pick(t *rapid.T) *actor {
+	if len(w.actors) == 0 {
+		t.Skip("nobody is at work")
+	}
+	return rapid.SampledFrom(w.actors).Draw(t, "actor")
+}
+
+// finish lets all programs come to their ends, turn about.
+func (w *world) finish() {
+	for round := 0; len(w.actors) > 0; round++ {
+		moved := false
+		for _, a := range slices.Clone(w.actors) {
+			moved = w.step(a, (*faults.Step).Go) || moved
+		}
+		if !moved {
+			w.pass(10 * time.Second)
+		}
+		if round > 100_000 {
+			w.fail("%d programs do not end", len(w.actors))
+		}
+	}
+}
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d)
+	w.settle()
+}
+
+// open opens the repository past the stage, for a look that takes no time.
+func (w *world) open(opts ...func(*repository.OpenOptions)) *repository.Repository {
+	w.t.Helper()
+	o := repository.OpenOptions{CacheDir: w.dir + "/look"}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	r, err := repository.Open(context.Background(), w.disk, w.ring, o)
+	if err != nil {
+		w.fail("open: %v", err)
+	}
+	return r
+}
+
+func (w *world) close(r *repository.Repository) {
+	if err := r.Close(); err != nil {
+		w.fail("close: %v", err)
+	}
+}
+
+// check is the promise: every snapshot that shows restores bit for bit, every
+// confirmed one shows until somebody forgets it, none of a fenced session shows.
+func (w *world) check(t *rapid.T) {
+	w.t = t
+	steps.Add(1)
+	r := w.open()
+	defer w.close(r)
+	ctx := context.Background()
+	snaps, damaged, err := r.Snapshots(ctx, "")
+	if err != nil {
+		w.fail("list snapshots: %v", err)
+	}
+	for _, err := range damaged {
+		if !errors.Is(err, repository.ErrServed) {
+			w.fail("damaged: %v", err)
+		}
+	}
+	shown := map[string]bool{}
+	for _, snap := range snaps {
+		shown[snap.ID] = true
+		x := w.attempts[snap.Attempt]
+		switch {
+		case x == nil:
+			w.fail("snapshot %s is of no attempt: %d", snap.ID, snap.Attempt)
+		case x.fenced:
+			w.fail("snapshot %s of attempt %d, which was fenced, shows", snap.ID, x.number)
+		case x.gone:
+			w.fail("snapshot %s of attempt %d, which was forgotten, shows again", snap.ID, x.number)
+		}
+		x.id = snap.ID
+		if err := x.content.restores(ctx, r, snap); err != nil {
+			w.fail("snapshot %s of attempt %d does not restore: %v\n%s", snap.ID, x.number, err, w.listing())
+		}
+	}
+	for _, x := range w.attempts {
+		if x.committed && !x.forgotten && !shown[x.id] {
+			w.fail("snapshot %s of attempt %d was confirmed and is gone", x.id, x.number)
+		}
+	}
+}
+
+// listing shows what is stored.
+func (w *world) listing() string {
+	var b strings.Builder
+	for name, data := range w.disk.Objects() {
+		fmt.Fprintf(&b, "%s %d\n", name, len(data))
+	}
+	lines := strings.Split(b.String(), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// steps and operations count what was played.
+var steps, operations atomic.Int64
+
+// inBubble runs a history where time is the history's. What rapid throws to end a
+// history early passes through.
+func inBubble(t *testing.T, rt *rapid.T, run func()) {
+	var thrown any
+	synctest.Test(t, func(*testing.T) {
+		defer func() { thrown = recover() }()
+		run()
+	})
+	if thrown != nil {
+		panic(thrown)
+	}
+	_ = rt
+}
