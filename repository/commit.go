@@ -38,7 +38,9 @@ func (s *Session) Commit(ctx context.Context, snap Snapshot) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return snap, s.close()
+	s.decided = false // and done
+	// What ends here is seen by collectors only, who would find out by themselves.
+	return snap, errors.Join(s.lease.Done(context.WithoutCancel(ctx)), s.close())
 }
 
 // publish puts the snapshot, which is the commit, and then its second copy.
@@ -60,8 +62,16 @@ func (s *Session) publish(ctx context.Context, snap Snapshot) (Snapshot, error) 
 			return snap, fault.New("commit snapshot of", snap.Source, err, "")
 		}
 	}
+	// From here a collector may finish the commit, if this program dies.
+	s.decided = true
+	sealed, err = s.lease.Commit(ctx, name, sealed)
+	if err != nil {
+		s.decided = !errors.Is(err, ErrFenced)
+		return snap, fault.New("commit snapshot of", snap.Source, err, "start anew: what was stored is reused where it can be")
+	}
 	err = s.r.be.Put(ctx, name, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
 	if errors.Is(err, storage.ErrExists) {
+		s.decided = false // it will put nothing more
 		return s.existing(ctx, name)
 	}
 	if err != nil {
@@ -111,6 +121,9 @@ func (s *Session) complete(snap Snapshot) Snapshot {
 // it was visible, so it is whole unless it was damaged later.
 func (s *Session) existing(ctx context.Context, name string) (Snapshot, error) {
 	snap, _, err := s.r.readSnapshot(ctx, name)
+	if errors.Is(err, ErrForgotten) {
+		return Snapshot{}, fault.New("commit", name, err, "another attempt had committed it; start a new job if it is wanted after all")
+	}
 	if err != nil {
 		return Snapshot{}, fault.New("commit", name, err,
 			"another attempt committed this snapshot and it cannot be read now: run `mahavishnu verify`")

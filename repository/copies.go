@@ -124,8 +124,8 @@ func listTwice(ctx context.Context, be storage.Backend, prefix string, fn func(n
 // is neither.
 func (r *Repository) readSnapshot(ctx context.Context, name string) (snap Snapshot, served, err error) {
 	snap, err = r.openSnapshot(ctx, name, name)
-	if err == nil || ctx.Err() != nil || errors.Is(err, seal.ErrFormat) || errors.Is(err, keyring.ErrNoVersion) {
-		return snap, nil, err // a copy would say the same
+	if err == nil || ctx.Err() != nil || errors.Is(err, seal.ErrFormat) || errors.Is(err, keyring.ErrNoVersion) || errors.Is(err, ErrForgotten) {
+		return snap, nil, err // a copy would say the same, or came too late
 	}
 	snap, err2 := r.openSnapshot(ctx, copyOf(name), name)
 	switch {
@@ -167,6 +167,9 @@ func (r *Repository) parseSnapshot(object, name string, data []byte) (Snapshot, 
 	text, err := r.keys.Open(seal.TypeSnapshot, name, data)
 	if err != nil {
 		return snap, fault.New("read", object, damage(err), "")
+	}
+	if isMark(text) {
+		return snap, fault.New("read", object, ErrForgotten, "")
 	}
 	if err := json.Unmarshal(text, &snap); err != nil {
 		return snap, fault.New("read", object, fmt.Errorf("%w: %w", ErrDamaged, err), "")
@@ -210,13 +213,6 @@ func (r *Repository) mend(ctx context.Context, name string) error {
 	return nil
 }
 
-// DeleteSnapshot removes a snapshot. Its blobs stay until they are collected.
-// When it fails half-way the snapshot is there still.
-func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
-	name := snapshotObject(snap.Source, snap.Time, snap.ID)
-	return deleteTwice(ctx, r.be, name)
-}
-
 // half is one of the two objects of a snapshot, as read.
 type half struct {
 	snap Snapshot
@@ -242,7 +238,7 @@ func (c *checker) snapshot(ctx context.Context, name string) (Snapshot, error) {
 	switch {
 	case ctx.Err() != nil:
 		return snap, context.Cause(ctx)
-	case first.missing() && second.missing():
+	case first.missing() && second.missing(), errors.Is(first.err, ErrForgotten):
 		return snap, nil // forgotten since it was listed
 	case first.err == nil && second.missing():
 		return snap, c.mend(ctx, name, ObjectSnapshot, first.data)

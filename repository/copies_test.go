@@ -20,7 +20,9 @@ func storedTwice(be storage.Backend, want int) error {
 	ctx := context.Background()
 	first, copies := map[string][]byte{}, 0
 	err := be.List(ctx, snapshotPrefix, func(info storage.Info) (err error) {
-		first[info.Name], err = storage.ReadAll(ctx, be, info.Name, maxSnapshotSize, nil)
+		if info.Size != int64(markSize) { // else it is forgotten
+			first[info.Name], err = storage.ReadAll(ctx, be, info.Name, maxSnapshotSize, nil)
+		}
 		return err
 	})
 	if err != nil {
@@ -248,7 +250,7 @@ func TestForgetStopsAnywhere(t *testing.T) {
 		o.be.StopAt(n)
 		err := o.DeleteSnapshot(t.Context(), o.snap)
 		if err == nil {
-			if n != 4 {
+			if n != 6 {
 				t.Errorf("forgetting made %d changes", n-1)
 			}
 			return

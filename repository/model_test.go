@@ -123,6 +123,11 @@ func (m *model) commit(t *rapid.T, stop int) {
 	case err == nil:
 		m.confirmed[snap.ID] = true
 		m.drop(x)
+	case errors.Is(err, ErrForgotten): // by another attempt, and then by somebody
+		if _, err := x.s.Abort(context.Background()); err != nil && !errors.Is(err, faults.ErrStopped) {
+			t.Fatal(err)
+		}
+		m.drop(x)
 	case stop == 0 || !errors.Is(err, faults.ErrStopped):
 		t.Fatal(err)
 	}

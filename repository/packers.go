@@ -104,7 +104,7 @@ func (p *packers) open(ctx context.Context, kind Kind) (*openPack, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := pack.Header{Kind: kind, Flags: p.s.flags, KeyVersion: p.s.r.keys.Current(), ID: blob.NewPackID()}
+	h := pack.Header{Kind: kind, Flags: p.s.flags, KeyVersion: p.s.r.keys.Current(), ID: blob.NewPackID(p.s.tag)}
 	aead, err := p.s.r.keys.Pack(h.KeyVersion, h.ID)
 	if err != nil {
 		p.buffers.put(buf)

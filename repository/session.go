@@ -11,7 +11,9 @@ import (
 	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/repository/compress"
+	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/lease"
 	"mahavishnu/repository/pack"
 )
 
@@ -40,6 +42,9 @@ type SessionOptions struct {
 	Fence func(ctx context.Context) error
 	// Clock is asked for the time. Default: the machine's.
 	Clock clock.Clock
+	// Lease says how collectors of garbage learn that the session lives. The zero
+	// value is right without a queue.
+	Lease lease.Options
 }
 
 const (
@@ -67,6 +72,7 @@ func (o SessionOptions) withDefaults() (SessionOptions, error) {
 		o.VerifyEvery = defaultVerifyEvery
 	}
 	o.Clock = clock.Or(o.Clock)
+	o.Lease.Clock = clock.Or(o.Lease.Clock)
 	return o, o.Compression.Validate()
 }
 
@@ -81,7 +87,12 @@ type Session struct {
 	view    atomic.Pointer[view] // what is indexed and may be reused
 	pending pending              // what is in this session and in no fragment yet
 	packs   packers
-	protect protector // makes their parity
+
+	lease     *lease.Lease   // nil for a collector's, which holds its own
+	tag       [4]byte        // the end of its packs' ids
+	condemned *condemn.Lists // packs that it must not rely on
+	decided   bool           // the ticket may say that it is committed
+	protect   protector      // makes their parity
 
 	// ctx is that of puts in the background: it outlives the caller's, so that
 	// an interrupted run keeps what it has, and ends with err.
@@ -121,6 +132,10 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.packs.init(s)
 	s.protect.init(r, o.PackSize)
+	if err := s.begin(ctx); err != nil {
+		_, abortErr := s.Abort(ctx)
+		return nil, errors.Join(err, abortErr)
+	}
 	if err := s.look(ctx); err != nil {
 		_, abortErr := s.Abort(ctx)
 		return nil, errors.Join(err, abortErr)
@@ -136,7 +151,7 @@ func (s *Session) look(ctx context.Context) error {
 	if err := s.r.Mend(ctx); err != nil {
 		return err
 	}
-	v, orphans, err := s.r.look(ctx, s.flags)
+	v, orphans, err := s.r.look(ctx, s.flags, s.condemned)
 	if err != nil {
 		return err
 	}
@@ -173,8 +188,11 @@ func (s *Session) Abort(ctx context.Context) (Stats, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
 	defer stop()
-	err := errors.Join(s.drain(context.WithoutCancel(ctx)), s.flush(ctx))
-	return s.Stats(), errors.Join(err, s.close())
+	err := s.drain(context.WithoutCancel(ctx))
+	if !s.fenced() { // else its packs may be gone, and nobody waits for it any more
+		err = errors.Join(err, s.flush(ctx))
+	}
+	return s.Stats(), errors.Join(err, s.endLease(ctx), s.close())
 }
 
 // drain waits for savers, and until all packs are stored. When ctx ends before,

@@ -35,13 +35,17 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 	}
 	var refs []snapshotRef
 	var bad []error
-	at := map[string]int{} // in refs, of those with a copy
+	at := map[string]int{}     // in refs, of those with a copy
+	marks := map[string]bool{} // of those that may be forgotten
 	list := func(prefix string, add func(snapshotRef)) error {
 		return r.be.List(ctx, prefix, func(info storage.Info) error {
 			ref, ok := parseSnapshotObject(strings.TrimPrefix(info.Name, copyPrefix))
 			if !ok {
 				bad = append(bad, fault.New("read", info.Name, fmt.Errorf("%w: not the name of a snapshot", ErrDamaged), ""))
 				return nil
+			}
+			if info.Size == int64(markSize) && info.Name == ref.object {
+				marks[ref.object] = true
 			}
 			add(ref)
 			return nil
@@ -59,6 +63,9 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 			}
 		})
 	}
+	refs = slices.DeleteFunc(refs, func(ref snapshotRef) bool {
+		return marks[ref.object] && r.mark(ctx, ref.object) != ""
+	})
 	slices.SortFunc(refs, compareRefs)
 	return refs, bad, err
 }

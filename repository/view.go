@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/index"
 	"mahavishnu/repository/pack"
 )
@@ -78,8 +79,9 @@ type packObject struct {
 }
 
 // look compares the index with the packs in the storage. It returns what a
-// session with the pack flags may reuse, and the packs that no index knows.
-func (r *Repository) look(ctx context.Context, flags uint8) (*view, []packObject, error) {
+// session with the pack flags may reuse, and the packs that no index knows. What
+// is condemned it may neither reuse nor adopt.
+func (r *Repository) look(ctx context.Context, flags uint8, condemned *condemn.Lists) (*view, []packObject, error) {
 	var packs []packObject
 	err := r.eachPackObject(ctx, func(id PackID, size int64) error {
 		packs = append(packs, packObject{id, size})
@@ -101,7 +103,7 @@ func (r *Repository) look(ctx context.Context, flags uint8) (*view, []packObject
 			}
 			known[i] = true
 			// Archival packs live by other rules than the rest.
-			if packs[i].size == int64(p.Size) && (p.Flags^flags)&pack.FlagArchival == 0 {
+			if packs[i].size == int64(p.Size) && (p.Flags^flags)&pack.FlagArchival == 0 && !condemned.Has(p.ID) {
 				part.usable[n/64] |= 1 << (n % 64)
 			}
 		}
@@ -109,7 +111,7 @@ func (r *Repository) look(ctx context.Context, flags uint8) (*view, []packObject
 	}
 	var orphans []packObject
 	for i, o := range packs {
-		if !known[i] {
+		if !known[i] && !condemned.Has(o.id) {
 			orphans = append(orphans, o)
 		}
 	}

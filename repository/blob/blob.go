@@ -66,14 +66,19 @@ func (k Kind) String() string {
 // PackID is the random name of a pack.
 type PackID [16]byte
 
-// NewPackID returns a fresh id.
-func NewPackID() PackID {
+// NewPackID returns a fresh id that ends in the tag of the session whose pack
+// it is.
+func NewPackID(tag [4]byte) PackID {
 	var id PackID
 	// crypto/rand.Read never fails: it ends the program when the system has
 	// no randomness.
 	_, _ = rand.Read(id[:])
+	copy(id[len(id)-len(tag):], tag[:])
 	return id
 }
+
+// Tag returns the end of the id, which tells the session.
+func (id PackID) Tag() (tag [4]byte) { copy(tag[:], id[len(id)-len(tag):]); return tag }
 
 // String returns the id as 32 hexadecimal digits.
 func (id PackID) String() string { return hex.EncodeToString(id[:]) }
