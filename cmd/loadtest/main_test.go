@@ -9,12 +9,12 @@ import (
 
 func TestSizesAndFiles(t *testing.T) {
 	for _, c := range []struct {
-		options measureOptions
+		options tree
 		want    corpus.Spec
 	}{
-		{measureOptions{size: "10GB", kind: "mixed"}, corpus.Spec{Kind: corpus.Mixed, Files: 200, FileSize: 50_000_000}},
-		{measureOptions{size: "1GB", kind: "small", files: 1_000_000}, corpus.Spec{Kind: corpus.Small, Files: 1_000_000, FileSize: 1000}},
-		{measureOptions{size: "1MB", kind: "mixed"}, corpus.Spec{Kind: corpus.Mixed, Files: 1, FileSize: 1_000_000}},
+		{tree{size: "10GB", kind: "mixed"}, corpus.Spec{Kind: corpus.Mixed, Files: 200, FileSize: 50_000_000}},
+		{tree{size: "1GB", kind: "small", files: 1_000_000}, corpus.Spec{Kind: corpus.Small, Files: 1_000_000, FileSize: 1000}},
+		{tree{size: "1MB", kind: "mixed"}, corpus.Spec{Kind: corpus.Mixed, Files: 1, FileSize: 1_000_000}},
 	} {
 		if got, err := c.options.spec(); err != nil || got != c.want {
 			t.Errorf("%+v: %+v, %v; want %+v", c.options, got, err, c.want)

@@ -29,6 +29,7 @@ type backupOptions struct {
 	allowEmpty    bool
 	direct        bool
 	detach        bool
+	verifyInline  bool
 }
 
 func newBackupCommand(e *env) *cobra.Command {
@@ -63,6 +64,7 @@ the same command again goes on from there.`,
 	flags.BoolVar(&o.allowEmpty, "allow-empty", false, "accept a directory with nothing in it; by default that is taken for a disk that is not mounted")
 	flags.StringVar(&o.name, "source", "", "keep the snapshot under this `NAME`; by default a PATH is its own name")
 	flags.BoolVar(&o.direct, "direct", false, "do the work here, without the queue")
+	flags.BoolVar(&o.verifyInline, "verify-inline", false, "decode and compare every new piece of data before it is stored, instead of one of 64; only of a backup made here: a PATH, or with --direct")
 	flags.BoolVar(&o.detach, "detach", false, "put the job into the queue and do not wait for it")
 	return exits(cmd, exitUnreadable, exitIntegrity, exitFenced)
 }
@@ -82,6 +84,8 @@ func runBackup(ctx context.Context, e *env, what string, o backupOptions) error 
 	}
 	source, configured := cfg.Sources[what]
 	switch {
+	case configured && !o.direct && e.Repository == "" && o.verifyInline:
+		return usagef("mahavishnu backup", "--verify-inline needs --direct: workers verify one new piece of data of 64 while backing up")
 	case configured && !o.direct && e.Repository == "":
 		return e.backupByQueue(ctx, what, o)
 	case configured:
@@ -104,6 +108,7 @@ func sourceBackup(name string, s config.Source, o backupOptions) snapshot.Backup
 		Source: name, Path: s.Path, Type: o.typ, Tags: append(s.Tags, o.tags...),
 		Exclude: append(s.Exclude, o.exclude...), ExcludeCaches: s.ExcludeCaches || o.excludeCaches,
 		OneFileSystem: s.OneFileSystem || o.oneFileSystem, AllowEmpty: o.allowEmpty,
+		VerifyEvery: o.verifyEvery(),
 	}
 }
 
@@ -131,7 +136,17 @@ func pathBackup(cfg *config.Config, path string, o backupOptions) (snapshot.Back
 	return snapshot.BackupOptions{
 		Source: name, Path: absolute, Type: o.typ, Tags: o.tags, Exclude: o.exclude,
 		ExcludeCaches: o.excludeCaches, OneFileSystem: o.oneFileSystem, AllowEmpty: o.allowEmpty,
+		VerifyEvery: o.verifyEvery(),
 	}, nil
+}
+
+// verifyEvery is how many new blobs there are to one that is verified at once;
+// 0 leaves it to the repository.
+func (o backupOptions) verifyEvery() int {
+	if o.verifyInline {
+		return 1
+	}
+	return 0
 }
 
 func readPatterns(files []string) ([]string, error) {

@@ -51,10 +51,10 @@ func TestTheSameSpecMakesTheSameTree(t *testing.T) {
 				t.Fatal(err)
 			}
 			sum, files, size := digest(t, dir)
-			if files != s.Files || size != written {
+			if kind != Database && files != s.Files || size != written {
 				t.Fatalf("%s: %d files of %d bytes on disk, want %d of %d", kind, files, size, s.Files, written)
 			}
-			if kind != Small && size != s.Bytes() {
+			if exact := kind == Mixed || kind == Incompressible; exact && size != s.Bytes() || size < s.Bytes()/2 || size > s.Bytes()*2 {
 				t.Fatalf("%s: %d bytes, want %d", kind, size, s.Bytes())
 			}
 			sums[i] = sum

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -47,13 +48,33 @@ func (g *generator) file(dir string, s Spec, n int) (int64, error) {
 	return size, err
 }
 
-func (s Spec) size(_ int, source *rand.ChaCha8) int64 {
-	if s.Kind != Small {
-		return s.FileSize
+// Sizes of real files are about log-normal, with a few large ones that hold most
+// of the bytes: "A Five-Year Study of File-System Metadata" (Agrawal and others,
+// FAST 2007) measured a sigma of 2.5. Ours is less, and the tail is cut. Instead
+// of drawing them, sizes walk through the distribution in steps of the golden
+// section, so that trees of one specification come out equally large.
+const (
+	sigma   = 2.0
+	largest = 250 // times the mean
+)
+
+// medianShare is the median of such sizes, as a share of their mean: the mean is
+// exp(sigma^2/2) medians. Cutting the tail takes some of it away again.
+var medianShare = 1 / (math.Exp(sigma*sigma/2) * 0.985)
+
+func (s Spec) size(n int, source *rand.ChaCha8) int64 {
+	switch s.Kind {
+	case Small:
+		// The mean of FileSize * u for u in {1/4, 1/2, 1, 2} is just under FileSize.
+		quarter := max(s.FileSize/4, 1)
+		return quarter << (source.Uint64() % 4)
+	case Files, Versions:
+		_, place := math.Modf(float64(n)*math.Phi + float64(s.Seed%1000)/1000)
+		normal := math.Sqrt2 * math.Erfinv(2*place-1)
+		size := float64(s.FileSize) * medianShare * math.Exp(sigma*normal)
+		return int64(min(max(size, 1), largest*float64(s.FileSize)))
 	}
-	// The mean of FileSize * u for u in {1/4, 1/2, 1, 2} is just under FileSize.
-	quarter := max(s.FileSize/4, 1)
-	return quarter << (source.Uint64() % 4)
+	return s.FileSize
 }
 
 func (g *generator) content(s Spec, n int, source *rand.ChaCha8, size int64) error {
@@ -63,6 +84,15 @@ func (g *generator) content(s Spec, n int, source *rand.ChaCha8, size int64) err
 		write = g.random
 	case s.Kind == Mixed && n%5 == 4:
 		write = g.records
+	case s.Kind == Files:
+		switch draw := source.Uint64() % 100; {
+		case draw < 35:
+			write = g.random
+		case draw < 50:
+			write = g.records
+		}
+	case s.Kind == Versions:
+		write = g.source
 	}
 	for size > 0 {
 		part, err := write(source, size)
