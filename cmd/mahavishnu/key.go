@@ -13,14 +13,14 @@ import (
 )
 
 func newKeyCommand(e *env) *cobra.Command {
-	cmd := parent("key", "Make, rotate and show the key that seals every backup",
+	cmd := parent("key", "Make, rotate, show and drop the key that seals every backup",
 		`The key ring is one small file that seals every backup. It lies outside the
 storage, readable by its owner only. Without it nobody can read any backup: keep
 a recovery copy on paper, in a safe.`,
 		`  mahavishnu key create --key ~/mahavishnu.key
   mahavishnu key list
   mahavishnu key print | lpr`,
-		newKeyCreateCommand(e), newKeyListCommand(e), newKeyRotateCommand(e), newKeyPrintCommand(e), newKeyRecoverCommand(e))
+		newKeyCreateCommand(e), newKeyListCommand(e), newKeyRotateCommand(e), newKeyDropCommand(e), newKeyPrintCommand(e), newKeyRecoverCommand(e))
 	return cmd
 }
 
@@ -29,33 +29,65 @@ type ringInfo struct {
 	Path        string        `json:"path"`
 	Fingerprint string        `json:"fingerprint"`
 	Versions    []versionLine `json:"versions"`
-	Recovery    string        `json:"recovery,omitempty"`
+	// Repository that was looked at, if one was.
+	Repository string `json:"repository,omitempty"`
+	Recovery   string `json:"recovery,omitempty"`
 }
 
 type versionLine struct {
-	Number      uint32    `json:"number"`
-	Created     time.Time `json:"created"`
+	Number  uint32    `json:"number"`
+	Created time.Time `json:"created"`
+	// State is "current", "retired" or "dropped".
+	State       string    `json:"state"`
 	Current     bool      `json:"current"`
+	Dropped     time.Time `json:"dropped,omitzero"`
 	Fingerprint string    `json:"fingerprint"`
+	// Use is what a repository holds that was sealed with it; nil when none was
+	// looked at.
+	Use *versionUse `json:"use,omitempty"`
+}
+
+type versionUse struct {
+	Packs     int   `json:"packs"`
+	PackBytes int64 `json:"pack_bytes"`
+	Objects   int   `json:"objects"`
 }
 
 func describeRing(path string, ring *keyring.Ring) ringInfo {
 	info := ringInfo{Path: path, Fingerprint: ring.Fingerprint()}
 	for _, v := range ring.Versions() {
-		info.Versions = append(info.Versions, versionLine(v))
+		line := versionLine{Number: v.Number, Created: v.Created, State: "retired", Current: v.Current, Dropped: v.Dropped, Fingerprint: v.Fingerprint}
+		switch {
+		case v.Current:
+			line.State = "current"
+		case !v.Dropped.IsZero():
+			line.State = "dropped"
+		}
+		info.Versions = append(info.Versions, line)
 	}
 	return info
 }
 
 func (e *env) printRing(info ringInfo) {
 	e.term.Printf("key ring %s\nfingerprint %s", info.Path, info.Fingerprint)
-	table := terminal.NewTable("version>", "created", "fingerprint", "use")
+	columns := []string{"version>", "created", "fingerprint", "use"}
+	if info.Repository != "" {
+		columns = []string{"version>", "created", "fingerprint", "packs>", "bytes>", "other objects>", "use"}
+	}
+	table := terminal.NewTable(columns...)
 	for _, v := range info.Versions {
 		use := "opens what it sealed"
-		if v.Current {
+		switch v.State {
+		case "current":
 			use = "seals new backups"
+		case "dropped":
+			use = "dropped " + v.Dropped.Format(time.DateOnly) + ": opens nothing any more"
 		}
-		table.Row(terminal.Count(v.Number), terminal.Moment(v.Created), v.Fingerprint, use)
+		row := []string{terminal.Count(v.Number), terminal.Moment(v.Created), v.Fingerprint, use}
+		if v.Use != nil {
+			row = []string{row[0], row[1], row[2], terminal.Count(v.Use.Packs), terminal.Bytes(v.Use.PackBytes), terminal.Count(v.Use.Objects), use}
+		}
+		table.Row(row...)
 	}
 	e.term.Printf("%s", table)
 }
@@ -94,28 +126,6 @@ func runKeyCreate(e *env) error {
 	return nil
 }
 
-func newKeyListCommand(e *env) *cobra.Command {
-	return exits(&cobra.Command{
-		Use:     "list",
-		Short:   "Show the versions of the key",
-		Long:    "Show the fingerprint of the key ring and of each version in it. No secret is shown.",
-		Example: "  mahavishnu key list\n  mahavishnu key list --json",
-		Args:    takes(0, 0, ""),
-		RunE:    func(*cobra.Command, []string) error { return runKeyList(e) },
-	})
-}
-
-func runKeyList(e *env) error {
-	ring, path, err := e.ring()
-	if err != nil {
-		return err
-	}
-	info := describeRing(path, ring)
-	e.term.Document(info)
-	e.printRing(info)
-	return nil
-}
-
 func newKeyRotateCommand(e *env) *cobra.Command {
 	return exits(&cobra.Command{
 		Use:   "rotate",
@@ -142,6 +152,7 @@ func runKeyRotate(e *env) error {
 	e.term.Document(info)
 	e.printRing(info)
 	e.term.Warnf("recovery copies made before now lack version %d; make a new one: mahavishnu key print --key %s", ring.Current(), path)
+	e.term.Sayf("what older versions sealed stays readable; to seal it anew: mahavishnu prune --reseal")
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"mahavishnu/fault"
@@ -19,6 +20,10 @@ const (
 	fileFormat  = "mahavishnu key ring"
 	fileVersion = 1
 	maxFileSize = 1 << 20
+
+	stateCurrent = "current"
+	stateRetired = "retired"
+	stateDropped = "dropped"
 )
 
 // fileRing is the key ring's file: indented JSON. The checksum is the SHA-256
@@ -36,8 +41,11 @@ type fileRing struct {
 type fileKey struct {
 	Version uint32    `json:"version"`
 	Created time.Time `json:"created"`
-	State   string    `json:"state"` // "current" or "retired"
-	Key     string    `json:"key"`
+	State   string    `json:"state"` // "current", "retired" or "dropped"
+	Key     string    `json:"key"`   // empty when dropped
+	// Dropped and Fingerprint are of a dropped version only.
+	Dropped     time.Time `json:"dropped,omitzero"`
+	Fingerprint string    `json:"fingerprint,omitempty"`
 }
 
 const fileWarning = "Whoever loses this file loses every backup. Whoever reads it reads every backup. Keep a copy away from this machine."
@@ -84,6 +92,24 @@ func Load(path string) (*Ring, error) {
 // rotations at once leave two versions. A symbolic link stays one: it is what it
 // leads to that is replaced, else one ring would become two that differ.
 func Rotate(path string, now time.Time) (*Ring, error) {
+	return change(path, func(r *Ring) (*Ring, error) { return r.Rotated(now), nil })
+}
+
+// Drop takes a version's key out of the ring at path and returns the new ring.
+// Nothing sealed with that version can be read afterwards: the caller has made
+// sure that there is nothing.
+func Drop(path string, number uint32, now time.Time) (*Ring, error) {
+	return change(path, func(r *Ring) (*Ring, error) {
+		next, err := r.Without(number, now)
+		if err != nil {
+			return nil, fault.New("drop key from", path, err, "")
+		}
+		return next, nil
+	})
+}
+
+// change replaces the ring at path with another one, one caller at a time.
+func change(path string, fn func(*Ring) (*Ring, error)) (*Ring, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -96,7 +122,9 @@ func Rotate(path string, now time.Time) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r = r.Rotated(now)
+	if r, err = fn(r); err != nil {
+		return nil, err
+	}
 	if err := write(path, r.marshal(), os.Rename); err != nil {
 		return nil, fault.New("write key ring", path, cause(err), "")
 	}
@@ -176,15 +204,31 @@ func Parse(data []byte) (*Ring, error) {
 		if k.Version != uint32(i)+1 {
 			return nil, fmt.Errorf("%w: key version %d where %d belongs", ErrDamaged, k.Version, i+1)
 		}
-		if err := parseKey(v.key[:], k.Key); err != nil {
+		if k.State == stateDropped {
+			v.dropped, v.fingerprint = k.Dropped, k.Fingerprint
+		} else if err := parseKey(v.key[:], k.Key); err != nil {
 			return nil, fmt.Errorf("%w: key version %d: %w", ErrDamaged, k.Version, err)
 		}
 		r.versions = append(r.versions, v)
 	}
+	return r, r.check()
+}
+
+// check refuses a ring that cannot seal, or that was put together wrongly.
+func (r *Ring) check() error {
 	if len(r.versions) == 0 {
-		return nil, fmt.Errorf("%w: it has no key", ErrDamaged)
+		return fmt.Errorf("%w: it has no key", ErrDamaged)
 	}
-	return r, nil
+	for i, v := range r.versions {
+		gone := !v.dropped.IsZero() || v.fingerprint != ""
+		switch {
+		case gone && i == len(r.versions)-1:
+			return fmt.Errorf("%w: the last version has no key", ErrDamaged)
+		case gone && (v.dropped.IsZero() || len(v.fingerprint) != fingerprintLen || strings.Trim(v.fingerprint, "0123456789abcdef-") != ""):
+			return fmt.Errorf("%w: key version %d: not what dropping leaves", ErrDamaged, v.number)
+		}
+	}
+	return nil
 }
 
 func parseKey(dst []byte, s string) error {
@@ -203,13 +247,14 @@ func (r *Ring) marshal() []byte {
 		Created: r.created, IDKey: hex.EncodeToString(r.idKey[:]),
 	}
 	for _, v := range r.versions {
-		state := "retired"
-		if v.number == r.Current() {
-			state = "current"
+		k := fileKey{Version: v.number, Created: v.created, State: stateRetired, Key: hex.EncodeToString(v.key[:])}
+		switch {
+		case !v.dropped.IsZero():
+			k.State, k.Key, k.Dropped, k.Fingerprint = stateDropped, "", v.dropped, v.fingerprint
+		case v.number == r.Current():
+			k.State = stateCurrent
 		}
-		file.Keys = append(file.Keys, fileKey{
-			Version: v.number, Created: v.created, State: state, Key: hex.EncodeToString(v.key[:]),
-		})
+		file.Keys = append(file.Keys, k)
 	}
 	file.Checksum = file.sum()
 	data, err := json.MarshalIndent(file, "", "  ")

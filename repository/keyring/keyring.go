@@ -20,10 +20,15 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"mahavishnu/fault"
 )
 
 // KeySize is the length of every key in bytes.
 const KeySize = 32
+
+// fingerprintLen is the length of a fingerprint: four groups of four digits.
+const fingerprintLen = 19
 
 // Errors a caller may decide on.
 var (
@@ -37,6 +42,8 @@ var (
 	ErrDamaged = errors.New("key ring is damaged")
 	// ErrNoVersion means that the ring lacks a version of the key.
 	ErrNoVersion = errors.New("key version is not in the ring")
+	// ErrCurrent means that the version seals new objects and cannot be dropped.
+	ErrCurrent = errors.New("it is the version that seals new backups")
 )
 
 // Version is one version of the sealing key, as shown to people.
@@ -47,22 +54,35 @@ type Version struct {
 	Created time.Time
 	// Current is true for the version that seals new objects.
 	Current bool
-	// Fingerprint names the key without telling it.
+	// Dropped is when the key was taken out of the ring; zero for one in it.
+	Dropped time.Time
+	// Fingerprint names the key without telling it, also when it was dropped.
 	Fingerprint string
 }
 
 // Ring is a key ring in memory. It never changes once made, so it may be
-// shared; [Ring.Rotated] returns a new one.
+// shared; [Ring.Rotated] and [Ring.Without] return a new one.
 type Ring struct {
 	idKey    [KeySize]byte
 	created  time.Time
 	versions []version // by number, ascending; the last one seals
 }
 
+// version is a version of the key. Of a dropped one only the fingerprint is left,
+// so that what it sealed, should any of it turn up, can be told from damage.
 type version struct {
-	number  uint32
-	key     [KeySize]byte
-	created time.Time
+	number      uint32
+	key         [KeySize]byte
+	created     time.Time
+	dropped     time.Time
+	fingerprint string // of a dropped one
+}
+
+func (v version) print() string {
+	if !v.dropped.IsZero() {
+		return v.fingerprint
+	}
+	return fingerprint("sealing key", v.key[:])
 }
 
 // Generate makes a new ring with one version, created at the time now.
@@ -80,6 +100,32 @@ func (r *Ring) Rotated(now time.Time) *Ring {
 	fillRandom(v.key[:])
 	next.versions = append(next.versions, v)
 	return next
+}
+
+// Without returns a ring without the key of a version, dropped at the time now.
+func (r *Ring) Without(number uint32, now time.Time) (*Ring, error) {
+	next := &Ring{idKey: r.idKey, created: r.created, versions: append([]version(nil), r.versions...)}
+	for i, v := range next.versions {
+		switch {
+		case v.number != number:
+		case number == r.Current():
+			return nil, fmt.Errorf("version %d: %w", number, ErrCurrent)
+		case !v.dropped.IsZero():
+			return nil, v.missing()
+		default:
+			next.versions[i] = version{
+				number: number, created: v.created, dropped: now.UTC().Truncate(time.Second), fingerprint: v.print(),
+			}
+			return next, nil
+		}
+	}
+	return nil, fmt.Errorf("version %d: %w", number, ErrNoVersion)
+}
+
+// missing says that a version was dropped, and who may have it still.
+func (v version) missing() error {
+	return fault.WithHint(fmt.Errorf("version %d (%s): %w: it was dropped on %s", v.number, v.fingerprint, ErrNoVersion, v.dropped.Format(time.DateOnly)),
+		"a recovery copy printed before that holds it: recover it to a file of its own, and name that with --key")
 }
 
 func fillRandom(b []byte) {
@@ -102,7 +148,7 @@ func (r *Ring) Versions() []Version {
 	for i, v := range r.versions {
 		list[i] = Version{
 			Number: v.number, Created: v.created, Current: v.number == r.Current(),
-			Fingerprint: fingerprint("sealing key", v.key[:]),
+			Dropped: v.dropped, Fingerprint: v.print(),
 		}
 	}
 	return list
@@ -128,11 +174,15 @@ func (r *Ring) DeriveID(salt []byte, info string, n int) []byte {
 // DeriveSeal returns a 32-byte sealing key derived from a version of the key.
 func (r *Ring) DeriveSeal(number uint32, salt []byte, info string) ([]byte, error) {
 	for _, v := range r.versions {
+		if v.number == number && !v.dropped.IsZero() {
+			return nil, v.missing()
+		}
 		if v.number == number {
 			return derive(v.key[:], salt, info, KeySize), nil
 		}
 	}
-	return nil, fmt.Errorf("version %d: %w", number, ErrNoVersion)
+	return nil, fault.WithHint(fmt.Errorf("version %d: %w", number, ErrNoVersion),
+		"the ring was rotated since this copy of it was made: use the newest one")
 }
 
 func derive(key, salt []byte, info string, n int) []byte {

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,7 @@ var now = time.Date(2026, 5, 4, 3, 2, 1, 99, time.UTC)
 // equal compares the keys themselves.
 func equal(a, b *Ring) bool {
 	return a.idKey == b.idKey && a.created.Equal(b.created) && slices.EqualFunc(a.versions, b.versions, func(x, y version) bool {
-		return x.number == y.number && x.key == y.key && x.created.Equal(y.created)
+		return x.number == y.number && x.key == y.key && x.created.Equal(y.created) && x.dropped.Equal(y.dropped) && x.fingerprint == y.fingerprint
 	})
 }
 
@@ -192,7 +193,17 @@ func TestDerivedKeysDiffer(t *testing.T) {
 }
 
 func TestRecovery(t *testing.T) {
-	r := Generate(now).Rotated(now.Add(time.Hour))
+	two := Generate(now).Rotated(now.Add(time.Hour))
+	dropped, err := two.Without(1, now.Add(2*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]*Ring{"two versions": two, "one of two dropped": dropped} {
+		t.Run(name, func(t *testing.T) { recovers(t, r) })
+	}
+}
+
+func recovers(t *testing.T, r *Ring) {
 	text := r.RecoveryText()
 	typed := strings.ToUpper(strings.ReplaceAll(text, "  ", " \t "))
 	for name, text := range map[string]string{"printed": text, "typed": typed, "with noise": "\r\n\n" + text + "\nthank you\n"} {
@@ -229,6 +240,57 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+func TestDrop(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ring")
+	if _, err := Create(path, now); err != nil {
+		t.Fatal(err)
+	}
+	full, err := Rotate(path, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Drop(path, 2, now); !errors.Is(err, ErrCurrent) {
+		t.Errorf("dropping the current version: %v", err)
+	}
+	if _, err := Drop(path, 7, now); !errors.Is(err, ErrNoVersion) {
+		t.Errorf("dropping what never was: %v", err)
+	}
+	day := now.AddDate(0, 0, 1)
+	left, err := Drop(path, 1, day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := Load(path)
+	if err != nil || !equal(loaded, left) {
+		t.Fatalf("loaded %v, %v", loaded, err)
+	}
+	was, is := full.Versions(), loaded.Versions()
+	if is[0].Fingerprint != was[0].Fingerprint || !is[0].Dropped.Equal(day.Truncate(time.Second)) || is[0].Current || !cmp.Equal(is[1], was[1]) || loaded.Current() != 2 {
+		t.Errorf("versions %+v, before %+v", is, was)
+	}
+	if _, err := loaded.DeriveSeal(1, nil, "x"); !errors.Is(err, ErrNoVersion) || !strings.Contains(err.Error(), "dropped on "+day.Format(time.DateOnly)) {
+		t.Errorf("the dropped version seals: %v", err)
+	}
+	if _, err := loaded.DeriveSeal(2, nil, "x"); err != nil {
+		t.Errorf("the version that is left: %v", err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := full.versions[0].key
+	if bytes.Contains(text, []byte(hex.EncodeToString(key[:]))) {
+		t.Error("the dropped key is still in the file")
+	}
+	if _, err := Drop(path, 1, now); !errors.Is(err, ErrNoVersion) {
+		t.Errorf("dropped twice: %v", err)
+	}
+	again, err := Rotate(path, day)
+	if err != nil || again.Current() != 3 || again.Versions()[0].Dropped.IsZero() {
+		t.Errorf("rotated after that: %+v, %v", again, err)
+	}
+}
+
 func b2i(b bool) int {
 	if b {
 		return 1
@@ -256,6 +318,9 @@ func TestWriteNewKeepsTheRing(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(Generate(now).marshal())
+	if dropped, err := Generate(now).Rotated(now).Without(1, now); err == nil {
+		f.Add(dropped.marshal())
+	}
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := Parse(data)
@@ -267,6 +332,9 @@ func FuzzParse(f *testing.F) {
 
 func FuzzRecover(f *testing.F) {
 	f.Add(Generate(now).RecoveryText())
+	if dropped, err := Generate(now).Rotated(now).Without(1, now); err == nil {
+		f.Add(dropped.RecoveryText())
+	}
 	f.Add("id: x")
 	f.Fuzz(func(t *testing.T, text string) {
 		if r, err := Recover(text); err == nil {
