@@ -26,6 +26,8 @@ const (
 	ObjectLedger   = "ledger"
 	ObjectParity   = "parity" // of a pack, or a stripe
 	ObjectUnknown  = "unknown"
+
+	ObjectCondemned = "condemned" // packs that are to be deleted
 )
 
 // ErrMissing means that an object which others refer to is not there.

@@ -26,6 +26,9 @@ const (
 	ByStripe = "stripe"    // the other packs of its stripe
 	ByName   = "misplaced" // another object, which holds its bytes
 	ByCopy   = "copy"      // the second copy
+
+	ByPacks   = "packs"   // of Repair: made anew of the packs
+	ByNothing = "nothing" // of Repair: deleted, because nothing needs it
 )
 
 // keepRebuilt is how many packs that were made whole in memory are kept there.

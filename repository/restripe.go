@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -183,4 +184,85 @@ func (r *Repository) putStripe(ctx context.Context, b *stripeBuilder) (object st
 	err = r.be.Put(ctx, id.Object(), data, storage.PutOptions{Sync: true})
 	b.Reset()
 	return id.Object(), err
+}
+
+// mergeFrom is how many small stripes there must be for MergeStripes to join
+// some: each session leaves one.
+const mergeFrom = 16
+
+// MergeStripes joins small stripes, of up to half as many packs as a stripe may
+// have, when there are many: it reads and writes those stripes only, no packs. The
+// joined ones are deleted after the new one is durable. Whoever may delete calls it
+// now and then.
+func (r *Repository) MergeStripes(ctx context.Context) error {
+	width := r.cfg.Parity.Stripe
+	if width == 0 {
+		return nil
+	}
+	set, err := r.readStripes(ctx)
+	if err != nil {
+		return err
+	}
+	small := slices.DeleteFunc(set.all, func(s *stripe) bool { return len(s.head.Members) > width/2 || s.misnamed() })
+	if len(small) < mergeFrom {
+		return nil
+	}
+	// The shortest together: a stripe is as long as its longest pack.
+	slices.SortFunc(small, func(a, b *stripe) int {
+		return cmp.Or(cmp.Compare(a.head.Length, b.head.Length), cmp.Compare(a.object, b.object))
+	})
+	defer r.correct.forget()
+	for len(small) > 1 {
+		n, members := 0, map[PackID]bool{}
+		for ; n < len(small) && len(members)+len(small[n].head.Members) <= width && !overlap(members, small[n]); n++ {
+			for _, m := range small[n].head.Members {
+				members[m.ID] = true
+			}
+		}
+		if n > 1 {
+			if err := r.join(ctx, small[:n]); err != nil {
+				return err
+			}
+		}
+		small = small[max(n, 1):]
+	}
+	return nil
+}
+
+func overlap(members map[PackID]bool, s *stripe) bool {
+	return slices.ContainsFunc(s.head.Members, func(m parity.Member) bool { return members[m.ID] })
+}
+
+// join replaces stripes by one. Damaged ones are left to Repair.
+func (r *Repository) join(ctx context.Context, stripes []*stripe) error {
+	count, longest := 0, 0
+	for _, s := range stripes {
+		count, longest = count+len(s.head.Members), max(longest, s.head.Length)
+	}
+	b, err := r.newStripeBuilder(count, longest)
+	if err != nil {
+		return err
+	}
+	var joined []*stripe
+	body := r.scratch.get(longest)
+	for _, s := range stripes {
+		whole, readErr := r.readStripeBody(ctx, s, body.b)
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+			break
+		}
+		if readErr == nil && whole {
+			b.AddStripe(s.head, body.b[:s.head.Length])
+			joined = append(joined, s)
+		}
+	}
+	r.scratch.put(body)
+	if err == nil && len(joined) > 1 {
+		if _, err = r.putStripe(ctx, b); err == nil {
+			for _, s := range joined {
+				err = errors.Join(err, r.be.Delete(ctx, s.object))
+			}
+		}
+	}
+	return errors.Join(err, b.close())
 }

@@ -105,6 +105,14 @@ func sealedSize(n uint64) uint64 {
 	return HeaderSize + n + segments*TagSize + SumSize
 }
 
+// TypeOf tells what type of object data is, without checking anything.
+func TypeOf(data []byte) Type {
+	if len(data) < HeaderSize {
+		return 0
+	}
+	return Type(data[6])
+}
+
 // Seal returns the object that holds text under a name.
 func (k *Keys) Seal(typ Type, name string, text []byte) ([]byte, error) {
 	h := header{typ: typ, version: k.Current(), length: uint64(len(text))}
