@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"mahavishnu/clock"
 	"mahavishnu/fault"
-	"mahavishnu/repository/index"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/storage"
 )
 
@@ -42,12 +41,15 @@ type Problem struct {
 	// Err says what is wrong. It wraps ErrUnreadable when that is the storage's
 	// failure to read the object.
 	Err error
-	// Blobs that cannot be read from a damaged pack. They may be stored
+	// Blobs that cannot be had from a damaged or missing pack. They may be stored
 	// elsewhere too: Load finds out.
 	Blobs []ID
 	// Mendable is true for a pack that parity makes whole: everything in it can
 	// be read, and Repair stores it again.
 	Mendable bool
+	// Wrong are those of Blobs that open well, and whose content is not what their
+	// id says.
+	Wrong []ID
 	// Harmless is true when no snapshot can need what is wrong: a pack that a
 	// dying session left unfinished, a file somebody put there.
 	Harmless bool
@@ -65,9 +67,6 @@ func (p Problem) String() string {
 	return text
 }
 
-// checkers is how many packs CheckObjects reads at once.
-const checkers = 8
-
 // CheckObjects checks the structure: both copies of the configuration, every
 // index fragment, both copies of every snapshot, that every pack the index knows
 // is there with its size and a whole table of blobs, and that every fragment a
@@ -77,23 +76,43 @@ const checkers = 8
 // problem; the check ends with ErrUnreachable when there are many in a row. The one
 // thing it writes is a snapshot's missing copy.
 func (r *Repository) CheckObjects(ctx context.Context, fn func(Problem) error) error {
-	c := &checker{r: r, fn: fn, fragments: map[string]bool{}}
-	if err := r.Refresh(ctx); err != nil {
-		return err
-	}
-	for _, step := range []func(context.Context) error{
-		c.configs, c.index, c.snapshots, c.keeps, c.packs, c.strangers,
-	} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := r.Check(ctx, clock.System().Now(), fn)
+	return err
 }
 
-// checker is one run of CheckObjects.
+// Learned is what a check came to know on its way.
+type Learned struct {
+	// Ledger is what was verified when, before this check.
+	Ledger ledger.Ledger
+	// Snapshots are the names of all snapshots' objects.
+	Snapshots []string
+	// Packs in the storage, by id, and how many of them no index knows.
+	Packs     []PackInfo
+	Unindexed int
+}
+
+// Check is CheckObjects, and returns what it learned. now is compared with the
+// times in the ledger.
+func (r *Repository) Check(ctx context.Context, now time.Time, fn func(Problem) error) (Learned, error) {
+	c := &checker{r: r, now: now, fn: fn, fragments: map[string]bool{}}
+	if err := r.Refresh(ctx); err != nil {
+		return Learned{}, err
+	}
+	for _, step := range []func(context.Context) error{
+		c.configs, c.index, c.snapshots, c.keeps, c.ledgers, c.lostSnapshots, c.packs, c.strangers,
+	} {
+		if err := step(ctx); err != nil {
+			return c.learned, err
+		}
+	}
+	return c.learned, nil
+}
+
+// checker is one run of Check.
 type checker struct {
 	r         *Repository
+	now       time.Time
+	learned   Learned
 	mu        sync.Mutex // guards fn
 	fn        func(Problem) error
 	fragments map[string]bool // index objects that are there
@@ -145,6 +164,7 @@ func (c *checker) snapshots(ctx context.Context) error {
 	}
 	missing := map[string]bool{}
 	for _, ref := range refs {
+		c.learned.Snapshots = append(c.learned.Snapshots, ref.object)
 		snap, err := c.snapshot(ctx, ref.object)
 		if err != nil {
 			return err
@@ -157,76 +177,6 @@ func (c *checker) snapshots(ctx context.Context) error {
 				}
 			}
 		}
-	}
-	return nil
-}
-
-// packs compares the packs that are there with the index.
-func (c *checker) packs(ctx context.Context) error {
-	var listed []packObject
-	err := c.r.eachPackObject(ctx, func(id PackID, size int64) error {
-		listed = append(listed, packObject{id, size})
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(listed, func(a, b packObject) int { return a.id.Compare(b.id) })
-	for _, f := range c.r.index.fragments() {
-		for n := range uint32(f.Packs()) {
-			p, _ := f.Pack(n)
-			_, there := slices.BinarySearchFunc(listed, p.ID, func(o packObject, id PackID) int { return o.id.Compare(id) })
-			if there {
-				continue
-			}
-			if first, _ := c.r.index.pack(p.ID); !first.Same(p) {
-				continue // told for another fragment
-			}
-			problem := Problem{Object: p.ID.Object(), Kind: ObjectPack, Err: ErrMissing}
-			if problem.Mendable = c.r.mendable(ctx, p.ID); !problem.Mendable {
-				problem.Blobs = c.r.blobsIn(p.ID)
-			}
-			if err := c.report(problem); err != nil {
-				return err
-			}
-		}
-	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(checkers)
-	for _, o := range listed {
-		group.Go(func() error { return c.pack(groupCtx, o) })
-	}
-	return group.Wait()
-}
-
-// pack compares one pack's size and table of blobs with the index.
-func (c *checker) pack(ctx context.Context, o packObject) error {
-	known, indexed := c.r.index.pack(o.id)
-	t, entries, err := c.r.readFooter(ctx, o.id, o.size)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, ErrUnreachable):
-		return err
-	case errors.Is(err, storage.ErrNotFound) && !indexed:
-		return nil // collected since it was listed
-	case err == nil && indexed:
-		err = sameTable(known, indexPack(t.Header, o.size, len(entries)))
-	}
-	if err == nil {
-		return nil
-	}
-	p := Problem{Object: o.id.Object(), Kind: ObjectPack, Err: damage(err), Harmless: !indexed && !c.lost}
-	if p.Mendable = c.r.mendable(ctx, o.id); indexed && !p.Mendable {
-		p.Blobs = c.r.unreadable(ctx, o.id, known)
-	}
-	return c.report(p)
-}
-
-func sameTable(want, got index.Pack) error {
-	if !want.Same(got) {
-		return fmt.Errorf("%w: %d bytes with %d blobs, the index says %d bytes with %d blobs",
-			ErrDamaged, got.Size, got.Blobs, want.Size, want.Blobs)
 	}
 	return nil
 }

@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"runtime"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/index"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/pack"
-	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
 
@@ -24,6 +27,9 @@ type PackInfo struct {
 	Indexed bool      // false: no index knows it
 	Kind    Kind      // when indexed
 	Blobs   int       // when indexed
+	// Stored is when it was put into the index, in Unix seconds; 0 when that is not
+	// known.
+	Stored int64
 }
 
 // Packs lists the packs in the storage, in no particular order.
@@ -34,56 +40,128 @@ func (r *Repository) Packs(ctx context.Context, fn func(PackInfo) error) error {
 			return nil
 		}
 		p, indexed := r.index.pack(id)
-		return fn(PackInfo{ID: id, Size: o.Size, ModTime: o.ModTime, Indexed: indexed, Kind: p.Kind, Blobs: int(p.Blobs)})
+		return fn(PackInfo{
+			ID: id, Size: o.Size, ModTime: o.ModTime, Indexed: indexed, Kind: p.Kind, Blobs: int(p.Blobs), Stored: p.Stored,
+		})
 	})
 }
 
-// CheckPack reads a whole pack, opens every blob and compares it with its
-// content id and with the index. A nil problem means that every byte is right.
-// A pack that the storage cannot read is a problem that wraps ErrUnreadable. The
-// error is about the check itself: ctx ended, or many packs in a row could not
-// be read (ErrUnreachable). It needs memory for two of the largest blobs, whatever
-// the size of the pack.
-func (r *Repository) CheckPack(ctx context.Context, id PackID) (*Problem, error) {
+// errContent means that a blob was damaged before it was sealed.
+var errContent = fmt.Errorf("%w: its content has another id", ErrDamaged)
+
+// CheckPack checks one pack as CheckPacks does.
+func (r *Repository) CheckPack(ctx context.Context, id PackID) (problem *Problem, err error) {
+	err = r.CheckPacks(ctx, []PackID{id}, func(_ PackID, _ int64, p *Problem) { problem = p })
+	return problem, err
+}
+
+// CheckPacks reads whole packs, opens every blob and compares it with its
+// content id and with the index. For each pack it calls fn, one at a time, with the
+// pack's size and what is wrong; a nil problem means that every byte is right. A pack
+// that the storage cannot read is a problem that wraps ErrUnreadable. Blobs that
+// cannot be had, or are wrong, are not trusted from then on: Load takes them from
+// elsewhere. The error is about the check itself: ctx ended, or many packs in a row
+// could not be read (ErrUnreachable). As many packs are read at once as there are
+// cores, and as many pieces of them decoded: that takes memory for about three
+// of the largest blobs for each core, whatever the size of the packs.
+func (r *Repository) CheckPacks(ctx context.Context, ids []PackID, fn func(id PackID, size int64, p *Problem)) error {
+	cores := runtime.GOMAXPROCS(0)
+	work := make(chan func())
+	var decoders sync.WaitGroup
+	for range cores {
+		decoders.Go(func() {
+			for decode := range work {
+				decode()
+			}
+		})
+	}
+	defer decoders.Wait()
+	defer close(work)
+	var mu sync.Mutex // guards fn
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(cores)
+	for _, id := range ids {
+		if groupCtx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			size, problem, err := r.checkPack(groupCtx, id, work)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			fn(id, size, problem)
+			return nil
+		})
+	}
+	return cmpError(group.Wait(), context.Cause(ctx))
+}
+
+func (r *Repository) checkPack(ctx context.Context, id PackID, work chan<- func()) (int64, *Problem, error) {
 	known, indexed := r.index.pack(id)
 	problem := &Problem{Object: id.Object(), Kind: ObjectPack, Harmless: !indexed && r.index.damaged() == 0}
 	info, err := r.be.Stat(ctx, id.Object())
+	var found verdicts
 	if err == nil {
-		problem.Blobs, err = r.checkPackData(ctx, packObject{id, info.Size}, known, indexed)
+		err = r.checkPackData(ctx, packObject{id, info.Size}, known, indexed, &found, work)
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		return 0, nil, context.Cause(ctx)
 	case err == nil:
-		return nil, nil
+		return info.Size, nil, nil
 	case errors.Is(err, storage.ErrNotFound):
 		problem.Err, problem.Harmless = ErrMissing, !indexed
 		if problem.Mendable = r.mendable(ctx, id); !problem.Mendable {
 			problem.Blobs = r.blobsIn(id)
 		}
-		return problem, nil
+		return 0, problem, nil
 	case isDamage(err), errors.Is(err, pack.ErrFormat), errors.Is(err, keyring.ErrNoVersion), errors.Is(err, ErrUnreadable):
 	default:
 		err = r.reach.heard(ctx, id, err)
 	}
 	if errors.Is(err, ErrUnreachable) {
-		return nil, fault.New("check", id.Object(), err, "see that the storage can be read, then check again")
+		return 0, nil, fault.New("check", id.Object(), err, "see that the storage can be read, then check again")
 	}
-	problem.Err = damage(err)
+	problem.Err, problem.Blobs, problem.Wrong = damage(err), found.bad, found.wrong
 	if problem.Blobs == nil { // else the pack is as it was made
 		problem.Mendable = r.mendable(ctx, id)
 	}
 	if problem.Blobs == nil && indexed && !problem.Mendable {
-		problem.Blobs = r.unreadable(ctx, id, known)
+		problem.Blobs = r.salvage(ctx, id, known)
 	}
-	return problem, nil
+	r.distrustStored(id, problem.Blobs)
+	r.distrust(ledger.Doubt{Pack: id, Why: ledger.Content, Blobs: problem.Wrong})
+	return info.Size, problem, nil
 }
 
-// checkPackData opens everything in a pack. It returns the blobs that do not
-// open, when those are known.
-func (r *Repository) checkPackData(ctx context.Context, o packObject, known index.Pack, indexed bool) ([]ID, error) {
+func (r *Repository) distrustStored(id PackID, blobs []ID) {
+	r.distrust(ledger.Doubt{Pack: id, Why: ledger.Stored, Blobs: blobs})
+}
+
+// verdicts collects what is wrong with the blobs of a pack that is otherwise
+// whole.
+type verdicts struct {
+	mu         sync.Mutex
+	bad, wrong []ID
+	err        error // of one of them
+}
+
+func (v *verdicts) note(id ID, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.bad, v.err = append(v.bad, id), err
+	if errors.Is(err, errContent) {
+		v.wrong = append(v.wrong, id)
+	}
+}
+
+// checkPackData opens everything in a pack, and notes the blobs that do not open.
+// Here it reads, and sums up; decoding is left to those who take work.
+func (r *Repository) checkPackData(ctx context.Context, o packObject, known index.Pack, indexed bool, found *verdicts, work chan<- func()) error {
 	if o.size > pack.MaxSize {
-		return nil, pack.ErrNotPack
+		return pack.ErrNotPack
 	}
 	t, entries, err := r.readFooter(ctx, o.id, o.size)
 	if err != nil {
@@ -92,136 +170,57 @@ func (r *Repository) checkPackData(ctx context.Context, o packObject, known inde
 			_, sumErr := streamPack(ctx, r.be, &r.scratch, o, nil, nil)
 			err = cmp.Or(sumErr, err)
 		}
-		return nil, err
+		return err
 	}
 	dec, err := r.decoder(t.KeyVersion, o.id, t.Kind)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var bad []ID
-	var blobErr error
-	whole, err := streamPack(ctx, r.be, &r.scratch, o, entries, func(e pack.Entry, record []byte) {
-		if err := r.checkBlob(dec, record, e); err != nil {
-			bad, blobErr = append(bad, e.ID), err
+	var decoding sync.WaitGroup
+	check := func(entries []pack.Entry, pos int64, piece *lent) {
+		decoding.Add(1)
+		work <- func() {
+			defer decoding.Done()
+			defer r.scratch.put(piece)
+			r.checkBlobs(dec, entries, pos, piece.b, found)
 		}
-	})
+	}
+	whole, err := streamPieces(ctx, r.be, &r.scratch, o, entries, check)
+	decoding.Wait()
 	if err == nil && indexed {
 		err = sameTable(known, indexPack(whole.Header, o.size, len(entries)))
 	}
 	if err != nil {
-		return nil, err
+		found.bad, found.wrong = nil, nil // means nothing when the pack is another one
+		return err
 	}
-	return bad, blobErr
+	return found.err
 }
 
-// checkBlob opens a record and makes the content id again: a blob that was
-// damaged in memory before it was sealed is found here and nowhere else.
-func (r *Repository) checkBlob(dec pack.Decoder, record []byte, e pack.Entry) error {
-	out := r.scratch.get(int(e.Raw))
-	defer r.scratch.put(out)
-	data, _, err := dec.Blob(out.b, record, e.ID, e.Raw)
-	if err != nil {
-		return fmt.Errorf("blob %s: %w", e.ID, damage(err))
-	}
-	if got := r.ids.id(dec.Kind, data); got != e.ID {
-		return fmt.Errorf("blob %s: %w: its content has the id %s", e.ID, ErrDamaged, got)
-	}
-	return nil
-}
-
-// blobsIn returns the blobs of a pack, by the index.
-func (r *Repository) blobsIn(id PackID) []ID {
-	var ids []ID
-	r.eachEntry(id, func(e index.Entry) { ids = append(ids, e.ID) })
-	return ids
-}
-
-// eachEntry calls fn for the entries of a pack in the first fragment that has
-// it. It reads the whole fragment.
-func (r *Repository) eachEntry(id PackID, fn func(index.Entry)) {
-	for _, f := range r.index.fragments() {
-		n, ok := f.FindPack(id)
-		if !ok {
+// checkBlobs opens the records in a piece of a pack that starts at pos, and makes
+// the content ids again: a blob that was damaged in memory before it was sealed
+// is found here and nowhere else.
+func (r *Repository) checkBlobs(dec pack.Decoder, entries []pack.Entry, pos int64, piece []byte, found *verdicts) {
+	var out *lent
+	defer func() {
+		if out != nil {
+			r.scratch.put(out)
+		}
+	}()
+	for _, e := range entries {
+		if out == nil || cap(out.b) < int(e.Raw) {
+			if out != nil {
+				r.scratch.put(out)
+			}
+			out = r.scratch.get(int(e.Raw))
+		}
+		data, _, err := dec.Blob(out.b, piece[int64(e.Offset)-pos:][:e.Stored], e.ID, e.Raw)
+		if err != nil {
+			found.note(e.ID, fmt.Errorf("blob %s: %w", e.ID, damage(err)))
 			continue
 		}
-		for i := range f.Len() {
-			if e := f.Entry(i); e.Pack == n {
-				fn(e)
-			}
+		if got := r.ids.id(dec.Kind, data); got != e.ID {
+			found.note(e.ID, fmt.Errorf("blob %s: %w: %s", e.ID, errContent, got))
 		}
-		return
 	}
-}
-
-// unreadable tries every blob that the index says is in a damaged pack, and
-// returns those that do not open.
-func (r *Repository) unreadable(ctx context.Context, id PackID, p index.Pack) []ID {
-	var bad []ID
-	r.eachEntry(id, func(e index.Entry) {
-		if _, err := r.readBlob(ctx, p, e, nil); err != nil {
-			bad = append(bad, e.ID)
-		}
-	})
-	return bad
-}
-
-// Scrub reads a whole object and compares its stored checksum. It needs no key,
-// so it can run beside the storage, and finds whatever happened to the bytes
-// since they were put. A nil problem means that they are as written. The error
-// is about the check itself.
-func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, error) {
-	problem := &Problem{Object: object}
-	var err error
-	switch id, isPack := parsePackObject(object); {
-	case object == configName || object == configCopy:
-		problem.Kind = ObjectConfig
-		err = scrubWhole(ctx, be, object, maxConfigSize, func(data []byte) error { _, err := decodeConfig(data); return err })
-	case isPack:
-		problem.Kind = ObjectPack
-		err = scrubPack(ctx, be, id)
-	case isParityObject(object):
-		problem.Kind = ObjectParity
-		err = scrubParity(ctx, be, object)
-	case isIndexObject(strings.TrimPrefix(object, copyPrefix)):
-		problem.Kind = ObjectIndex
-		err = scrubWhole(ctx, be, object, index.MaxSize, seal.Scrub)
-	case strings.HasPrefix(object, snapshotPrefix), strings.HasPrefix(object, copyPrefix):
-		problem.Kind = ObjectSnapshot
-		err = scrubWhole(ctx, be, object, maxSnapshotSize, seal.Scrub)
-	default:
-		return &Problem{Object: object, Kind: ObjectUnknown, Harmless: true, Err: errors.New("not an object of a repository")}, nil
-	}
-	switch {
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case err == nil:
-		return nil, nil
-	case errors.Is(err, storage.ErrNotFound):
-		err = ErrMissing
-	case !isDamage(err) && !errors.Is(err, ErrUnknownFeature):
-		return nil, err
-	}
-	problem.Err = damage(err)
-	return problem, nil
-}
-
-func scrubWhole(ctx context.Context, be storage.Backend, object string, limit int64, check func([]byte) error) error {
-	data, err := storage.ReadAll(ctx, be, object, limit, nil)
-	if err != nil {
-		return err
-	}
-	return check(data)
-}
-
-func scrubPack(ctx context.Context, be storage.Backend, id PackID) error {
-	info, err := be.Stat(ctx, id.Object())
-	if err != nil {
-		return err
-	}
-	if info.Size > pack.MaxSize {
-		return pack.ErrNotPack
-	}
-	var buffers scratch
-	_, err = streamPack(ctx, be, &buffers, packObject{id, info.Size}, nil, nil)
-	return errors.Join(err, buffers.close())
 }

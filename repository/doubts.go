@@ -153,7 +153,7 @@ func (r *Repository) loadDoubts(ctx context.Context) error {
 }
 
 func (r *Repository) readDoubts(ctx context.Context, name string) (found []ledger.Doubt, served, err error) {
-	text, served, err := r.readTwice(ctx, seal.TypeDoubt, name, 2*ledger.MaxDoubtSize)
+	text, served, err := r.readLedger(ctx, seal.TypeDoubt, name)
 	if err != nil {
 		return nil, served, err
 	}
@@ -187,7 +187,7 @@ func (r *Repository) RecordDoubts(ctx context.Context, now time.Time, settled []
 	var added []string
 	if len(notes) > 0 {
 		name := doubtPrefix + randomHex(16)
-		if err := r.putTwice(ctx, seal.TypeDoubt, name, ledger.EncodeDoubts(notes)); err != nil {
+		if err := r.putLedger(ctx, seal.TypeDoubt, name, ledger.EncodeDoubts(notes)); err != nil {
 			return err
 		}
 		added = []string{name}
@@ -203,7 +203,7 @@ func (r *Repository) RecordDoubts(ctx context.Context, now time.Time, settled []
 	}
 	r.doubts.Store(next)
 	for _, name := range r.notes {
-		if err := r.deleteTwice(ctx, name); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := deleteTwice(ctx, r.be, name); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return mayNotDelete(err)
 		}
 	}

@@ -172,7 +172,11 @@ func (r *Repository) putMark(ctx context.Context, name, text string) error {
 // the mark.
 func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
 	name := snapshotObject(snap.Source, snap.Time, snap.ID)
-	// The copy first: alone, it would mean that the snapshot was lost.
+	// Without the note, its absence would mean that the snapshot was lost, and
+	// without deleting the copy first, the copy alone would.
+	if err := r.noteForgotten(ctx, name); err != nil {
+		return err
+	}
 	if err := r.be.Delete(ctx, copyOf(name)); err != nil {
 		return err
 	}

@@ -3,13 +3,13 @@ package repository
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/seal"
@@ -73,7 +73,7 @@ func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem
 				continue
 			}
 			o := ledgerObject{name: name}
-			text, served, err := r.readTwice(ctx, seal.TypeLedger, name, 2*ledger.MaxSize)
+			text, served, err := r.readLedger(ctx, seal.TypeLedger, name)
 			if err == nil {
 				o.Ledger, err = ledger.Decode(text)
 			}
@@ -120,7 +120,7 @@ func (r *Repository) Record(ctx context.Context, l ledger.Ledger) error {
 		if err != nil {
 			return fault.New("record verification in", r.be.Location(), err, "")
 		}
-		if err := r.putTwice(ctx, seal.TypeLedger, ledgerPrefix+randomHex(16), text); err != nil {
+		if err := r.putLedger(ctx, seal.TypeLedger, ledgerPrefix+randomHex(16), text); err != nil {
 			return err
 		}
 	}
@@ -189,7 +189,7 @@ func (r *Repository) mergeLedgers(ctx context.Context, all []ledgerObject, n int
 		return err
 	}
 	for _, o := range some {
-		if err := r.deleteTwice(ctx, o.name); err != nil {
+		if err := deleteTwice(ctx, r.be, o.name); err != nil {
 			return mayNotDelete(err)
 		}
 	}
@@ -206,7 +206,7 @@ func (r *Repository) dropRepeated(ctx context.Context, some []ledgerObject) (all
 		if l := ledger.Join(largest.Ledger, o.Ledger); len(l.Marks)+len(l.Fates) != sum || !slices.Equal(l.Marks, largest.Marks) || !slices.Equal(l.Fates, largest.Fates) {
 			continue
 		}
-		err := r.deleteTwice(ctx, o.name)
+		err := deleteTwice(ctx, r.be, o.name)
 		return err == nil, mayNotDelete(err)
 	}
 	return true, nil
@@ -222,71 +222,41 @@ func mayNotDelete(err error) error {
 
 // listLedgers lists the ledgers, or the doubts, of which either object is there.
 func (r *Repository) listLedgers(ctx context.Context, doubts bool) ([]string, error) {
-	found := map[string]bool{}
-	for _, p := range []string{copyOf(ledgerPrefix), ledgerPrefix} {
-		err := r.be.List(ctx, p, func(info storage.Info) error {
-			if name := strings.TrimPrefix(info.Name, copyPrefix); isLedgerObject(name) && strings.HasPrefix(name, doubtPrefix) == doubts {
-				found[name] = true
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+	var names []string
+	err := listTwice(ctx, r.be, ledgerPrefix, func(name string, _, _ bool) {
+		if isLedgerObject(name) && strings.HasPrefix(name, doubtPrefix) == doubts {
+			names = append(names, name)
 		}
-	}
-	return slices.Sorted(maps.Keys(found)), nil
+	})
+	slices.Sort(names)
+	return names, err
 }
 
-// isLedgerObject tells the names of ledgers and doubts from others.
-func isLedgerObject(name string) bool {
-	rest, ok := strings.CutPrefix(name, ledgerPrefix)
-	return ok && isHex(strings.TrimPrefix(rest, "bad-"), 32)
-}
-
-// putTwice seals a text and stores it under a new name and again as its copy.
-func (r *Repository) putTwice(ctx context.Context, typ seal.Type, name string, text []byte) error {
+// putLedger seals a text and stores it twice.
+func (r *Repository) putLedger(ctx context.Context, typ seal.Type, name string, text []byte) error {
 	sealed, err := r.keys.Seal(typ, name, text)
 	if err != nil {
 		return fault.New("seal", name, err, "")
 	}
-	for _, object := range []string{name, copyOf(name)} {
-		err := r.be.Put(ctx, object, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
-		if err != nil && !errors.Is(err, storage.ErrExists) { // repeated by a retry below us
-			return err
-		}
+	if err := putTwice(ctx, r.be, name, sealed); err != nil && !errors.Is(err, storage.ErrExists) { // repeated by a retry below us
+		return err
 	}
 	return nil
 }
 
-// readTwice reads an object, or else its copy; served then says what is wrong
-// with the object. storage.ErrNotFound means that there is neither.
-func (r *Repository) readTwice(ctx context.Context, typ seal.Type, name string, limit int64) (text []byte, served, err error) {
-	read := func(object string) ([]byte, error) {
-		data, err := storage.ReadAll(ctx, r.be, object, limit, nil)
-		if err != nil {
-			return nil, readCause(ctx, err)
-		}
-		text, err := r.keys.Open(typ, name, data)
-		if err != nil {
-			return nil, fault.New("read", object, damage(err), "")
-		}
-		return text, nil
-	}
-	text, err = read(name)
-	if err == nil || ctx.Err() != nil {
-		return text, nil, err
-	}
-	text, err2 := read(copyOf(name))
-	switch {
-	case err2 == nil:
-		return text, fault.New("read", name, fmt.Errorf("%w; %w", gone(err), ErrServed), ""), nil
-	case errors.Is(err, storage.ErrNotFound) && errors.Is(err2, storage.ErrNotFound):
-		return nil, nil, err
-	}
-	return nil, nil, fault.New("read", name, fmt.Errorf("%w; its second copy: %w", gone(err), gone(err2)), "")
+// readLedger reads the text of a ledger or doubt, or its copy's.
+func (r *Repository) readLedger(ctx context.Context, typ seal.Type, name string) (text []byte, served, err error) {
+	served, err = readTwice(ctx, r.be, name, 2*ledger.MaxSize, func(data []byte) (err error) {
+		text, err = r.keys.Open(typ, name, data)
+		return err
+	})
+	return text, served, err
 }
 
-// deleteTwice deletes an object: its copy first, which alone would mean a loss.
-func (r *Repository) deleteTwice(ctx context.Context, name string) error {
-	return cmpError(r.be.Delete(ctx, copyOf(name)), r.be.Delete(ctx, name))
+// noteForgotten says that a snapshot is about to be deleted, so that its absence
+// is not taken for a loss.
+func (r *Repository) noteForgotten(ctx context.Context, name string) error {
+	at := clock.System().Now().Unix()
+	return r.Record(ctx, ledger.New(nil, []ledger.Fate{{Name: name, Forgotten: at}}))
 }
+

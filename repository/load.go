@@ -120,7 +120,7 @@ func (r *Repository) loadMended(ctx context.Context, id ID, kind Kind, buf []byt
 	var data []byte
 	err := errNoParity
 	r.index.locations(id, func(p index.Pack, e index.Entry) bool {
-		if p.Kind != kind {
+		if p.Kind != kind || r.doubts.Load().of(p.ID, id).Why == ledger.Content {
 			return true
 		}
 		data, err = r.loadCorrected(ctx, p, e, buf)

@@ -17,6 +17,18 @@ const pieceSize = 1 << 20
 // its checksum. On the way record gets the records of the entries, which it may
 // overwrite. What it finds means nothing when streamPack fails.
 func streamPack(ctx context.Context, be storage.Backend, buffers *scratch, o packObject, entries []pack.Entry, record func(pack.Entry, []byte)) (pack.Trailer, error) {
+	return streamPieces(ctx, be, buffers, o, entries, func(entries []pack.Entry, pos int64, piece *lent) {
+		for _, e := range entries {
+			record(e, piece.b[int64(e.Offset)-pos:][:e.Stored])
+		}
+		buffers.put(piece)
+	})
+}
+
+// streamPieces is streamPack for whoever wants the pieces: use gets each with the
+// entries whose records are in it, and the offset where it starts. The piece is
+// use's, to be put back; it is summed up already.
+func streamPieces(ctx context.Context, be storage.Backend, buffers *scratch, o packObject, entries []pack.Entry, use func(entries []pack.Entry, pos int64, piece *lent)) (pack.Trailer, error) {
 	name := o.id.Object()
 	in, err := be.Get(ctx, name, 0, o.size)
 	if err != nil {
@@ -26,13 +38,12 @@ func streamPack(ctx context.Context, be storage.Backend, buffers *scratch, o pac
 	for pos := int64(0); pos < o.size && err == nil; {
 		n, end := nextPiece(pos, o.size, entries)
 		piece := buffers.get(int(end - pos))
-		if err = storage.ReadNext(ctx, in, name, piece.b); err == nil {
-			scrub.Add(piece.b)
-			for _, e := range entries[:n] {
-				record(e, piece.b[int64(e.Offset)-pos:][:e.Stored])
-			}
+		if err = storage.ReadNext(ctx, in, name, piece.b); err != nil {
+			buffers.put(piece)
+			break
 		}
-		buffers.put(piece)
+		scrub.Add(piece.b)
+		use(entries[:n], pos, piece)
 		entries, pos = entries[n:], end
 	}
 	if err := errors.Join(err, in.Close()); err != nil {

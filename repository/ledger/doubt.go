@@ -31,9 +31,6 @@ type Doubt struct {
 const (
 	doubtMagic = "MHVdoubt"
 	doubtSize  = 32 // without the ids
-
-	// MaxDoubtSize bounds the bytes of doubts in one object.
-	MaxDoubtSize = 64 << 20
 )
 
 // EncodeDoubts returns the bytes of doubts.
