@@ -9,6 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"mahavishnu/repository"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/lease"
 	"mahavishnu/snapshot"
 )
 
@@ -46,7 +48,7 @@ func (w *world) concluded(x *attempt, snap repository.Snapshot, err error) {
 	case err == nil:
 		won := w.attempts[snap.Attempt] // perhaps another attempt of the job
 		won.id, won.committed = snap.ID, true
-	case errors.Is(err, errFenced):
+	case errors.Is(err, lease.ErrFenced):
 		x.fenced = true
 	}
 }
@@ -65,19 +67,20 @@ const leaseTTL = 2 * time.Minute
 
 // backupRaw is a backup of many small packs: it stores what it has, always.
 func (w *world) backupRaw(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	s := w.idle(t)
 	x, job := w.attempt(s.content), w.job(t, s)
 	kind := rapid.SampledFrom([]string{"full", "full", "full", repository.TypeArchival}).Draw(t, "type")
-	name, c, at := s.name, s.content, w.jobTime()
+	name, c, at, ring, held := s.name, s.content, w.jobTime(), w.ring, w.leaseOf(t)
 	var snap repository.Snapshot
 	s.busy = w.start("backup", func(ctx context.Context, a *actor) (err error) {
-		r, err := w.openAs(ctx, a)
+		r, err := w.openAs(ctx, a, ring)
 		if err != nil {
 			return err
 		}
 		defer closing(r, &err)
-		session, err := r.Session(ctx, repository.SessionOptions{PackSize: 4 << 10, Type: kind, Clock: a.clock, Budget: 3 * 4 << 10})
+		held.Clock = a.clock
+		session, err := r.Session(ctx, repository.SessionOptions{PackSize: 4 << 10, Type: kind, Budget: 3 * 4 << 10, Lease: held})
 		if err != nil {
 			return err
 		}
@@ -103,14 +106,14 @@ func (w *world) jobTime() time.Time { return fileTime }
 // backup is a backup of files as the program makes it: incremental, it trusts the
 // newest snapshot of the source.
 func (w *world) backup(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	s := w.idle(t)
 	x, job := w.attempt(s.content), w.job(t, s)
 	kind := rapid.SampledFrom([]string{snapshot.Incremental, snapshot.Incremental, snapshot.Full}).Draw(t, "type")
-	name, at := s.name, w.jobTime()
+	name, at, ring := s.name, w.jobTime(), w.ring
 	var res snapshot.Result
 	s.busy = w.start("file backup", func(ctx context.Context, a *actor) (err error) {
-		r, err := w.openAs(ctx, a)
+		r, err := w.openAs(ctx, a, ring)
 		if err != nil {
 			return err
 		}
@@ -124,15 +127,15 @@ func (w *world) backup(t *rapid.T) {
 }
 
 // openAs opens the repository as a program does, with a cache of its own host.
-func (w *world) openAs(ctx context.Context, a *actor) (*repository.Repository, error) {
-	return repository.Open(ctx, a, w.ring, repository.OpenOptions{CacheDir: w.dir + "/cache"})
+func (w *world) openAs(ctx context.Context, a *actor, ring *keyring.Ring) (*repository.Repository, error) {
+	return repository.Open(ctx, a, ring, repository.OpenOptions{CacheDir: w.dir + "/cache"})
 }
 
 func closing(r *repository.Repository, err *error) { *err = errors.Join(*err, r.Close()) }
 
 // forget begins to forget a snapshot.
 func (w *world) forget(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	r := w.open()
 	snaps, _, err := r.Snapshots(context.Background(), "")
 	w.close(r)
@@ -145,9 +148,9 @@ func (w *world) forget(t *rapid.T) {
 	snap := rapid.SampledFrom(snaps).Draw(t, "snapshot")
 	x := w.attempts[snap.Attempt]
 	x.forgotten = true
-	final := x.ended
+	final, ring := x.ended, w.ring
 	w.start("forget", func(ctx context.Context, a *actor) (err error) {
-		r, err := w.openAs(ctx, a)
+		r, err := w.openAs(ctx, a, ring)
 		if err != nil {
 			return err
 		}
@@ -162,7 +165,7 @@ func (w *world) forget(t *rapid.T) {
 
 // read restores a snapshot while others work: with an index that may be old.
 func (w *world) read(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	r := w.open()
 	snaps, _, err := r.Snapshots(context.Background(), "")
 	w.close(r)
@@ -173,22 +176,17 @@ func (w *world) read(t *rapid.T) {
 		t.Skip("no snapshot")
 	}
 	snap := rapid.SampledFrom(snaps).Draw(t, "snapshot")
-	x := w.attempts[snap.Attempt]
+	x, ring := w.attempts[snap.Attempt], w.ring
 	w.start("restore", func(ctx context.Context, a *actor) (err error) {
-		r, err := w.openAs(ctx, a)
+		r, err := w.openAs(ctx, a, ring)
 		if err != nil {
 			return err
 		}
 		defer closing(r, &err)
 		return x.content.restores(ctx, r, snap)
 	}, func(err error) {
-		if err != nil && !x.forgotten && !errors.Is(err, context.Canceled) && !w.broken(err) {
+		if err != nil && !x.forgotten && !isInjected(err) && !errors.Is(err, keyring.ErrNoVersion) {
 			w.fail("a restore of snapshot %s, which nobody forgot, failed: %v", snap.ID, err)
 		}
 	})
 }
-
-// broken tells an error that the history itself made.
-func (w *world) broken(err error) bool { return isInjected(err) }
-
-var errFenced = errors.New("fenced")

@@ -48,7 +48,7 @@ func TestHistories(t *testing.T) {
 			}
 			runs++
 			cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "randomness"))
-			inBubble(t, rt, func() { play(t, rt, fmt.Sprintf("%s/%d", dir, runs)) })
+			inBubble(t, func() { play(t, rt, fmt.Sprintf("%s/%d", dir, runs)) })
 		})
 	}
 	t.Logf("%d steps, %d storage operations in %d histories, %v", steps.Load(), operations.Load(), runs, time.Since(began).Round(time.Millisecond))
@@ -60,37 +60,44 @@ var runs int
 func play(t *testing.T, rt *rapid.T, dir string) {
 	defer os.RemoveAll(dir)
 	w := &world{
-		t: rt, dir: dir, ring: keyring.Generate(fileTime), disk: faults.NewMemory(), stage: faults.NewStage(),
-		attempts: map[int]*attempt{},
+		t: rt, draw: rt, dir: dir, ring: keyring.Generate(fileTime), disk: faults.NewMemory(), stage: faults.NewStage(),
+		attempts: map[int]*attempt{}, keeper: &keeper{held: map[string]bool{}}, parity: rapid.Bool().Draw(rt, "parity"),
 	}
 	w.cache = faults.Wrap(w.disk)
 	for i := range w.sources {
 		w.sources[i] = source{name: fmt.Sprint("s", i)}
 	}
-	r, err := repository.Create(context.Background(), w.disk, w.ring, repository.CreateOptions{CacheDir: dir + "/look"})
+	o := repository.CreateOptions{CacheDir: dir + "/look"}
+	if w.parity {
+		o.Parity = repository.StandardParity()
+		o.Parity.Stripe = rapid.IntRange(2, 4).Draw(rt, "packs in a stripe")
+	}
+	r, err := repository.Create(context.Background(), w.disk, w.ring, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.close(r)
 	defer w.end()
 	rt.Repeat(map[string]func(*rapid.T){
-		"":            w.check,
+		"":            func(t *rapid.T) { w.now(t); steps.Add(1); w.check() },
 		"backup":      w.backupRaw,
 		"file backup": w.backup,
 		"forget":      w.forget,
 		"restore":     w.read,
 		"go on":       w.goOn,
 		"go on long":  w.goOnLong,
-		"finish":      func(t *rapid.T) { w.t = t; w.finish() },
+		"finish":      func(t *rapid.T) { w.now(t); w.finish() },
 		"fail":        w.failOnce,
-		"kill":        func(t *rapid.T) { w.t = t; w.kill(w.pick(t)) },
+		"kill":        func(t *rapid.T) { w.now(t); w.kill(w.pick(t)) },
 		"power cut":   w.powerCut,
+		"lose lease":  w.loseLease,
+		"rotate key":  w.rotate,
 		"time passes": w.timePasses,
 		"clock jumps": w.clockJumps,
 	})
-	w.t = rt
+	w.now(rt)
 	w.finish()
-	w.check(rt)
+	w.check()
 }
 
 // end kills what is left, also when the history broke off in the middle.
@@ -108,7 +115,7 @@ func (w *world) end() {
 
 // goOn lets one program do a few operations.
 func (w *world) goOn(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	a := w.pick(t)
 	w.stage.Torn(rapid.Uint64().Draw(t, "listings"))
 	for range rapid.IntRange(1, 6).Draw(t, "operations") {
@@ -120,7 +127,7 @@ func (w *world) goOn(t *rapid.T) {
 
 // goOnLong lets one program do many, while all others stall.
 func (w *world) goOnLong(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	a := w.pick(t)
 	for range rapid.IntRange(10, 60).Draw(t, "operations") {
 		if !w.step(a, (*faults.Step).Go) {
@@ -131,7 +138,7 @@ func (w *world) goOnLong(t *rapid.T) {
 
 // failOnce lets one operation fail: without effect, or after it.
 func (w *world) failOnce(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	a := w.pick(t)
 	lost := rapid.Bool().Draw(t, "done, and the answer lost")
 	w.step(a, func(s *faults.Step) {
@@ -150,7 +157,7 @@ var losses = map[string]faults.Loss{
 
 // powerCut kills everybody and takes what was not synced.
 func (w *world) powerCut(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	how := rapid.SampledFrom([]string{"all", "half", "bytes", "mixed"}).Draw(t, "loss")
 	w.tell("power cut: %s", how)
 	w.kill(w.actors...)
@@ -161,14 +168,14 @@ func (w *world) powerCut(t *rapid.T) {
 }
 
 func (w *world) timePasses(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	d := rapid.SampledFrom([]time.Duration{10 * time.Second, leaseTTL / 3, leaseTTL, 3 * leaseTTL, 25 * time.Hour}).Draw(t, "time")
 	w.tell("%v pass", d)
 	w.pass(d)
 }
 
 func (w *world) clockJumps(t *rapid.T) {
-	w.t = t
+	w.now(t)
 	a := w.pick(t)
 	by := rapid.SampledFrom([]time.Duration{-48 * time.Hour, 48 * time.Hour, -time.Minute, time.Hour}).Draw(t, "jump")
 	w.tell("the clock of %s jumps by %v", a.Name, by)

@@ -21,8 +21,9 @@ import (
 
 // world is a storage, the programs that work on it, and the model.
 type world struct {
-	t     *rapid.T
-	dir   string // of caches and sources
+	t     failer
+	draw  *rapid.T // nil: nothing is left to chance
+	dir   string   // of caches and sources
 	ring  *keyring.Ring
 	disk  *faults.Memory  // what is stored, whether it would survive a power cut or not
 	cache *faults.Backend // knows what would not
@@ -32,10 +33,23 @@ type world struct {
 	actors []*actor
 	begun  int // actors ever
 
+	keeper *keeper
+	parity bool
+
 	sources  [3]source
 	attempts map[int]*attempt
 	jobs     int
 }
+
+// failer ends a test.
+type failer interface {
+	Helper()
+	Log(...any)
+	Fatalf(string, ...any)
+}
+
+// now says in which step of the history the world is.
+func (w *world) now(t *rapid.T) { w.t, w.draw = t, t }
 
 // source is something that is backed up.
 type source struct {
@@ -97,6 +111,11 @@ func (w *world) start(what string, run func(context.Context, *actor) error, ende
 		Actor: w.stage.Actor(fmt.Sprintf("%s %d", what, w.begun), w.cache), what: what,
 		clock: &skewed{Clock: clock.System()}, cancel: cancel, ended: ended,
 	}
+	if strings.Contains(what, "backup") {
+		a.Passes = func(op faults.Op, name string) bool {
+			return op == faults.Put && strings.HasPrefix(name, "parity/stripes/")
+		}
+	}
 	a.running.Store(true)
 	w.actors = append(w.actors, a)
 	w.tell("%s begins", a.Name)
@@ -145,8 +164,8 @@ func (w *world) step(a *actor, verdict func(*faults.Step)) bool {
 		return false
 	}
 	next := waiting[0]
-	if len(waiting) > 1 {
-		next = waiting[rapid.IntRange(0, len(waiting)-1).Draw(w.t, "which")]
+	if len(waiting) > 1 && w.draw != nil {
+		next = waiting[rapid.IntRange(0, len(waiting)-1).Draw(w.draw, "which")]
 	}
 	w.tell("%s: %s %s", a.Name, next.Op, next.Name)
 	operations.Add(1)
@@ -207,9 +226,8 @@ func (w *world) close(r *repository.Repository) {
 
 // check is the promise: every snapshot that shows restores bit for bit, every
 // confirmed one shows until somebody forgets it, none of a fenced session shows.
-func (w *world) check(t *rapid.T) {
-	w.t = t
-	steps.Add(1)
+func (w *world) check() {
+	w.t.Helper()
 	r := w.open()
 	defer w.close(r)
 	ctx := context.Background()
@@ -257,12 +275,12 @@ func (w *world) listing() string {
 	return strings.Join(lines, "\n")
 }
 
-// steps and operations count what was played.
-var steps, operations atomic.Int64
+// What was played, and what came of it.
+var steps, operations, quiets, rescued, fenced, published, removed atomic.Int64
 
 // inBubble runs a history where time is the history's. What rapid throws to end a
 // history early passes through.
-func inBubble(t *testing.T, rt *rapid.T, run func()) {
+func inBubble(t *testing.T, run func()) {
 	var thrown any
 	synctest.Test(t, func(*testing.T) {
 		defer func() { thrown = recover() }()
@@ -271,5 +289,4 @@ func inBubble(t *testing.T, rt *rapid.T, run func()) {
 	if thrown != nil {
 		panic(thrown)
 	}
-	_ = rt
 }

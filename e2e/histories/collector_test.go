@@ -1,0 +1,263 @@
+package histories
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"mahavishnu/clock"
+	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/lease"
+	"mahavishnu/snapshot"
+	"mahavishnu/snapshot/garbage"
+	"mahavishnu/snapshot/prune"
+	"mahavishnu/storage/faults"
+)
+
+// keeper is the queue that keeps leases, for sessions that have one.
+type keeper struct {
+	mu   sync.Mutex
+	held map[string]bool
+}
+
+// Hold starts a lease.
+func (k *keeper) Hold(_ context.Context, session string, _ time.Duration) (func(context.Context) error, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.held[session] = true
+	return func(context.Context) error { k.lose(session); return nil }, nil
+}
+
+// Alive tells whether it is there.
+func (k *keeper) Alive(_ context.Context, session string) (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.held[session], nil
+}
+
+func (k *keeper) lose(session string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.held, session)
+}
+
+func (k *keeper) sessions() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.held))
+}
+
+// leaseOf draws how a backup's session is kept.
+func (w *world) leaseOf(t *rapid.T) lease.Options {
+	o := lease.Options{TTL: leaseTTL}
+	if rapid.Bool().Draw(t, "lease in the queue") {
+		o.Keeper = w.keeper
+	}
+	return o
+}
+
+// loseLease lets the queue forget a lease, of a session that lives or died.
+func (w *world) loseLease(t *rapid.T) {
+	w.now(t)
+	held := w.keeper.sessions()
+	if len(held) == 0 {
+		t.Skip("the queue keeps no lease")
+	}
+	id := rapid.SampledFrom(held).Draw(t, "session")
+	w.tell("the queue loses the lease of session %s", id)
+	w.keeper.lose(id)
+}
+
+// collect begins a collection.
+func (w *world) collect(t *rapid.T) {
+	w.now(t)
+	o := prune.Options{
+		MaxUnused: rapid.SampledFrom([]float64{0, 0, 30, 100}).Draw(t, "may stay unused"),
+		MaxRepack: rapid.SampledFrom([]int64{0, 0, 6 << 10}).Draw(t, "repack at most"),
+		Reseal:    rapid.Bool().Draw(t, "reseal"),
+		Wait:      rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour}).Draw(t, "wait"),
+		TTL:       leaseTTL,
+	}
+	if rapid.Bool().Draw(t, "asks the queue") {
+		o.Keeper = w.keeper
+	}
+	ring := w.ring
+	w.start("prune", func(ctx context.Context, a *actor) (err error) {
+		r, err := w.openAs(ctx, a, ring)
+		if err != nil {
+			return err
+		}
+		defer closing(r, &err)
+		o.Clock = a.clock
+		report, err := prune.Run(ctx, r, o)
+		rescued.Add(report.RescuedBytes)
+		fenced.Add(int64(len(report.Fenced)))
+		published.Add(int64(len(report.Published)))
+		removed.Add(int64(report.RemovedPacks))
+		return errors.Join(err, errors.Join(report.Troubles...))
+	}, func(err error) {
+		var busy *lease.BusyError
+		switch {
+		case err == nil, isInjected(err), errors.As(err, &busy), errors.Is(err, lease.ErrFenced), errors.Is(err, keyring.ErrNoVersion):
+		default:
+			w.fail("a collection failed: %v", err)
+		}
+	})
+}
+
+// quiet lets everybody end, and then prunes once: nothing may be left that no
+// snapshot needs, nothing to do, and every check content.
+func (w *world) quiet(t *rapid.T) {
+	w.now(t)
+	w.finish()
+	w.tell("all is quiet")
+	report := w.pruneNow()
+	if !report.Clean() || len(report.Troubles) > 0 {
+		w.fail("a quiet prune leaves work: %+v, %v\n%s", report, report.Troubles, w.listing())
+	}
+	w.noGarbage()
+	before := w.disk.Objects()
+	w.pruneNow()
+	w.same("a second prune", before)
+	w.verified()
+	w.cache = faults.Wrap(w.disk)
+	quiets.Add(1)
+}
+
+// pruneNow prunes past the stage; time passes as it likes.
+func (w *world) pruneNow() prune.Report {
+	r := w.open()
+	defer w.close(r)
+	report, err := prune.Run(context.Background(), r, prune.Options{
+		Wait: 48 * time.Hour, TTL: leaseTTL, Keeper: w.keeper, Clock: clock.System(),
+	})
+	if err != nil {
+		w.fail("a quiet prune failed: %v\n%s", err, w.listing())
+	}
+	return report
+}
+
+// noGarbage wants nothing stored that no snapshot needs.
+func (w *world) noGarbage() {
+	r := w.open()
+	defer w.close(r)
+	found, err := garbage.Measure(context.Background(), r)
+	if err = errors.Join(append(found.Unread, err)...); err != nil {
+		w.fail("measure garbage: %v", err)
+	}
+	if found.UnusedBlobs > 0 || found.UnusedPacks > 0 || found.UnindexedPacks > 0 {
+		w.fail("garbage after a quiet prune: %+v\n%s", found, w.listing())
+	}
+	for name := range w.disk.Objects() {
+		for _, passing := range []string{"gc/sessions/", "gc/condemned/", "copies/gc/condemned/", "gc/claims/"} {
+			if strings.HasPrefix(name, passing) {
+				w.fail("%s is left after a quiet prune", name)
+			}
+		}
+	}
+}
+
+// same wants the storage to be as it was.
+func (w *world) same(after string, before map[string][]byte) {
+	w.t.Helper()
+	now := w.disk.Objects()
+	var differ []string
+	for name, data := range before {
+		switch other, there := now[name]; {
+		case !there:
+			differ = append(differ, "gone: "+name)
+		case !bytes.Equal(data, other) && !strings.HasPrefix(name, "gc/"):
+			differ = append(differ, "changed: "+name)
+		}
+	}
+	for name := range now {
+		if _, there := before[name]; !there {
+			differ = append(differ, "new: "+name)
+		}
+	}
+	if len(differ) > 0 {
+		slices.Sort(differ)
+		w.fail("%s changes the storage: %s", after, strings.Join(differ, ", "))
+	}
+}
+
+// verified wants every check to find nothing.
+func (w *world) verified() {
+	r := w.open()
+	defer w.close(r)
+	report, err := snapshot.Verify(context.Background(), r, snapshot.VerifyOptions{ReadData: 100})
+	if err != nil || report.ProblemsTotal > 0 {
+		w.fail("verify: %v: %s\n%s", err, problems(report), w.listing())
+	}
+}
+
+func problems(report snapshot.VerifyReport) string {
+	var all []string
+	for _, p := range report.Problems {
+		all = append(all, fmt.Sprintf("%s: %v", p.Object, p.Err))
+	}
+	return strings.Join(all, "; ")
+}
+
+// rotate gives the key ring a new version: programs that run keep the old one.
+func (w *world) rotate(t *rapid.T) {
+	w.now(t)
+	if w.ring.Current() > 4 {
+		t.Skip("rotated often enough")
+	}
+	w.tell("the key is rotated")
+	w.ring = w.ring.Rotated(fileTime.Add(time.Hour))
+}
+
+// harm damages a pack, all being quiet, in a way that its parity promises to mend;
+// the repair makes the storage what it was, bit for bit.
+func (w *world) harm(t *rapid.T) {
+	w.now(t)
+	if !w.parity {
+		t.Skip("no parity")
+	}
+	w.quiet(t)
+	before := w.disk.Objects()
+	var packs []string
+	for name := range before {
+		if strings.HasPrefix(name, "packs/") {
+			packs = append(packs, name)
+		}
+	}
+	if len(packs) == 0 {
+		t.Skip("nothing is stored")
+	}
+	slices.Sort(packs)
+	victim := rapid.SampledFrom(packs).Draw(t, "pack")
+	data := bytes.Clone(before[victim])
+	switch how := rapid.SampledFrom([]string{"flip", "zero", "cut", "empty", "missing"}).Draw(t, "damage"); how {
+	case "flip":
+		data[rapid.IntRange(0, len(data)-1).Draw(t, "at")] ^= 1
+		w.disk.Set(victim, data)
+	case "zero":
+		at := rapid.IntRange(0, len(data)-1).Draw(t, "at")
+		clear(data[at:min(len(data), at+4096)])
+		w.disk.Set(victim, data)
+	case "cut":
+		w.disk.Set(victim, data[:rapid.IntRange(0, len(data)-1).Draw(t, "left")])
+	case "empty":
+		w.disk.Set(victim, []byte{})
+	case "missing":
+		w.disk.Set(victim, nil)
+	}
+	w.tell("%s is damaged", victim)
+	w.check() // reading corrects
+	w.repair()
+	w.same("damage and repair of "+victim, before)
+}
+
+// repair is left to the day it is there.
+func (w *world) repair() {}
