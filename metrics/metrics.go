@@ -19,6 +19,7 @@ type Metrics struct {
 	jobs
 	queue
 	schedules
+	stored
 }
 
 // New returns metrics that are all at their start. The version is shown as a label.
@@ -36,6 +37,7 @@ func New(version string) *Metrics {
 	m.jobs = newJobs(m.registry)
 	m.queue = newQueue(m.registry)
 	m.schedules = newSchedules(m.registry)
+	m.stored = newStored(m.registry)
 	return m
 }
 

@@ -24,6 +24,7 @@ func moveAll(m *Metrics) {
 	m.VerifyEnded("home", "failed", noon.Add(time.Hour), 500, 3)
 	m.SnapshotsForgotten("home", 4)
 	m.SetSnapshots("home", 7)
+	m.Corrected("parity")
 	m.SetStorageUsed("file:///backups", 12345)
 	m.RestoreEnded("home", "succeeded", time.Minute)
 	m.RestoreTestEnded(RestoreTest{Source: "home", Outcome: "succeeded", Ended: noon, RecoveryTime: 90 * time.Second, RecoveryPoint: time.Hour})
