@@ -14,6 +14,8 @@ type Backup struct {
 	// Rules that keep more than the schedules' own retention does. A snapshot is
 	// kept when any rule keeps it.
 	Retention Retention `yaml:"retention"`
+	// How what no snapshot needs any more is removed from the storage.
+	Prune Prune `yaml:"prune"`
 	// How backups are sealed. They always are.
 	Encryption Encryption `yaml:"encryption" reload:"restart"`
 	// How data is made smaller before it is sealed.
@@ -64,8 +66,20 @@ type Compression struct {
 	Level int `yaml:"level"`
 }
 
+// Whether jobs make a repository where there is none.
+const (
+	CreateAuto  = "auto"
+	CreateNever = "never"
+)
+
 // Storage says where the repository's objects are kept.
 type Storage struct {
+	// Whether the first backup makes the repository: "auto" or "never". A worker
+	// whose disk or share is not mounted would make a new one in its place.
+	// A machine that has seen the repository before refuses that by itself, and one
+	// that has not refuses while the catalog knows backups. With "never" no job
+	// makes one: only a person does, with `mahavishnu backup --direct`.
+	Create string `yaml:"create"`
 	// A directory of this machine, or one mounted on it.
 	Local LocalStorage `yaml:"local"`
 	// Amazon S3 and what speaks its protocol. Not available yet: leave it off.
@@ -81,6 +95,12 @@ type LocalStorage struct {
 	// The directory; made when missing. Backups written to the disk they protect
 	// die with it: use another disk, a mounted share, or replicate.
 	Path string `yaml:"path"`
+	// Whether a repository that is made there keeps parity: about 11 % more space,
+	// with which damaged sectors, files cut off and files lost are mended, by reading
+	// and for good by `mahavishnu verify --repair`. Turn it off where the storage
+	// mends itself (RAID with checksums, ZFS with redundancy, an erasure-coded share). It
+	// is decided when the repository is made; changing it later changes nothing.
+	Parity bool `yaml:"parity"`
 }
 
 // S3Storage keeps the repository in a bucket.

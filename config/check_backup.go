@@ -22,6 +22,7 @@ func (l *loader) checkBackup(b *Backup) {
 	l.checkStorage(b)
 	l.checkReplication(b.Replication)
 	l.checkRetention(b.Retention)
+	l.checkPrune(b.Prune)
 	channels := []string{"email", "slack", "pagerduty", "webhook"}
 	for i, name := range b.Monitoring.AlertChannels {
 		l.oneOf(element("backup.monitoring.alert_channels", i), name, "an alert channel", channels...)
@@ -44,6 +45,7 @@ func (l *loader) checkCompression(p Compression) {
 
 func (l *loader) checkStorage(b *Backup) {
 	const local = "backup.storage.local"
+	l.oneOf("backup.storage.create", b.Storage.Create, "a choice", CreateAuto, CreateNever)
 	l.notYet("backup.storage.s3.enabled", b.Storage.S3.Enabled, "write false and use storage.local until it is")
 	l.notYet("backup.storage.azure_blob.enabled", b.Storage.AzureBlob.Enabled, "write false and use storage.local until it is")
 	switch {

@@ -26,9 +26,12 @@ func Default() *Config {
 					Policy: defaultPolicy(7 * day),
 				},
 			},
+			Prune: Prune{
+				Enabled: true, Every: Duration(day), MaxUnused: 5, Wait: Duration(10 * time.Minute),
+			},
 			Encryption:  Encryption{Enabled: true, Algorithm: "AES-256-GCM", KeyPath: "/etc/mahavishnu/backup_key"},
 			Compression: Compression{Enabled: true, Algorithm: CompressionZstd},
-			Storage:     Storage{Local: LocalStorage{Enabled: true, Path: "./backups"}},
+			Storage:     Storage{Create: CreateAuto, Local: LocalStorage{Enabled: true, Path: "./backups", Parity: true}},
 			Validation: Validation{
 				Enabled: true, ChecksumAlgorithm: ChecksumSHA256, VerifyOnCreate: true, VerifyOnRestore: true,
 			},

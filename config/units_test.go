@@ -53,6 +53,33 @@ func TestPlainDurationsPrintPlainly(t *testing.T) {
 	}
 }
 
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]Size{
+		"0": 0, "0B": 0, "1B": 1, "500MiB": 500 << 20, "20GB": 20e9, "20 gb": 20e9, "1.5TiB": 3 << 39, "1536KiB": 1536 << 10, "8388607TiB": 8388607 << 40,
+	} {
+		var got Size
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "5", "-1MB", "1e3MB", "MB", "1.2.3MB", "1XB", "9999999TiB", "NaNMB", "1.MB.", "infB"} {
+		s := Size(7)
+		if err := s.UnmarshalText([]byte(text)); err == nil || s != 7 {
+			t.Errorf("%q was read as %v (%v)", text, s, err)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		want := Size(rapid.Int64Range(0, math.MaxInt64).Draw(t, "size"))
+		if rapid.Bool().Draw(t, "round") {
+			want = want >> 40 << 40
+		}
+		var got Size
+		if err := got.UnmarshalText([]byte(want.String())); err != nil || got != want {
+			t.Fatalf("%d prints as %s and reads as %d, %v", want, want, got, err)
+		}
+	})
+}
+
 func TestOtherUnits(t *testing.T) {
 	var at TimeOfDay
 	if err := at.UnmarshalText([]byte("23:59")); err != nil || at != (TimeOfDay{23, 59}) || at.String() != "23:59" {

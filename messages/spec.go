@@ -108,7 +108,9 @@ type ForgetSpec struct {
 
 // PruneSpec asks for unreferenced data to be removed from storage.
 type PruneSpec struct {
-	DryRun bool `json:"dry_run,omitempty" jsonschema_description:"Report what would be removed, remove nothing."`
+	DryRun    bool     `json:"dry_run,omitempty" jsonschema_description:"Report what would be removed, remove nothing."`
+	Reseal    bool     `json:"reseal,omitempty" jsonschema_description:"Also seal anew what older versions of the key have sealed."`
+	MaxUnused *float64 `json:"max_unused,omitempty" jsonschema:"minimum=0,maximum=100" jsonschema_description:"Percentage of what is stored that may be left unused; the configuration's when left out."`
 }
 
 // BaseBackupSpec asks for a base backup of a configured PostgreSQL cluster.

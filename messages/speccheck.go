@@ -48,7 +48,12 @@ func (s *ForgetSpec) check() *RefusedError {
 	return first(text("source", s.Source), texts("snapshots", s.Snapshots))
 }
 
-func (*PruneSpec) check() *RefusedError { return nil }
+func (s *PruneSpec) check() *RefusedError {
+	if s.MaxUnused == nil {
+		return nil
+	}
+	return percent("max_unused", *s.MaxUnused)
+}
 
 func (s *BaseBackupSpec) check() *RefusedError {
 	return first(required("source", s.Source), text("source", s.Source), texts("tags", s.Tags))

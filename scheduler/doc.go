@@ -43,7 +43,7 @@
 //   - A clock that goes back makes slots count from there again; those that have
 //     a job keep it. A clock that goes forward is an outage.
 //   - Follow-ups ([FollowUps]) are jobs too: verify after a backup, forget after
-//     a scheduled backup that verified.
+//     a scheduled backup that verified, prune after the first forget of a day.
 //
 // See DESIGN.md for why.
 package scheduler

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"mahavishnu/messages"
 )
@@ -19,6 +20,9 @@ type FollowUps struct {
 	// It follows the verify job when there is one, so that a backup that does
 	// not verify makes no older one go.
 	Forget bool
+	// Prune removes what no snapshot needs any more after the first forget job of
+	// each span of this length (of a day: from midnight UTC). Zero never does.
+	Prune time.Duration
 }
 
 // After returns the jobs that follow from an event. Their ids depend on the
@@ -39,8 +43,19 @@ func (f FollowUps) After(e messages.Event) ([]messages.Job, error) {
 	case e.Kind == messages.KindBackup && f.Forget && scheduled,
 		e.Kind == messages.KindVerify && f.Forget && scheduled && e.Labels[LabelAfter] != "":
 		return []messages.Job{followUp(e, "forget", &messages.ForgetSpec{Source: e.Source})}, nil
+	case e.Kind == messages.KindForget && f.Prune > 0 && scheduled && e.Labels[LabelAfter] != "":
+		return []messages.Job{f.prune(e)}, nil
 	}
 	return nil, nil
+}
+
+// prune returns the job that prunes after a forget job. All forget jobs of a
+// region and span lead to the same one: however many sources there are, the
+// storage is gone through once.
+func (f FollowUps) prune(e messages.Event) messages.Job {
+	job := followUp(e, "prune", &messages.PruneSpec{})
+	job.ID = "prune/" + idToken(e.Region) + "/" + e.Time.UTC().Truncate(f.Prune).Format(slotTime)
+	return job
 }
 
 // followUp returns a job that follows the event's, in its region.

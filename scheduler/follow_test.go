@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -11,6 +12,7 @@ import (
 )
 
 func TestFollowUps(t *testing.T) {
+	const day = 24 * time.Hour
 	both := FollowUps{Verify: true, Forget: true}
 	scheduled := map[string]string{LabelSchedule: "daily", LabelSlot: "2025-06-02T02:00:00Z"}
 	after := map[string]string{LabelSchedule: "daily", LabelSlot: "2025-06-02T02:00:00Z", LabelAfter: "b"}
@@ -45,13 +47,32 @@ func TestFollowUps(t *testing.T) {
 		{"not a backup by hand", FollowUps{Forget: true}, messages.Event{Kind: messages.KindBackup, Result: result}, "", nil, nil},
 		{"not a verification by hand", both, messages.Event{Kind: messages.KindVerify}, "", nil, nil},
 		{"not a failure", both, messages.Event{Kind: messages.KindBackup, Outcome: messages.OutcomeFailed}, "", nil, nil},
+		{
+			"pruning follows the first forgetting of a day",
+			FollowUps{Forget: true, Prune: day},
+			messages.Event{Kind: messages.KindForget, Labels: after, Time: monday.Add(23 * time.Hour)},
+			"prune/eu/20250602T000000Z", &messages.PruneSpec{},
+			map[string]string{LabelSchedule: "daily", LabelSlot: "2025-06-02T02:00:00Z", LabelAfter: "b/forget"},
+		},
+		{
+			"of a week, when told so",
+			FollowUps{Forget: true, Prune: 7 * day},
+			messages.Event{Kind: messages.KindForget, Labels: after, Time: monday.Add(3*day + time.Hour)},
+			"prune/eu/20250602T000000Z", &messages.PruneSpec{},
+			map[string]string{LabelSchedule: "daily", LabelSlot: "2025-06-02T02:00:00Z", LabelAfter: "b/forget"},
+		},
+		{"not forgetting by hand", FollowUps{Prune: day}, messages.Event{Kind: messages.KindForget, Time: monday}, "", nil, nil},
+		{"not a forgetting that failed", FollowUps{Prune: day}, messages.Event{Kind: messages.KindForget, Labels: after, Time: monday, Outcome: messages.OutcomeFailed}, "", nil, nil},
 		{"nothing is on", FollowUps{}, messages.Event{Kind: messages.KindBackup, Labels: scheduled, Result: result}, "", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := c.event
 			e.Region, e.Source, e.Job = "eu", "home", "b"
-			if e.Kind == messages.KindVerify {
+			switch e.Kind {
+			case messages.KindVerify:
 				e.Job = "b/verify"
+			case messages.KindForget:
+				e.Job = "b/forget"
 			}
 			if e.Outcome == "" {
 				e.Outcome = messages.OutcomeSucceeded

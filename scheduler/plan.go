@@ -84,6 +84,9 @@ func FromConfig(c *config.Config) (Plan, error) {
 	}
 	v := c.Backup.Validation
 	plan.FollowUps = FollowUps{Verify: v.Enabled && v.VerifyOnCreate, Forget: c.Backup.Enabled}
+	if p := c.Backup.Prune; p.Enabled && c.Backup.Enabled {
+		plan.FollowUps.Prune = p.Every.Std()
+	}
 	return plan, plan.Check()
 }
 

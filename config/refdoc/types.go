@@ -94,6 +94,6 @@ func typeName(e ast.Expr) string {
 // kinds are the names of value types as the page gives them.
 var kinds = map[string]string{
 	"string": "text", "bool": "true or false", "int": "whole number", "[]string": "list of text",
-	"Duration": "duration", "TimeOfDay": "time of day", "Weekday": "day of the week", "MonthDay": "day of the month",
+	"Duration": "duration", "Size": "size", "TimeOfDay": "time of day", "Weekday": "day of the week", "MonthDay": "day of the month",
 	"SyncInterval": "duration, or \"always\"", "Secret": "secret",
 }
