@@ -64,12 +64,17 @@ func (c Comparison) Aims(program string) []Aim {
 	if _, ok := aims[c.Corpus.Kind]; !ok {
 		return all
 	}
+	var peak int64
+	var of Work
 	for _, work := range Works() {
 		for _, s := range c.Summaries(work) {
-			if s.Program.Name == program && s.Peak > 0 {
-				all = append(all, Aim{Work: work, Text: "at most 200 MB of memory", Limit: PeakLimit, Got: float64(s.Peak), Bytes: true})
+			if s.Program.Name == program && s.Peak > peak {
+				peak, of = s.Peak, work
 			}
 		}
+	}
+	if peak > 0 {
+		all = append(all, Aim{Work: of, Text: "memory: at most 200 MB in any step", Limit: PeakLimit, Got: float64(peak), Bytes: true})
 	}
 	return all
 }

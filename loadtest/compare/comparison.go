@@ -15,7 +15,6 @@ package compare
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -173,14 +172,18 @@ func (c Comparison) StoredAt(program string, version int) int64 {
 	return Median(sizes)
 }
 
-// Median returns the middle of the values, the lower of two; 0 of none.
-func Median[T cmp.Ordered](values []T) T {
-	var zero T
-	if len(values) == 0 {
-		return zero
+// Median returns the middle of the values, or between the two in the middle; 0
+// of none.
+func Median[T ~int64 | ~float64](values []T) T {
+	n := len(values)
+	if n == 0 {
+		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[(len(sorted)-1)/2]
+	if n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[n/2]
 }
 
 // Ratio compares the times of two programs run by run.
@@ -231,6 +234,3 @@ func (c Comparison) Best(work Work) string {
 	}
 	return best
 }
-
-// Rate tells bytes a second as a ratio of two that may be zero.
-func (v Version) String() string { return fmt.Sprintf("%d files, %d bytes", v.Files, v.Bytes) }

@@ -57,8 +57,13 @@ func Run(ctx context.Context, o Options) (c Comparison, err error) {
 	if o.Runs < 1 || len(o.Programs) == 0 {
 		return c, fault.New("compare", o.Dir, errors.New("nothing to do: at least one run and one program are needed"), "")
 	}
+	leftOut := peers.ManyVersions
 	if o.Corpus.Kind.Changes() {
-		c.Programs = slices.DeleteFunc(slices.Clone(o.Programs), func(p peers.Program) bool { return p.Kind == peers.Limit })
+		leftOut = peers.OneTree
+	}
+	c.Programs = slices.DeleteFunc(slices.Clone(o.Programs), func(p peers.Program) bool { return p.Where == leftOut })
+	if len(c.Programs) == 0 {
+		return c, fault.New("compare", o.Dir, errors.New("none of the programs can be compared on this corpus"), "")
 	}
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return c, fault.New("compare", o.Dir, err, "")

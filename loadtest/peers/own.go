@@ -12,11 +12,12 @@ type variant struct {
 	name   string
 	config string   // added to the configuration file
 	backup []string // flags of backup
+	where  Where
 	says   string
 }
 
 // parityOff is the configuration without parity.
-const parityOff = "backup:\n  storage:\n    parity: {enabled: false}\n"
+const parityOff = "backup:\n  storage: {local: {parity: false}}\n"
 
 // OwnName is the program with its defaults, which the aims are about.
 const OwnName = "mahavishnu"
@@ -38,7 +39,7 @@ func ours(ctx context.Context, r process.Runner, path string) ([]Program, []stri
 	var notes []string
 	if strings.Contains(help, "--verify-inline") {
 		variants = append(variants, variant{
-			name: "mahavishnu, verifying inline", config: "{}\n", backup: []string{"--verify-inline"},
+			name: "mahavishnu, verifying inline", where: OneTree, config: "{}\n", backup: []string{"--verify-inline"},
 			says: "every new blob decoded and compared before its pack is stored; else the defaults",
 		})
 	} else {
@@ -49,11 +50,17 @@ func ours(ctx context.Context, r process.Runner, path string) ([]Program, []stri
 		variants = append(variants, variant{
 			name: "mahavishnu, no parity", config: parityOff, says: "parity off; else the defaults",
 		})
+		// What is stored is compared like with like: restic compresses at zstd's
+		// own default level, and no peer stores parity.
+		variants = append(variants, variant{
+			name: "mahavishnu, no parity, zstd 3", config: parityOff + "  compression: {algorithm: zstd, level: 3}\n", where: ManyVersions,
+			says: "parity off, zstd at its default level, as restic has it; else the defaults",
+		})
 	}
 	programs := make([]Program, len(variants))
 	for i, v := range variants {
 		programs[i] = Program{
-			Name: v.name, Kind: Ours, Version: firstLine(version),
+			Name: v.name, Kind: Ours, Where: v.where, Version: firstLine(version),
 			Settings: append([]string{"mahavishnu backup, restore latest, verify --read-data 100", v.says}, v.backup...),
 			Plan:     func(p Place) Plan { return ownPlan(path, v, p) },
 		}

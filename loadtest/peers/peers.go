@@ -30,6 +30,18 @@ const (
 	Limit Kind = "limit"
 )
 
+// Where says on what trees a program is compared.
+type Where string
+
+// Where programs are compared, if not everywhere.
+const (
+	// OneTree is for programs whose times are of interest, and not what they
+	// store of versions.
+	OneTree Where = "one tree"
+	// ManyVersions is for those of which only that is of interest.
+	ManyVersions Where = "many versions"
+)
+
 // Place is where a program works. All are absolute paths; none but Tree exists
 // before.
 type Place struct {
@@ -64,6 +76,8 @@ type Program struct {
 	Version string `json:"version"`
 	// Settings are all that differ from doing nothing: commands and variables.
 	Settings []string `json:"settings"`
+	// Where it is compared; "" is everywhere.
+	Where Where `json:"where,omitempty"`
 	// Plan returns how it works in a place.
 	Plan func(Place) Plan `json:"-"`
 }
@@ -155,7 +169,7 @@ func command(place Place, env []string, args ...string) process.Command {
 
 func copier(cp string) Program {
 	return Program{
-		Name: "cp -a", Kind: Limit, Version: "of this system",
+		Name: "cp -a", Kind: Limit, Where: OneTree, Version: "of this system",
 		Settings: []string{"cp -a TREE REPOSITORY, and back; no compression, no encryption, no checksum"},
 		Plan: func(p Place) Plan {
 			return Plan{
@@ -170,7 +184,7 @@ func copier(cp string) Program {
 
 func bare(self string) Program {
 	return Program{
-		Name: "bare pipeline", Kind: Limit, Version: "of this program",
+		Name: "bare pipeline", Kind: Limit, Where: OneTree, Version: "of this program",
 		Settings: []string{"loadtest pipeline TREE REPOSITORY: read, SHA-256, zstd fastest, AES-256-GCM; chunks of 1 MiB, packs of 32 MiB written once, past the page cache where the file system can (O_DIRECT); as many goroutines as cores; no index, no metadata, nothing to restore from"},
 		Plan: func(p Place) Plan {
 			return Plan{Backup: func(int) process.Command { return command(p, nil, self, "pipeline", p.Tree, p.Repository) }}

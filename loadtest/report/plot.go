@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -105,20 +106,28 @@ type polyline struct {
 func newLines(c compare.Comparison) *lines {
 	const height, top, bottom, left, right = 320.0, 14.0, 282.0, 70.0, 500.0
 	l := &lines{
-		Title: "Stored after each version", Width: plotWidth, Height: height, Left: left, Right: right, Bottom: bottom,
+		Title: "Stored after each version; the scale does not begin at zero", Width: plotWidth, Height: height, Left: left, Right: right, Bottom: bottom,
 		VersionsTitleX: (left + right) / 2, TitleY: height - 4, MarkTextX: left - 8, VersionTextY: bottom + 16,
 	}
 	versions := len(c.Corpus.Versions)
-	most := int64(1)
+	least, most := int64(math.MaxInt64), int64(0)
 	for _, p := range c.Programs {
 		for v := range versions {
-			most = max(most, c.StoredAt(p.Name, v))
+			if stored := c.StoredAt(p.Name, v); stored > 0 {
+				least, most = min(least, stored), max(most, stored)
+			}
 		}
 	}
+	if most == 0 {
+		return nil
+	}
+	least -= least / 10
 	x := func(v int) float64 { return round(left + (right-left)*float64(v)/float64(max(versions-1, 1))) }
-	y := func(bytes int64) float64 { return round(bottom - (bottom-top)*float64(bytes)/float64(most)) }
+	y := func(bytes int64) float64 {
+		return round(bottom - (bottom-top)*float64(bytes-least)/float64(most-least))
+	}
 	for i := range 5 {
-		at := most * int64(i) / 4
+		at := least + (most-least)*int64(i)/4
 		l.Marks = append(l.Marks, mark{y(at), terminal.Bytes(at)})
 	}
 	for v := 0; v < versions; v += max(versions/10, 1) {
@@ -142,12 +151,12 @@ func newLines(c compare.Comparison) *lines {
 			l.Lines = append(l.Lines, line)
 		}
 	}
-	// Names stand beside the ends of their lines, moved apart where they are close.
-	slices.SortStableFunc(l.Lines, func(a, b polyline) int { return int(math.Copysign(1, b.EndY-a.EndY)) })
-	last := bottom + 16
+	// Names stand beside the ends of their lines, moved down where they are close.
+	slices.SortStableFunc(l.Lines, func(a, b polyline) int { return cmp.Compare(a.EndY, b.EndY) })
+	next := top
 	for i := range l.Lines {
-		l.Lines[i].TagY = round(min(l.Lines[i].EndY+4, last-16))
-		last = l.Lines[i].TagY
+		l.Lines[i].TagY = round(max(l.Lines[i].EndY+4, next))
+		next = l.Lines[i].TagY + 16
 	}
 	return l
 }

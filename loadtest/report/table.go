@@ -208,6 +208,9 @@ func seconds(d time.Duration) string {
 }
 
 func spread(walls []time.Duration) string {
+	if len(walls) < 2 {
+		return ""
+	}
 	least, most := walls[0], walls[0]
 	for _, w := range walls {
 		least, most = min(least, w), max(most, w)
