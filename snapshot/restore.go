@@ -86,12 +86,7 @@ type RestoreOptions struct {
 	Clock clock.Clock
 }
 
-const (
-	defaultBudget = 128 << 20
-	// packMemory is what reading one pack takes: what is read of it at once, and
-	// a decoded blob.
-	packMemory = 16 << 20
-)
+const defaultBudget = 128 << 20
 
 // Restore brings a snapshot back. The report counts what was done, also when an
 // error ended the work. The error is one of
@@ -138,6 +133,7 @@ type restorer struct {
 	mounts  []*dirNode         // where other file systems begin; the walker's alone
 	files   openFiles
 	abort   context.CancelCauseFunc
+	cached  atomic.Bool // the target does not take writes past the page cache
 	// troubles counts reads that failed in a row, see heard.
 	troubles atomic.Int32
 }
@@ -161,7 +157,7 @@ func newRestorer(repo *repository.Repository, snap repository.Snapshot, o Restor
 	return &restorer{
 		repo: repo, loader: treeLoader{repo}, snap: snap, o: o, clock: clock.Or(o.Clock), choice: choice,
 		log:     &restoreLog{onAction: o.OnAction, onIssue: o.OnIssue, progress: o.Progress},
-		workers: int(max(1, min(o.Budget/packMemory, int64(runtime.GOMAXPROCS(0)+1)))),
+		workers: int(max(1, min(o.Budget/runMemory, int64(runtime.GOMAXPROCS(0)+1)))),
 		root:    os.Geteuid() == 0,
 		storage: storageInode(repo),
 		leaders: map[uint64]*leader{},

@@ -108,7 +108,7 @@ func (r *restorer) delta(ctx context.Context, j *job, src *os.File) error {
 	// differ is called where a difference is found, and prepares for it once.
 	differ := func(at int64) {
 		if !differs && j.base == baseNothing && !r.o.DryRun {
-			_ = r.withFile(j, func(f *os.File) error { return copyData(f, src, at) }) // kept in the job
+			_ = r.withFile(j, func(f *os.File) error { return r.copyFront(f, src, at) }) // kept in the job
 		}
 		differs = true
 	}
@@ -124,7 +124,7 @@ func (r *restorer) delta(ctx context.Context, j *job, src *os.File) error {
 		j.kept += int64(e.Length)
 		r.o.Progress.Add(ProgressDelta{Unchanged: int64(e.Length)})
 		if differs && j.base == baseNothing && !r.o.DryRun {
-			_ = r.withFile(j, func(f *os.File) error { _, err := f.WriteAt(c.buf, at); return err }) // kept in the job
+			_ = r.withFile(j, func(f *os.File) error { return r.copyBlob(f, c.buf, at) }) // kept in the job
 		}
 		return nil
 	}
@@ -150,6 +150,32 @@ func (r *restorer) delta(ctx context.Context, j *job, src *os.File) error {
 	}
 	j.same = !differs
 	return nil
+}
+
+// copyFront takes the first n bytes from src, which were found to be right.
+func (r *restorer) copyFront(dst, src *os.File, n int64) error {
+	if err := copyData(dst, src, n); err != nil || !r.o.Verify {
+		return err
+	}
+	want, back := make([]byte, backSpace/8), make([]byte, backSpace/8)
+	for at := int64(0); at < n; at += int64(len(want)) {
+		want = want[:min(int64(len(want)), n-at)]
+		if _, err := src.ReadAt(want, at); err != nil {
+			return err
+		}
+		if err := sameBytes(dst, want, at, back); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyBlob writes a blob that was found in the target.
+func (r *restorer) copyBlob(dst *os.File, data []byte, at int64) error {
+	if err := writeFull(dst, data, at); err != nil || !r.o.Verify {
+		return err
+	}
+	return sameBytes(dst, data, at, make([]byte, min(len(data), backSpace)))
 }
 
 // copyData copies the first n bytes of src, leaving holes out.

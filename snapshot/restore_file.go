@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"mahavishnu/fault"
+	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/snapshot/tree"
 )
 
@@ -58,6 +59,8 @@ type job struct {
 	base    base
 	started bool // the part file is in place
 	f       *os.File
+	direct  *os.File // the same past the page cache, or nil
+	whole   bool     // all of it is written at once: it needs no size beforehand
 	users   int
 	err     error // the target did not take it
 	lost    []Range
@@ -108,21 +111,6 @@ func (j *job) damage(at, length int64, err error) {
 	} else if n < keptRanges {
 		j.lost = append(j.lost, Range{at, length})
 	}
-}
-
-// write puts data in its place. Its failure is kept in the job.
-func (r *restorer) write(j *job, at int64, data []byte) {
-	err := r.withFile(j, func(f *os.File) error {
-		_, err := f.WriteAt(data, at)
-		return err
-	})
-	if err != nil {
-		return
-	}
-	r.o.Progress.Add(ProgressDelta{Bytes: int64(len(data))})
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.written += int64(len(data))
 }
 
 // withFile opens the part file if need be and lends it to use. An error is
@@ -179,6 +167,12 @@ func (r *restorer) closeFile(j *job) {
 		j.err = err
 	}
 	j.f = nil
+	if j.direct != nil {
+		if err := j.direct.Close(); err != nil && j.err == nil {
+			j.err = err
+		}
+		j.direct = nil
+	}
 	r.files.closed()
 }
 
@@ -214,11 +208,17 @@ func (r *restorer) open(j *job) error {
 			return err
 		}
 	}
-	if !j.started {
-		j.started = true
-		return j.f.Truncate(int64(j.node.Size))
+	if j.node.Size >= directFrom && !r.cached.Load() {
+		j.direct, _ = fsmeta.Direct(j.f) // else through the cache
 	}
-	return nil
+	if j.started {
+		return nil
+	}
+	j.started = true
+	if j.base == baseNothing && (j.whole || j.node.Size == 0) {
+		return nil
+	}
+	return j.f.Truncate(int64(j.node.Size))
 }
 
 // openFiles counts the open part files, and knows those begun.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 
-	"mahavishnu/repository"
 	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/snapshot/tree"
 )
@@ -77,11 +76,6 @@ func (r *restorer) finishFile(j *job) (IssueKind, error) {
 		return r.salvage(j, d, part)
 	}
 	err = r.withFile(j, func(f *os.File) error { // also makes files without content
-		if r.o.Verify {
-			if err := r.readBack(j, f); err != nil {
-				return err
-			}
-		}
 		r.applyMeta(j.path(), &j.node, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
 			return d.ApplyFile(f, part, n, o)
 		})
@@ -226,21 +220,6 @@ func lossKind(err error) IssueKind {
 		return IssueDamaged
 	}
 	return IssueFailed
-}
-
-// readBack compares what was written with what should have been.
-func (r *restorer) readBack(j *job, f *os.File) error {
-	c := &comparison{repo: r.repo, f: f, size: int64(j.node.Size)}
-	check := func(same func(int64, tree.Extent) (bool, error)) func(int64, tree.Extent) error {
-		return func(at int64, e tree.Extent) error {
-			ok, err := same(at, e)
-			if err == nil && !ok {
-				err = fmt.Errorf("%w: what was written at byte %d reads back differently: the target's storage or memory is at fault", repository.ErrDamaged, at)
-			}
-			return err
-		}
-	}
-	return r.extents(r.ctx, j, check(c.data), check(c.hole))
 }
 
 // finishOther makes a link, fifo, socket or device.

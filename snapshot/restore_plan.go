@@ -56,8 +56,9 @@ type planner struct {
 	checks  errgroup.Group
 	work    errgroup.Group
 
-	mu  sync.Mutex
-	cur *batch
+	mu   sync.Mutex
+	cur  *batch
+	runs []*run // not in use
 }
 
 func startPlanner(ctx context.Context, r *restorer) *planner {
@@ -201,7 +202,7 @@ func (p *planner) carryOut(b *batch) error {
 		return err
 	}
 	slices.SortFunc(b.parts, func(x, y part) int {
-		return cmp.Or(cmp.Compare(x.pack, y.pack), cmp.Compare(x.Offset, y.Offset))
+		return cmp.Or(cmp.Compare(x.pack, y.pack), cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.at, y.at))
 	})
 	var groups [][]part
 	for rest := b.parts; len(rest) > 0; {
@@ -257,16 +258,28 @@ func (p *planner) fetch(pack repository.PackID, parts []part) error {
 			wanted = append(wanted, w.Wanted)
 		}
 	}
+	run := p.borrow()
+	defer p.giveBack(run)
 	next := 0
-	_, err := p.r.repo.LoadPack(p.ctx, pack, wanted, nil, func(w repository.Wanted, data []byte, err error) error {
+	_, err := p.r.repo.LoadPack(p.ctx, pack, wanted, func(repository.Wanted) []byte {
+		return run.room(&parts[next])
+	}, func(w repository.Wanted, data []byte, err error) error {
 		if p.ctx.Err() != nil {
 			return context.Cause(p.ctx)
 		}
-		for ; next < len(parts) && parts[next].Offset == w.Offset; next++ {
-			p.deliver(&parts[next], data, err)
+		first := next
+		for next++; next < len(parts) && parts[next].Offset == w.Offset; next++ {
+			p.deliver(&parts[next], data, err, run.back)
 		}
+		if err != nil {
+			p.deliver(&parts[first], nil, err, nil)
+			return nil
+		}
+		p.r.heard(nil)
+		run.take(&parts[first], data)
 		return nil
 	})
+	run.flush()
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
 	}
@@ -274,29 +287,50 @@ func (p *planner) fetch(pack repository.PackID, parts []part) error {
 		err = fmt.Errorf("%w: %d blobs of %s were not read", repository.ErrDamaged, len(parts)-next, pack.Object())
 	}
 	for ; next < len(parts); next++ {
-		p.deliver(&parts[next], nil, err)
+		p.deliver(&parts[next], nil, err, nil)
 	}
 	return nil
+}
+
+// borrow lends the memory for a run.
+func (p *planner) borrow() *run {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.runs)
+	if n == 0 {
+		return newRun(p.r)
+	}
+	run := p.runs[n-1]
+	p.runs = p.runs[:n-1]
+	return run
+}
+
+func (p *planner) giveBack(run *run) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.runs = append(p.runs, run)
 }
 
 // fetchUnknown reads blobs that no index knows, one by one: the repository may
 // find them by what the packs say of themselves.
 func (p *planner) fetchUnknown(parts []part) error {
+	run := p.borrow()
+	defer p.giveBack(run)
 	for i := range parts {
 		data, err := p.r.repo.Load(p.ctx, parts[i].id, repository.KindData, nil)
 		if p.ctx.Err() != nil {
 			return context.Cause(p.ctx)
 		}
-		p.deliver(&parts[i], data, err)
+		p.deliver(&parts[i], data, err, run.back)
 	}
 	return nil
 }
 
 // deliver writes a blob, or notes that it is lost.
-func (p *planner) deliver(w *part, data []byte, err error) {
+func (p *planner) deliver(w *part, data []byte, err error, back []byte) {
 	p.r.heard(err)
 	if err == nil {
-		p.r.write(w.job, w.at, data)
+		p.r.put(w.job, w.at, data, back)
 	} else {
 		w.job.damage(w.at, int64(w.Raw), err)
 	}
