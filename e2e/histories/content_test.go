@@ -30,6 +30,9 @@ const seeds = 40
 
 // bytesOf returns the bytes of a file.
 func bytesOf(seed uint64) []byte {
+	if seed >= bigSeed {
+		return bigBytes(seed)
+	}
 	rng := rand.New(rand.NewPCG(seed, 1))
 	out := make([]byte, 150+rng.IntN(1500))
 	for i := range out {

@@ -34,12 +34,7 @@ func TestHistories(t *testing.T) {
 		}
 		want = n
 	}
-	dir, err := os.MkdirTemp("/dev/shm", "mahavishnu-histories-")
-	if err != nil {
-		dir = t.TempDir() // no memory file system here
-	} else {
-		defer os.RemoveAll(dir)
-	}
+	dir := memoryDir(t)
 	began := time.Now()
 	for round := 0; steps.Load() < want && !t.Failed(); round++ {
 		rapid.Check(t, func(rt *rapid.T) {
@@ -48,13 +43,28 @@ func TestHistories(t *testing.T) {
 			}
 			runs++
 			cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "randomness"))
-			inBubble(t, func() { play(t, rt, fmt.Sprintf("%s/%d", dir, runs)) })
+			inBubble(t, func(t *testing.T) { play(t, rt, fmt.Sprintf("%s/%d", dir, runs)) })
 		})
 	}
 	t.Logf("%d steps, %d storage operations in %d histories, %v", steps.Load(), operations.Load(), runs, time.Since(began).Round(time.Millisecond))
 }
 
 var runs int
+
+// memoryDir returns a directory in memory where the system has one.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "mahavishnu-histories-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
 
 // play plays one history.
 func play(t *testing.T, rt *rapid.T, dir string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -267,24 +268,25 @@ func (w *world) check() {
 // listing shows what is stored.
 func (w *world) listing() string {
 	var b strings.Builder
-	for name, data := range w.disk.Objects() {
-		fmt.Fprintf(&b, "%s %d\n", name, len(data))
+	objects := w.disk.Objects()
+	for _, name := range sortedNames(objects) {
+		fmt.Fprintf(&b, "%s %d\n", name, len(objects[name]))
 	}
-	lines := strings.Split(b.String(), "\n")
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
+	return b.String()
 }
+
+func sortedNames(objects map[string][]byte) []string { return slices.Sorted(maps.Keys(objects)) }
 
 // What was played, and what came of it.
 var steps, operations, quiets, rescued, fenced, published, removed atomic.Int64
 
 // inBubble runs a history where time is the history's. What rapid throws to end a
 // history early passes through.
-func inBubble(t *testing.T, run func()) {
+func inBubble(t *testing.T, run func(t *testing.T)) {
 	var thrown any
-	synctest.Test(t, func(*testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		defer func() { thrown = recover() }()
-		run()
+		run(t)
 	})
 	if thrown != nil {
 		panic(thrown)
