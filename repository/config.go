@@ -45,7 +45,7 @@ type Chunker struct {
 
 // DefaultChunker is used when CreateOptions names none.
 func DefaultChunker() Chunker {
-	return Chunker{Algorithm: "gear-v1", Min: 256 << 10, Avg: 1 << 20, Max: 4 << 20}
+	return Chunker{Algorithm: "gear-v1", Min: 512 << 10, Avg: 1 << 20, Max: 4 << 20}
 }
 
 // Parity says how much parity a repository keeps. All zero means none.
