@@ -132,6 +132,7 @@ type restorer struct {
 	leaders map[uint64]*leader // by hard-link group; the walker's alone
 	mounts  []*dirNode         // where other file systems begin; the walker's alone
 	files   openFiles
+	runs    runs
 	abort   context.CancelCauseFunc
 	cached  atomic.Bool // the target does not take writes past the page cache
 	// troubles counts reads that failed in a row, see heard.

@@ -56,9 +56,8 @@ type planner struct {
 	checks  errgroup.Group
 	work    errgroup.Group
 
-	mu   sync.Mutex
-	cur  *batch
-	runs []*run // not in use
+	mu  sync.Mutex
+	cur *batch
 }
 
 func startPlanner(ctx context.Context, r *restorer) *planner {
@@ -258,8 +257,8 @@ func (p *planner) fetch(pack repository.PackID, parts []part) error {
 			wanted = append(wanted, w.Wanted)
 		}
 	}
-	run := p.borrow()
-	defer p.giveBack(run)
+	run := p.r.runs.borrow(p.r)
+	defer p.r.runs.giveBack(run)
 	next := 0
 	_, err := p.r.repo.LoadPack(p.ctx, pack, wanted, func(repository.Wanted) []byte {
 		return run.room(&parts[next])
@@ -292,30 +291,11 @@ func (p *planner) fetch(pack repository.PackID, parts []part) error {
 	return nil
 }
 
-// borrow lends the memory for a run.
-func (p *planner) borrow() *run {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := len(p.runs)
-	if n == 0 {
-		return newRun(p.r)
-	}
-	run := p.runs[n-1]
-	p.runs = p.runs[:n-1]
-	return run
-}
-
-func (p *planner) giveBack(run *run) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.runs = append(p.runs, run)
-}
-
 // fetchUnknown reads blobs that no index knows, one by one: the repository may
 // find them by what the packs say of themselves.
 func (p *planner) fetchUnknown(parts []part) error {
-	run := p.borrow()
-	defer p.giveBack(run)
+	run := p.r.runs.borrow(p.r)
+	defer p.r.runs.giveBack(run)
 	for i := range parts {
 		data, err := p.r.repo.Load(p.ctx, parts[i].id, repository.KindData, nil)
 		if p.ctx.Err() != nil {

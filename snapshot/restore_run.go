@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"mahavishnu/repository"
 	"mahavishnu/snapshot/fsmeta"
@@ -36,6 +37,30 @@ type run struct {
 	at    int64  // where data belongs in the file
 	data  []byte // lies in space as its place in the file lies in a block
 	parts []*part
+}
+
+// runs keeps the memory of those not in use.
+type runs struct {
+	mu   sync.Mutex
+	free []*run
+}
+
+func (s *runs) borrow(r *restorer) *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.free)
+	if n == 0 {
+		return newRun(r)
+	}
+	w := s.free[n-1]
+	s.free = s.free[:n-1]
+	return w
+}
+
+func (s *runs) giveBack(w *run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, w)
 }
 
 func newRun(r *restorer) *run {
