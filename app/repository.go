@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"mahavishnu/clock"
 	"mahavishnu/config"
@@ -24,12 +25,17 @@ type Access struct {
 	CacheDir string
 	// Create makes the repository when the storage holds none.
 	Create bool
-	// Hash makes content ids in a repository that is created.
-	Hash repository.Hash
+	// Hash makes content ids in a repository that is created, and Parity is what
+	// it keeps to mend damage.
+	Hash   repository.Hash
+	Parity repository.Parity
 	// DataDir is where this machine remembers that the location holds a
 	// repository, so that none is made in place of one that is only not mounted;
 	// "" remembers nothing.
 	DataDir string
+	// OnCorrection is told of objects that are read right although they are not
+	// stored right; it may be nil.
+	OnCorrection func(repository.Correction)
 	// Clock is asked for the time of creation; nil is the machine's.
 	Clock clock.Clock
 }
@@ -42,7 +48,17 @@ func AccessTo(cfg *config.Config) Access {
 		CacheDir: cfg.Node.CacheDir,
 		DataDir:  cfg.Node.DataDir,
 		Hash:     repository.Hash(cfg.Backup.Validation.ChecksumAlgorithm),
+		Parity:   parityFor(cfg),
 	}
+}
+
+// parityFor returns the parity of a repository that is made where the
+// configuration says.
+func parityFor(cfg *config.Config) repository.Parity {
+	if local := cfg.Backup.Storage.Local; local.Enabled && local.Parity {
+		return repository.StandardParity()
+	}
+	return repository.Parity{}
 }
 
 // Opened is a repository with the storage below it; Close lets go of both.
@@ -83,7 +99,7 @@ func (a Access) Open(ctx context.Context) (*Opened, error) {
 }
 
 func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring) (*repository.Repository, bool, error) {
-	options := repository.OpenOptions{CacheDir: a.CacheDir}
+	options := repository.OpenOptions{CacheDir: a.CacheDir, OnCorrection: a.OnCorrection}
 	repo, err := repository.Open(ctx, be, ring, options)
 	if !errors.Is(err, repository.ErrNotRepository) {
 		return repo, false, err
@@ -101,8 +117,12 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 		}
 		return nil, false, err
 	}
+	parity := a.Parity
+	if !strings.HasPrefix(be.Location(), "file:") {
+		parity = repository.Parity{} // such storage mends itself
+	}
 	repo, err = repository.Create(ctx, be, ring, repository.CreateOptions{
-		Hash: a.Hash, CacheDir: a.CacheDir, Clock: clock.Or(a.Clock),
+		Hash: a.Hash, Parity: parity, CacheDir: a.CacheDir, Clock: clock.Or(a.Clock),
 	})
 	if errors.Is(err, repository.ErrExists) {
 		// Another process was first; its repository is as good as ours.

@@ -20,8 +20,10 @@ func (a *App) startWorker(context.Context) error {
 	if _, err := settings(a); err != nil {
 		return err
 	}
+	access := AccessTo(a.cfg)
+	access.OnCorrection = a.corrected
 	registry, err := handlers.New(handlers.Setup{
-		Repositories: repositories{AccessTo(a.cfg)},
+		Repositories: repositories{access},
 		Settings: func() handlers.Settings {
 			// What a reload brings was checked by apply before it came into force.
 			s, _ := settings(a)
@@ -52,6 +54,14 @@ func (a *App) startWorker(context.Context) error {
 	}
 	a.launch("worker", a.pool.Run)
 	return nil
+}
+
+// corrected tells of an object that jobs read right although it is not stored
+// right.
+func (a *App) corrected(c repository.Correction) {
+	a.metrics.Corrected(c.By)
+	a.Log.Warn().Str("object", c.Object).Str("by", c.By).
+		Msg("stored data is damaged and was read right all the same; mend it: mahavishnu verify --repair")
 }
 
 // progressEvery is how often who watches a job hears of it: once a second, more

@@ -99,7 +99,7 @@ func (r *Repository) Check(ctx context.Context, now time.Time, fn func(Problem) 
 		return Learned{}, err
 	}
 	for _, step := range []func(context.Context) error{
-		c.configs, c.index, c.snapshots, c.keeps, c.ledgers, c.lostSnapshots, c.packs, c.strangers,
+		c.configs, c.index, c.snapshots, c.keeps, c.ledgers, c.lostSnapshots, c.packs, c.parity, c.strangers,
 	} {
 		if err := step(ctx); err != nil {
 			return c.learned, err

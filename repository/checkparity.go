@@ -3,9 +3,12 @@ package repository
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"mahavishnu/repository/blob"
+	"mahavishnu/repository/index"
 	"mahavishnu/repository/parity"
 	"mahavishnu/storage"
 )
@@ -66,4 +69,78 @@ func checkParity(object string, data []byte) error {
 	id, _ := stripeOf(object)
 	_, _, err := parity.ParseHead(id, data)
 	return err
+}
+
+// parity checks that every pack has its parity object, of the right size, and a
+// stripe; Scrub reads them whole. It reads the heads of stripes only. That packs
+// lack parity harms nothing yet, and is told once for all of them.
+func (c *checker) parity(ctx context.Context) error {
+	if c.r.cfg.Parity.None() {
+		return nil
+	}
+	sizes, err := c.r.paritySizes(ctx)
+	if err != nil {
+		return err
+	}
+	set, err := c.r.readStripes(ctx)
+	if err != nil {
+		return err
+	}
+	bare := 0
+	for _, p := range c.r.indexedPacks() {
+		size, there := sizes[p.ID]
+		own := c.r.cfg.Parity.Shards == 0
+		if !own && there {
+			want := int64(c.r.cfg.Parity.ObjectSize(int64(p.Size)))
+			if size != want {
+				err := fmt.Errorf("%w: it has %d bytes, %d are right", ErrDamaged, size, want)
+				if err := c.report(Problem{Object: parity.Name(p.ID), Kind: ObjectParity, Err: err}); err != nil {
+					return err
+				}
+			}
+		}
+		if !own && !there || c.r.cfg.Parity.Stripe > 0 && len(set.of(p.ID)) == 0 {
+			bare++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(set.bad)) {
+		// If no pack lacks a stripe, it is what a loss of power left of one.
+		p := Problem{Object: name, Kind: ObjectParity, Err: damage(set.bad[name]), Harmless: bare == 0}
+		if err := c.report(p); err != nil {
+			return err
+		}
+	}
+	if bare == 0 {
+		return nil
+	}
+	return c.report(Problem{
+		Object: parity.Prefix, Kind: ObjectParity, Harmless: true,
+		Err: fmt.Errorf("%d packs lack parity or a stripe: `mahavishnu verify --repair` makes it", bare),
+	})
+}
+
+// paritySizes lists the parity objects of packs.
+func (r *Repository) paritySizes(ctx context.Context) (map[PackID]int64, error) {
+	sizes := map[PackID]int64{}
+	err := r.be.List(ctx, parity.Prefix, func(o storage.Info) error {
+		if id, ok := parityOf(o.Name); ok {
+			sizes[id] = o.Size
+		}
+		return nil
+	})
+	return sizes, err
+}
+
+// indexedPacks returns the packs that the index knows, each once, in the order of
+// their ids.
+func (r *Repository) indexedPacks() []index.Pack {
+	packs := map[PackID]index.Pack{}
+	for _, f := range r.index.fragments() {
+		for n := range uint32(f.Packs()) {
+			if p, ok := f.Pack(n); ok {
+				packs[p.ID] = p
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(packs), func(a, b index.Pack) int { return a.ID.Compare(b.ID) })
 }

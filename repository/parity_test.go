@@ -108,7 +108,7 @@ func (d protected) same(t *testing.T) {
 func repairAll(t testing.TB, r *Repository) []Action {
 	t.Helper()
 	var actions []Action
-	_, err := r.Repair(context.Background(), RepairOptions{Everything: true, OnAction: func(a Action) { actions = append(actions, a) }})
+	_, err := r.Repair(context.Background(), RepairOptions{Packs: true, Parity: true, OnAction: func(a Action) { actions = append(actions, a) }})
 	if err != nil {
 		t.Errorf("Repair: %v", err)
 		for _, a := range actions {
@@ -208,7 +208,7 @@ func TestRepairBeyondParity(t *testing.T) {
 	}
 	r := reopen(t, openDir(t, d.dir), d.ring)
 	var left []Action
-	report, err := r.Repair(t.Context(), RepairOptions{Everything: true, OnAction: func(a Action) {
+	report, err := r.Repair(t.Context(), RepairOptions{Packs: true, Parity: true, OnAction: func(a Action) {
 		if !a.Mended() {
 			left = append(left, a)
 		}

@@ -13,8 +13,8 @@ import (
 // RepairOptions says what Repair looks at. The zero value compares what is there
 // with what should be there and reads small objects only.
 type RepairOptions struct {
-	// Everything also reads every pack and every parity object.
-	Everything bool
+	// Packs also reads every pack, Parity every parity object.
+	Packs, Parity bool
 	// Objects to read whole in any case: those that a check named.
 	Objects []string
 	// OnAction is called for each object that was not right, once it is mended or

@@ -117,7 +117,7 @@ func (x *repairer) examine(ctx context.Context, sizes map[PackID]int64) ([]patie
 }
 
 // reads tells whether a pack is read whole.
-func (x *repairer) reads(id PackID) bool { return x.o.Everything || x.named[id.Object()] }
+func (x *repairer) reads(id PackID) bool { return x.o.Packs || x.named[id.Object()] }
 
 // examineOne returns what is wrong with a pack.
 func (x *repairer) examineOne(ctx context.Context, o packObject) error {
@@ -146,7 +146,7 @@ func (x *repairer) mendPack(ctx context.Context, p patient) (bool, error) {
 		return false, context.Cause(ctx)
 	}
 	if err != nil {
-		return false, nil //nolint:nilerr // told when nothing more can be mended
+		return false, nil // told when nothing more can be mended
 	}
 	defer x.r.release(k)
 	if k.by == "" {

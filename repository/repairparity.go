@@ -3,8 +3,6 @@ package repository
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"mahavishnu/repository/pack"
 	"mahavishnu/repository/parity"
@@ -16,13 +14,7 @@ func (x *repairer) parity(ctx context.Context) error {
 	if x.r.cfg.Parity.Shards == 0 {
 		return nil
 	}
-	there := map[PackID]int64{}
-	err := x.r.be.List(ctx, parity.Prefix, func(o storage.Info) error {
-		if id, ok := parityOf(o.Name); ok {
-			there[id] = o.Size
-		}
-		return nil
-	})
+	there, err := x.r.paritySizes(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,15 +33,13 @@ func (x *repairer) parity(ctx context.Context) error {
 // indexed returns the packs that the index knows and that are whole, in the order
 // of their ids. Others may belong to a session that is at work.
 func (x *repairer) indexed() []PackID {
-	ids := map[PackID]bool{}
-	for _, f := range x.r.index.fragments() {
-		for n := range uint32(f.Packs()) {
-			if p, _ := f.Pack(n); !x.broken[p.ID] {
-				ids[p.ID] = true
-			}
+	var ids []PackID
+	for _, p := range x.r.indexedPacks() {
+		if !x.broken[p.ID] {
+			ids = append(ids, p.ID)
 		}
 	}
-	return slices.SortedFunc(maps.Keys(ids), PackID.Compare)
+	return ids
 }
 
 func (x *repairer) parityOfPack(ctx context.Context, id PackID, size int64) error {
@@ -90,7 +80,7 @@ func (x *repairer) examineParity(ctx context.Context, id PackID, size int64) err
 		return ErrMissing
 	case size != want:
 		return fmt.Errorf("%w: it has %d bytes, %d are right", ErrDamaged, size, want)
-	case !x.o.Everything && !x.named[name]:
+	case !x.o.Parity && !x.named[name]:
 		return nil
 	}
 	data := x.r.scratch.get(int(size))

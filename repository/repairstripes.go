@@ -172,7 +172,7 @@ func (x *repairer) examineStripe(ctx context.Context, s *stripe) (found, err err
 		return fmt.Errorf("%w: it lies at %s", ErrDamaged, s.object), nil
 	case info.Size != int64(s.head.Size()):
 		return fmt.Errorf("%w: it has %d bytes, %d are right", ErrDamaged, info.Size, s.head.Size()), nil
-	case !x.o.Everything && !x.named[own]:
+	case !x.o.Parity && !x.named[own]:
 		return nil, nil
 	}
 	data := x.r.scratch.get(int(info.Size))

@@ -125,7 +125,7 @@ func (r *Repository) takeOut(ctx context.Context, b *stripeBuilder, s *stripe, l
 		return false, context.Cause(ctx)
 	}
 	if err != nil || !whole {
-		return false, nil //nolint:nilerr // there is another way, which does without
+		return false, nil // there is another way, which does without
 	}
 	b.AddStripe(s.head, body.b)
 	for _, m := range leave {

@@ -151,10 +151,10 @@ func (v *verifier) verdict() error {
 	switch {
 	case harmful > 0 && served == harmful+unreadable:
 		return fault.New("verify", place, fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable),
-			"nothing is lost yet: in the storage, copy copies/NAME over each NAME that is told; both have the same bytes")
+			"nothing is lost yet: mend it with `mahavishnu verify --repair`")
 	case harmful > 0:
 		return fault.New("verify", place, fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable),
-			"restore what is affected from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
+			"mend what can be mended with `mahavishnu verify --repair`; restore what is affected then from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
 	case unreadable > 0:
 		return fault.New("verify", place, fmt.Errorf("%d objects: %w", unreadable, repository.ErrUnreadable),
 			"look at the storage (the system's log tells of bad sectors), then verify again; copy what can be read to another disk")

@@ -30,25 +30,30 @@ also read that share of the data and compare every byte with what was stored;
 100 reads everything.
 
 Every damaged object is named, with the snapshots and files that need it. It ends
-with 4 when anything a restore needs is damaged.`,
+with 4 when anything a restore needs is damaged.
+
+With --repair what is damaged is mended for good, as far as parity and second
+copies reach: it is written back as it was, byte for byte, made durable, and
+compared. Parity that is missing or damaged is made again. It ends with 0 when
+everything that was found is mended, with 4 when something is left. Add
+--read-data 100 to find damage in data, too, and not only in the structure.`,
 		Example: `  mahavishnu verify
   mahavishnu verify --read-data 100
-  mahavishnu verify latest:home --read-data 5`,
+  mahavishnu verify latest:home --read-data 5
+  mahavishnu verify --repair --read-data 100`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), e, args, o) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.source, "source", "", "only snapshots of this `SOURCE`")
 	flags.Float64Var(&o.readData, "read-data", 0, "also read this `PERCENT` of the data; another part each time")
-	flags.BoolVar(&o.repair, "repair", false, "mend what can be mended (not available yet)")
+	flags.BoolVar(&o.repair, "repair", false, "mend what is damaged, and make parity that is missing")
 	return exits(cmd, exitIntegrity)
 }
 
 func (o verifyOptions) check(refs []string) error {
 	const command = "mahavishnu verify"
 	switch {
-	case o.repair:
-		return usagef(command, "--repair is not available yet; a full backup stores again what the source still has: mahavishnu backup SOURCE --type full")
 	case o.readData < 0 || o.readData > 100:
 		return usagef(command, "--read-data is a percentage from 0 to 100, not %v", o.readData)
 	case o.source != "" && len(refs) > 0:
@@ -70,7 +75,11 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err != nil {
 		return err
 	}
-	return e.verify(ctx, repo.Repository, snapshot.VerifyOptions{
+	verify := e.verify
+	if o.repair {
+		verify = e.repair
+	}
+	return verify(ctx, repo.Repository, snapshot.VerifyOptions{
 		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
 	})
 }
@@ -111,6 +120,19 @@ func (e *env) verify(ctx context.Context, repo *repository.Repository, o snapsho
 		return err
 	}
 	e.term.Event("verify", report)
+	e.tellVerified(report)
+	switch harmful := report.ProblemsTotal - report.HarmlessTotal; {
+	case harmful == 0 && err == nil:
+		e.term.Printf("%s", e.term.Mark(terminal.Good, "no problem found"))
+	case harmful > 0:
+		e.term.Printf("%s", e.term.Mark(terminal.Bad, terminal.Plural(harmful, "problem")+" found"))
+	}
+	e.tellCorrections(repo)
+	return err
+}
+
+// tellVerified prints what a verification looked at and what is wrong.
+func (e *env) tellVerified(report snapshot.VerifyReport) {
 	for _, p := range report.Problems {
 		e.tellProblem(p)
 	}
@@ -124,13 +146,6 @@ func (e *env) verify(ctx context.Context, repo *repository.Repository, o snapsho
 	}
 	e.term.Sayf("%s, %s, %s; %s; took %s", terminal.Plural(report.Snapshots, "snapshot"), terminal.Plural(report.Entries, "entry"),
 		terminal.Bytes(report.Bytes), read, terminal.Duration(report.Duration))
-	switch harmful := report.ProblemsTotal - report.HarmlessTotal; {
-	case harmful == 0 && err == nil:
-		e.term.Printf("%s", e.term.Mark(terminal.Good, "no problem found"))
-	case harmful > 0:
-		e.term.Printf("%s", e.term.Mark(terminal.Bad, terminal.Plural(harmful, "problem")+" found"))
-	}
-	return err
 }
 
 // tellProblem prints what is wrong with an object, and what it means.

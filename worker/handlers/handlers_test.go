@@ -202,11 +202,20 @@ func TestVerifyJob(t *testing.T) {
 	if got := r.refused(&messages.VerifySpec{Source: "hone"}); !strings.Contains(got, `did you mean "home"?`) {
 		t.Errorf("refused with %q", got)
 	}
-	if got := r.refused(&messages.VerifySpec{Repair: true}); !strings.Contains(got, "cannot repair") {
-		t.Errorf("refused with %q", got)
+	r.flip()
+	got := result[VerifyResult](r, &messages.VerifySpec{ReadData: 100, Repair: true}, messages.StateSucceeded)
+	if got.ProblemsTotal != 0 || got.Repair == nil || got.Repair.Mended != 1 || got.Repair.Left != 0 {
+		t.Errorf("after a repair: %+v, %+v", got.Repair, got)
+	}
+	if err := os.RemoveAll(filepath.Join(r.store, "parity")); err != nil {
+		t.Fatal(err)
 	}
 	r.flip()
-	rec := r.do(&messages.VerifySpec{ReadData: 100})
+	rec := r.do(&messages.VerifySpec{ReadData: 100, Repair: true})
+	if rec.State != messages.StateFailed || rec.Spent != 0 || !strings.Contains(string(rec.Result), `"left":1`) {
+		t.Errorf("beyond parity the job is %s: %s, %s", rec.State, rec.Error, rec.Result)
+	}
+	rec = r.do(&messages.VerifySpec{ReadData: 100})
 	if rec.State != messages.StateFailed || rec.Spent != 0 || !strings.Contains(string(rec.Result), `"object":"packs/`) {
 		t.Errorf("after damage the job is %s: %s, %s", rec.State, rec.Error, rec.Result)
 	}

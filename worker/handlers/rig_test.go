@@ -114,7 +114,7 @@ func (r *rig) Open(ctx context.Context, create bool) (*repository.Repository, fu
 	}
 	repo, err := repository.Open(ctx, be, r.ring, repository.OpenOptions{})
 	if create && err != nil {
-		repo, err = repository.Create(ctx, be, r.ring, repository.CreateOptions{})
+		repo, err = repository.Create(ctx, be, r.ring, repository.CreateOptions{Parity: repository.StandardParity()})
 	}
 	if err != nil {
 		be.Close()

@@ -20,22 +20,25 @@ type VerifyResult struct {
 	Snapshot string  `json:"snapshot,omitempty"`
 	Source   string  `json:"source,omitempty"`
 	ReadData float64 `json:"read_data"`
+	// Repair is what was mended, when the job asked for it.
+	Repair *RepairResult `json:"repair,omitempty"`
 	snapshot.VerifyReport
+}
+
+// RepairResult is what a verify job mended; the report beside it says what is
+// stored then.
+type RepairResult struct {
+	Mended   int                     `json:"mended"`
+	Left     int                     `json:"left"`
+	Harmless int                     `json:"harmless"`
+	Actions  []snapshot.RepairAction `json:"actions"`
 }
 
 // verify checks that snapshots would restore.
 type verify struct{ Setup }
 
 // Check implements worker.Handler.
-func (h *verify) Check(job messages.Job) error {
-	if job.Spec.(*messages.VerifySpec).Repair {
-		return &messages.RefusedError{
-			Reason: "this version cannot repair stored data yet, it can only find damage", Field: "repair",
-			Hint: "leave repair out; a full backup stores again what the source still has",
-		}
-	}
-	return nil
-}
+func (h *verify) Check(messages.Job) error { return nil }
 
 // Run implements worker.Handler.
 func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
@@ -49,11 +52,19 @@ func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := snapshot.Verify(ctx, repo, snapshot.VerifyOptions{
+	options := snapshot.VerifyOptions{
 		Snapshots: snapshots, ReadData: spec.ReadData, Seed: seed(t.Job.ID), Progress: progress{t.Meter}, Clock: h.Clock,
-	})
-	report.Problems = bounded(report.Problems)
-	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData, VerifyReport: report}
+	}
+	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData}
+	if spec.Repair {
+		var done snapshot.RepairReport
+		done, err = snapshot.Repair(ctx, repo, options, nil)
+		result.VerifyReport = done.Verify
+		result.Repair = &RepairResult{Mended: done.Mended, Left: done.Left, Harmless: done.Harmless, Actions: bounded(done.Actions)}
+	} else {
+		result.VerifyReport, err = snapshot.Verify(ctx, repo, options)
+	}
+	result.Problems = bounded(result.Problems)
 	if spec.Snapshot != "" {
 		result.Snapshot = snapshots[0].ID
 	}
