@@ -30,6 +30,9 @@ var ErrPinned = errors.New("the snapshot is pinned")
 // ErrKept means that the snapshot or source has such a pin or hold already.
 var ErrKept = errors.New("it is kept already")
 
+// ErrHeld means that nothing is to be removed, because a source is held.
+var ErrHeld = errors.New("a source is held")
+
 // Keep is somebody's word that a snapshot (a pin) or all snapshots of a source
 // (a hold) must not be forgotten.
 type Keep struct {
@@ -197,6 +200,18 @@ func (r *Repository) Holds(ctx context.Context) ([]Hold, error) {
 		holds = append(holds, h)
 	}
 	return holds, nil
+}
+
+// NothingHeld returns ErrHeld while anything is held: whoever cannot tell whether
+// what was backed up lately is any good wants nothing at all to be removed.
+func (r *Repository) NothingHeld(ctx context.Context) error {
+	holds, err := r.Holds(ctx)
+	if err != nil || len(holds) == 0 {
+		return err
+	}
+	h := holds[0]
+	return fault.New("remove from", r.be.Location(), fmt.Errorf("%w: %s by %s (%s)", ErrHeld, h.Source, h.Name, h.String()),
+		"see `mahavishnu hold list`")
 }
 
 // Forget removes a snapshot unless it is pinned: ErrPinned. It fails half-way

@@ -8,6 +8,7 @@ import (
 	"mahavishnu/clock"
 	"mahavishnu/repository"
 	"mahavishnu/repository/compress"
+	"mahavishnu/repository/lease"
 )
 
 // The types of backup.
@@ -84,6 +85,8 @@ type BackupOptions struct {
 	// Fence is asked last before the snapshot becomes visible. An error stops
 	// the commit.
 	Fence func(ctx context.Context) error
+	// Lease says how collectors of garbage learn that the backup lives.
+	Lease lease.Options
 }
 
 // Result tells what a backup did. It is filled in as far as possible when there

@@ -78,7 +78,7 @@ func (b *backup) run(ctx context.Context) error {
 	}
 	session, err := b.repo.Session(ctx, repository.SessionOptions{
 		Compression: o.Compression, Type: o.Type,
-		Budget: o.Budget, VerifyEvery: o.VerifyEvery, Fence: o.Fence, Clock: b.clock,
+		Budget: o.Budget, VerifyEvery: o.VerifyEvery, Fence: o.Fence, Clock: b.clock, Lease: o.Lease,
 	})
 	if err != nil {
 		return err

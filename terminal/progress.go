@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -20,6 +21,9 @@ type Work struct {
 	Errors                 int64
 	TotalFiles, TotalBytes int64
 	Path                   string // what is being worked on
+	// Unit is what Files counts, when that is something other than files; then
+	// bytes are shown only when there are some.
+	Unit string
 }
 
 // Progress shows work going on, until Stop.
@@ -125,14 +129,24 @@ func (p *Progress) draw(w Work, rate float64, elapsed time.Duration) {
 func line(verb string, w Work, rate float64, elapsed time.Duration, width int) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
-	if w.TotalBytes > 0 {
+	counted := w.Unit != "" && w.Bytes == 0 && w.TotalBytes == 0
+	switch {
+	case counted:
+	case w.TotalBytes > 0:
 		add("%3.0f %%", 100*min(1, float64(w.Bytes)/float64(w.TotalBytes)))
 		add("%s of %s", Bytes(w.Bytes), Bytes(w.TotalBytes))
-	} else {
+	default:
 		add("%s", Bytes(w.Bytes))
 	}
-	add("%s", Plural(w.Files, "file"))
-	add("%s/s", Bytes(int64(rate)))
+	unit := cmp.Or(w.Unit, "file")
+	if w.TotalFiles > 0 && w.Unit != "" {
+		add("%s of %s", Count(w.Files), Plural(w.TotalFiles, unit))
+	} else if w.Unit == "" || w.Files > 0 {
+		add("%s", Plural(w.Files, unit))
+	}
+	if !counted {
+		add("%s/s", Bytes(int64(rate)))
+	}
 	if w.Errors > 0 {
 		add("%s", Plural(w.Errors, "error"))
 	}
@@ -161,12 +175,13 @@ type ProgressEvent struct {
 	Rate        float64 `json:"bytes_per_second"`
 	SecondsLeft float64 `json:"seconds_left,omitempty"`
 	Path        string  `json:"path,omitempty"`
+	Unit        string  `json:"unit,omitempty"` // what files counts, when not files
 }
 
 func (p *Progress) event(w Work, rate float64, elapsed time.Duration) {
 	left, _ := remaining(w, rate)
 	p.terminal.Event("progress", ProgressEvent{
 		Verb: p.verb, Seconds: elapsed.Seconds(), Files: w.Files, Bytes: w.Bytes, Stored: w.Stored, Errors: w.Errors,
-		TotalFiles: w.TotalFiles, TotalBytes: w.TotalBytes, Rate: rate, SecondsLeft: left.Seconds(), Path: w.Path,
+		TotalFiles: w.TotalFiles, TotalBytes: w.TotalBytes, Rate: rate, SecondsLeft: left.Seconds(), Path: w.Path, Unit: w.Unit,
 	})
 }
