@@ -1,0 +1,438 @@
+package e2e
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/repository"
+	"mahavishnu/snapshot/garbage"
+	"mahavishnu/snapshot/prune"
+)
+
+// keepLast is how many snapshots of each source the policy keeps.
+const keepLast = 4
+
+// many is one repository that many processes work on at once.
+type many struct {
+	*system
+	writers int
+	until   time.Time
+	config  string
+
+	mu       sync.Mutex
+	expected map[string]string   // digest of a source, by the tag of its backup
+	commits  map[string][]string // tags of confirmed backups, by source, oldest first
+	count    map[string]int      // what happened
+	bad      []error
+}
+
+// TestManyAtOnce lets writers that never stop back up sources that change, two
+// prunes and the retention policy work on one repository at the same time, each a
+// process, and kills them at random moments with SIGKILL. Every snapshot restores
+// bit for bit all the while; when all is quiet one prune leaves no garbage.
+//
+// MANY_MINUTES is for how long; `make soak` says ten, with ten writers.
+func TestManyAtOnce(t *testing.T) {
+	m := &many{
+		system: newSystem(t, "", "x"), writers: 3, until: time.Now().Add(6 * time.Second),
+		expected: map[string]string{}, commits: map[string][]string{}, count: map[string]int{},
+	}
+	if text := os.Getenv("MANY_MINUTES"); text != "" {
+		d, err := time.ParseDuration(text + "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.writers, m.until = 10, time.Now().Add(d)
+	}
+	m.configure()
+	var wg sync.WaitGroup
+	for i := range m.writers {
+		wg.Go(func() { m.write(i) })
+	}
+	for range 2 {
+		wg.Go(m.prune)
+	}
+	wg.Go(m.forget)
+	wg.Go(m.spotCheck)
+	wg.Wait()
+	for _, err := range m.bad {
+		t.Error(err)
+	}
+	m.settled()
+	m.print()
+}
+
+// configure writes what forget and prune need to know.
+func (m *many) configure() {
+	m.t.Helper()
+	sources := strings.Builder{}
+	for i := range m.writers {
+		dir := filepath.Join(m.dir, fmt.Sprintf("w%d", i))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			m.t.Fatal(err)
+		}
+		fmt.Fprintf(&sources, "  w%d: {path: %q, region: %s}\n", i, dir, region)
+	}
+	text := fmt.Sprintf(`
+backup:
+  storage: {local: {path: %q}}
+  encryption: {key_path: %q}
+  retention: {keep_last: %d}
+regions: [%s]
+sources:
+%snode: {name: test, region: %s, data_dir: %q, listen: ""}
+`, m.access.Location, m.access.KeyPath, keepLast, region, sources.String(), region, filepath.Join(m.dir, "data"))
+	m.config = filepath.Join(m.dir, "many.yml")
+	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *many) over() bool { return time.Now().After(m.until) }
+
+func (m *many) add(what string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.count[what] += n
+}
+
+func (m *many) fail(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bad = append(m.bad, fmt.Errorf(format, args...))
+}
+
+// command runs the program and kills it after a while, if it is there still; 0
+// does not kill it. code is -1 for a killed one.
+func (m *many) command(kill time.Duration, args ...string) (code int, out, errs string) {
+	cmd := exec.Command(mahavishnu, args...)
+	cmd.Dir = m.dir
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		m.fail("%v", err)
+		return 1, "", ""
+	}
+	if kill > 0 {
+		timer := time.AfterFunc(kill, func() { cmd.Process.Kill() }) //nolint:errcheck // it may have ended
+		defer timer.Stop()
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		m.fail("%v", err)
+	}
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		m.add(args[0]+"s killed", 1)
+	}
+	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
+}
+
+// sometimes returns when to kill a process that takes about so long: one in three
+// is, from its first moment to a little after its end.
+func sometimes(takes time.Duration) time.Duration {
+	if rand.IntN(3) > 0 {
+		return 0
+	}
+	return 1 + time.Duration(rand.Int64N(int64(takes*3/2)))
+}
+
+// write backs one source up again and again, changed each time.
+func (m *many) write(i int) {
+	source, dir := fmt.Sprintf("w%d", i), filepath.Join(m.dir, fmt.Sprintf("w%d", i))
+	rng := rand.New(rand.NewPCG(uint64(i), 7))
+	takes := 300 * time.Millisecond
+	for n := 1; !m.over(); n++ {
+		if err := change(rng, dir); err != nil {
+			m.fail("%v", err)
+			return
+		}
+		digest, err := digestOf(dir)
+		if err != nil {
+			m.fail("%v", err)
+			return
+		}
+		tag := fmt.Sprintf("%s-%d", source, n)
+		m.mu.Lock()
+		m.expected[tag] = digest
+		m.mu.Unlock()
+		kind := []string{"incremental", "incremental", "full"}[rng.IntN(3)]
+		began := time.Now()
+		code, _, errs := m.command(sometimes(takes), "backup", dir, "--direct", "--source", source, "--tag", tag, "--type", kind,
+			"--repository", m.access.Location, "--key", m.access.KeyPath, "--quiet")
+		switch code {
+		case 0:
+			takes = (takes + time.Since(began)) / 2
+			m.add("backups committed", 1)
+			m.mu.Lock()
+			m.commits[source] = append(m.commits[source], tag)
+			m.mu.Unlock()
+		case 5:
+			m.add("backups fenced", 1)
+		case -1:
+		default:
+			m.fail("backup %s: exit code %d\n%s", tag, code, errs)
+		}
+	}
+}
+
+// prune prunes again and again, and waits a little for others.
+func (m *many) prune() {
+	for !m.over() {
+		code, out, errs := m.command(sometimes(3*time.Second), "prune", "--json", "--config", m.config)
+		var report prune.Report
+		switch {
+		case code == -1:
+			continue
+		case strings.Contains(errs, "another prune is at work"):
+			m.add("prunes that found another at work", 1)
+		case code == 5:
+			m.add("prunes fenced", 1)
+		case code != 0:
+			m.fail("prune: exit code %d\n%s", code, errs)
+		case json.Unmarshal([]byte(out), &report) != nil:
+			m.fail("prune prints no report: %s", out)
+		default:
+			m.add("prunes done", 1)
+			m.add("sessions fenced as dead", len(report.Fenced))
+			m.add("snapshots of dead sessions published", len(report.Published))
+			m.add("bytes rescued", int(report.RescuedBytes))
+			m.add("bytes removed", int(report.RemovedBytes))
+			m.add("packs removed", report.RemovedPacks)
+		}
+		time.Sleep(time.Duration(rand.Int64N(int64(time.Second))))
+	}
+}
+
+// forget applies the policy again and again.
+func (m *many) forget() {
+	for !m.over() {
+		code, _, errs := m.command(sometimes(400*time.Millisecond), "forget", "--config", m.config)
+		if code > 0 {
+			m.fail("forget: exit code %d\n%s", code, errs)
+		}
+		m.add("policies applied", 1)
+		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Second))))
+	}
+}
+
+// spotCheck restores one snapshot after the other.
+func (m *many) spotCheck() {
+	for !m.over() {
+		time.Sleep(200 * time.Millisecond)
+		snaps := m.snapshots()
+		if len(snaps) == 0 {
+			continue
+		}
+		snap := snaps[rand.IntN(len(snaps))]
+		if err := m.restore(snap); err != nil {
+			gone := !slices.ContainsFunc(m.snapshots(), func(s repository.Snapshot) bool { return s.ID == snap.ID })
+			if !gone {
+				m.fail("snapshot %s of %s: %v", snap.ID, snap.Source, err)
+			}
+			m.add("restores of what was forgotten meanwhile", 1)
+			continue
+		}
+		m.add("restores compared meanwhile", 1)
+	}
+}
+
+func (m *many) snapshots() []repository.Snapshot {
+	code, out, errs := m.command(0, "snapshots", "--json", "--repository", m.access.Location, "--key", m.access.KeyPath)
+	if code != 0 {
+		if !strings.Contains(errs, "there is no repository") {
+			m.fail("snapshots: exit code %d\n%s", code, errs)
+		}
+		return nil
+	}
+	var listed struct {
+		Snapshots []repository.Snapshot
+		Damaged   []json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(out), &listed); err != nil || len(listed.Damaged) > 0 {
+		m.fail("snapshots: %v, damaged: %s", err, listed.Damaged)
+	}
+	return listed.Snapshots
+}
+
+// restore restores a snapshot and compares it with what its source was.
+func (m *many) restore(snap repository.Snapshot) error {
+	target, err := os.MkdirTemp(m.dir, "restored-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(target)
+	code, _, errs := m.command(0, "restore", snap.ID, "--direct", "--quiet", "--target", target, "--repository", m.access.Location, "--key", m.access.KeyPath)
+	if code != 0 {
+		return fmt.Errorf("restore: exit code %d\n%s", code, errs)
+	}
+	digest, err := digestOf(target)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if want := m.expected[snap.Tags[0]]; digest != want {
+		return fmt.Errorf("the tree of %s has the digest %s, its source had %s", snap.Tags[0], digest, want)
+	}
+	return nil
+}
+
+// settled checks everything when nobody is at work any more.
+func (m *many) settled() {
+	m.t.Helper()
+	ctx := m.t.Context()
+	repo := m.open()
+	// Those who were killed are known to be dead only after a time: let it fly.
+	report, err := prune.Run(ctx, repo.Repository, prune.Options{Wait: 24 * time.Hour, Clock: flying{clock.System()}})
+	if err != nil || !report.Clean() {
+		m.t.Fatalf("the last prune: %v, %+v", err, report)
+	}
+	m.add("sessions fenced as dead", len(report.Fenced))
+	m.add("snapshots of dead sessions published", len(report.Published))
+	m.add("bytes removed", int(report.RemovedBytes))
+	fresh := m.open()
+	found, err := garbage.Measure(ctx, fresh.Repository)
+	if err = errors.Join(append(found.Unread, err)...); err != nil {
+		m.t.Fatal(err)
+	}
+	if found.UnusedBlobs > 0 || found.UnusedPacks > 0 || found.UnindexedPacks > 0 {
+		m.t.Errorf("garbage is left: %+v", found)
+	}
+	strays, err := filepath.Glob(filepath.Join(m.access.Location, "gc", "*", "*"))
+	if err != nil || len(strays) > 0 {
+		m.t.Errorf("left in gc/: %v, %v", strays, err)
+	}
+	m.must("verify", "--read-data", "100", "--config", m.config)
+	left := map[string]bool{}
+	for _, snap := range m.snapshots() {
+		left[snap.Tags[0]] = true
+		if err := m.restore(snap); err != nil {
+			m.t.Errorf("snapshot %s: %v", snap.ID, err)
+		}
+		m.add("snapshots restored at the end", 1)
+	}
+	for source, tags := range m.commits {
+		// Snapshots of killed programs may count among the last, too.
+		if newest := tags[len(tags)-1]; !left[newest] {
+			m.t.Errorf("the newest snapshot of %s, %s, is gone", source, newest)
+		}
+	}
+	for _, err := range m.bad {
+		m.t.Error(err)
+	}
+}
+
+// flying is a clock on which time passes a thousand times faster.
+type flying struct{ clock.Clock }
+
+const haste = 1000
+
+func (c flying) Now() time.Time {
+	now := c.Clock.Now()
+	return now.Add(haste * now.Sub(flyingSince))
+}
+
+func (c flying) Sleep(ctx context.Context, d time.Duration) error { return c.Clock.Sleep(ctx, d/haste) }
+
+func (c flying) NewTimer(d time.Duration) clock.Timer {
+	return flyingTimer{c.Clock.NewTimer(d / haste)}
+}
+
+type flyingTimer struct{ clock.Timer }
+
+func (t flyingTimer) Reset(d time.Duration) bool { return t.Timer.Reset(d / haste) }
+
+// flyingSince is when the clocks agreed.
+var flyingSince = time.Now()
+
+// print shows what happened.
+func (m *many) print() {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, what := range slices.Sorted(func(yield func(string) bool) {
+		for what := range m.count {
+			if !yield(what) {
+				return
+			}
+		}
+	}) {
+		fmt.Fprintf(w, "%d\t %s\t\n", m.count[what], what)
+	}
+	if err := w.Flush(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Logf("%d writers:\n%s", m.writers, b.String())
+}
+
+// change adds, replaces and removes a few files; many have the bytes of files that
+// other sources have too.
+func change(rng *rand.Rand, dir string) error {
+	for range 1 + rng.IntN(6) {
+		path := filepath.Join(dir, fmt.Sprintf("d%d", rng.IntN(3)), fmt.Sprintf("f%d", rng.IntN(12)))
+		if rng.IntN(5) == 0 {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		data := make([]byte, 100+rng.IntN(40_000))
+		var key [32]byte
+		key[0] = byte(rng.IntN(60))
+		_, _ = rand.NewChaCha8(key).Read(data) // never fails
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			return err
+		}
+	}
+	// So that it is never empty.
+	return os.WriteFile(filepath.Join(dir, "always"), fmt.Append(nil, rng.Uint64()), 0o600)
+}
+
+// digestOf sums up names, modes, times and bytes of a tree.
+func digestOf(dir string) (string, error) {
+	sum := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(sum, "%s %v %d\n", rel, info.Mode(), info.ModTime().UnixNano())
+		if d.IsDir() {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(sum, "%d\n", len(data))
+		_, _ = sum.Write(data) // never fails
+		return nil
+	})
+	return hex.EncodeToString(sum.Sum(nil)), err
+}
