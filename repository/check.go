@@ -170,7 +170,7 @@ func (c *checker) snapshots(ctx context.Context) error {
 			return err
 		}
 		for _, name := range snap.Index {
-			if !c.fragments[name] && !missing[name] {
+			if !c.fragments[name] && !missing[name] && !c.r.index.standsIn(name) {
 				missing[name], c.lost = true, true
 				if err := c.trouble(ctx, name, ObjectIndex, ErrMissing); err != nil {
 					return err

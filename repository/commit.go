@@ -50,6 +50,13 @@ func (s *Session) publish(ctx context.Context, snap Snapshot) (Snapshot, error) 
 	if err != nil {
 		return snap, fault.New("commit snapshot of", snap.Source, err, "")
 	}
+	// The name may be taken for good.
+	switch marked, _, err := s.r.marked(ctx, name); {
+	case err != nil:
+		return snap, err
+	case marked:
+		return snap, fault.New("commit", name, ErrForgotten, "another attempt had committed it; start a new job if it is wanted after all")
+	}
 	// A snapshot whose object was lost since still holds its name.
 	switch _, err := s.r.be.Stat(ctx, copyOf(name)); {
 	case err == nil:
@@ -121,9 +128,6 @@ func (s *Session) complete(snap Snapshot) Snapshot {
 // it was visible, so it is whole unless it was damaged later.
 func (s *Session) existing(ctx context.Context, name string) (Snapshot, error) {
 	snap, _, err := s.r.readSnapshot(ctx, name)
-	if errors.Is(err, ErrForgotten) {
-		return Snapshot{}, fault.New("commit", name, err, "another attempt had committed it; start a new job if it is wanted after all")
-	}
 	if err != nil {
 		return Snapshot{}, fault.New("commit", name, err,
 			"another attempt committed this snapshot and it cannot be read now: run `mahavishnu verify`")

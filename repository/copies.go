@@ -124,8 +124,8 @@ func listTwice(ctx context.Context, be storage.Backend, prefix string, fn func(n
 // is neither.
 func (r *Repository) readSnapshot(ctx context.Context, name string) (snap Snapshot, served, err error) {
 	snap, err = r.openSnapshot(ctx, name, name)
-	if err == nil || ctx.Err() != nil || errors.Is(err, seal.ErrFormat) || errors.Is(err, keyring.ErrNoVersion) || errors.Is(err, ErrForgotten) {
-		return snap, nil, err // a copy would say the same, or came too late
+	if err == nil || ctx.Err() != nil || errors.Is(err, seal.ErrFormat) || errors.Is(err, keyring.ErrNoVersion) {
+		return snap, nil, err // a copy would say the same
 	}
 	snap, err2 := r.openSnapshot(ctx, copyOf(name), name)
 	switch {
@@ -167,9 +167,6 @@ func (r *Repository) parseSnapshot(object, name string, data []byte) (Snapshot, 
 	text, err := r.keys.Open(seal.TypeSnapshot, name, data)
 	if err != nil {
 		return snap, fault.New("read", object, damage(err), "")
-	}
-	if isMark(text) {
-		return snap, fault.New("read", object, ErrForgotten, "")
 	}
 	if err := json.Unmarshal(text, &snap); err != nil {
 		return snap, fault.New("read", object, fmt.Errorf("%w: %w", ErrDamaged, err), "")
@@ -238,7 +235,7 @@ func (c *checker) snapshot(ctx context.Context, name string) (Snapshot, error) {
 	switch {
 	case ctx.Err() != nil:
 		return snap, context.Cause(ctx)
-	case first.missing() && second.missing(), errors.Is(first.err, ErrForgotten):
+	case first.missing() && second.missing():
 		return snap, nil // forgotten since it was listed
 	case first.err == nil && second.missing():
 		return snap, c.mend(ctx, name, ObjectSnapshot, first.data)

@@ -2,32 +2,16 @@ package repository
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/lease"
-	"mahavishnu/repository/seal"
-	"mahavishnu/storage"
 )
 
 // ErrFenced means that a session was taken for dead, by a collector of garbage
 // or because its lease in the queue ended. It published nothing; start anew.
 var ErrFenced = lease.ErrFenced
-
-// ErrForgotten means that a snapshot was forgotten and its name stays taken: see
-// DeleteSnapshot. A job whose snapshot that was cannot commit another.
-var ErrForgotten = fmt.Errorf("the snapshot was forgotten: %w", storage.ErrNotFound)
-
-// A forgotten snapshot's mark has one byte of text: whether it stays.
-const (
-	markPending = "?"
-	markStays   = "!"
-	// markSize is the size of its object in bytes. No snapshot is that small.
-	markSize = seal.HeaderSize + len(markStays) + seal.TagSize + seal.SumSize
-)
 
 // beginLease starts a session of garbage collection's protocol. Nothing may have
 // been read before.
@@ -101,103 +85,4 @@ func (l *ReaderLease) Close(ctx context.Context) error {
 		return nil
 	}
 	return l.l.Done(ctx)
-}
-
-// settler is what settling sessions must know of snapshots.
-type settler struct{ r *Repository }
-
-// Presence implements lease.Snapshots.
-func (s settler) Presence(ctx context.Context, name string) (lease.Presence, error) {
-	info, err := s.r.be.Stat(ctx, name)
-	switch {
-	case err == nil && info.Size == int64(markSize) && s.r.mark(ctx, name) == markStays:
-		return lease.Forgotten, nil
-	case err == nil:
-		return lease.Present, nil
-	case !errors.Is(err, storage.ErrNotFound):
-		return lease.Absent, err
-	}
-	_, err = s.r.be.Stat(ctx, copyOf(name))
-	switch {
-	case err == nil:
-		return lease.Present, nil
-	case !errors.Is(err, storage.ErrNotFound):
-		return lease.Absent, err
-	}
-	return lease.Absent, nil
-}
-
-// Publish implements lease.Snapshots.
-func (s settler) Publish(ctx context.Context, name string, sealed []byte) error {
-	err := putTwice(ctx, s.r.be, name, sealed)
-	if errors.Is(err, storage.ErrExists) {
-		return nil // the writer, or another attempt of its job
-	}
-	return err
-}
-
-// mark returns the text of a forgotten snapshot's mark, or "" when the object is
-// none: the rest of a damaged snapshot may have the size of one.
-func (r *Repository) mark(ctx context.Context, name string) string {
-	data, err := r.readSnapshotObject(ctx, name)
-	if err != nil {
-		return ""
-	}
-	text, err := r.keys.Open(seal.TypeSnapshot, name, data)
-	if err != nil || !isMark(text) {
-		return ""
-	}
-	return string(text)
-}
-
-func isMark(text []byte) bool { return string(text) == markPending || string(text) == markStays }
-
-// putMark puts a mark in a snapshot's place.
-func (r *Repository) putMark(ctx context.Context, name, text string) error {
-	data, err := r.keys.Seal(seal.TypeSnapshot, name, []byte(text))
-	if err != nil {
-		return fault.New("forget", name, err, "")
-	}
-	return r.be.Put(ctx, name, data, storage.PutOptions{Sync: true})
-}
-
-// DeleteSnapshot removes a snapshot. Its blobs stay until they are collected.
-// When it fails half-way the snapshot is there still, or gone.
-//
-// A program that stalled in the middle of its commit may go on much later and
-// put the snapshot again, whose data may be gone by then. It has a claim on the
-// name. So the snapshot is replaced by a mark first, which every put finds in
-// its way, and the mark goes only if nobody has a claim. Claims come before
-// their holders look at what is there: either we see the claim, or they see
-// the mark.
-func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
-	name := snapshotObject(snap.Source, snap.Time, snap.ID)
-	// Without the note, its absence would mean that the snapshot was lost, and
-	// without deleting the copy first, the copy alone would.
-	if err := r.noteForgotten(ctx, name); err != nil {
-		return err
-	}
-	if err := r.be.Delete(ctx, copyOf(name)); err != nil {
-		return err
-	}
-	if err := r.putMark(ctx, name, markPending); err != nil {
-		return err
-	}
-	return r.settleMark(ctx, name)
-}
-
-// settleMark decides what becomes of a mark: it goes with all of the snapshot,
-// or stays for ever.
-func (r *Repository) settleMark(ctx context.Context, name string) error {
-	claimed, err := lease.NewStore(r.be, r.keys).Claimed(ctx, name)
-	if err != nil {
-		return err
-	}
-	if !claimed {
-		return deleteTwice(ctx, r.be, name)
-	}
-	if err := r.putMark(ctx, name, markStays); err != nil {
-		return err
-	}
-	return r.be.Delete(ctx, copyOf(name)) // of those who mend at the same time
 }

@@ -40,7 +40,9 @@ type indexSet struct {
 
 	mu      sync.Mutex // guards refresh, add, close
 	bad     map[string]error
-	retired []*fragment // gone from the storage, but somebody may be reading
+	stood   map[string]bool // fragments that others stand for, there or not
+	left    []string        // those of them that are there
+	retired []*fragment     // gone from the storage, but somebody may be reading
 	current atomic.Pointer[[]*fragment]
 }
 
@@ -101,8 +103,51 @@ func (s *indexSet) refresh(ctx context.Context) error {
 			return err
 		}
 	}
+	next = s.withoutReplaced(next)
 	s.current.Store(&next)
 	return nil
+}
+
+// withoutReplaced leaves out the fragments that others stand for: who compacted
+// them died before deleting them, or is about to.
+func (s *indexSet) withoutReplaced(all []*fragment) []*fragment {
+	s.stood, s.left = map[string]bool{}, nil
+	for _, f := range all {
+		for _, name := range f.Replaces() {
+			s.stood[indexPrefix+hex.EncodeToString(name[:])] = true
+		}
+	}
+	next := all[:0]
+	for _, f := range all {
+		if s.stood[f.name] {
+			s.left = append(s.left, f.name)
+			s.retired = append(s.retired, f)
+			continue
+		}
+		next = append(next, f)
+	}
+	for name := range s.bad {
+		if s.stood[name] {
+			s.left = append(s.left, name)
+			delete(s.bad, name)
+		}
+	}
+	return next
+}
+
+// standsIn tells whether another fragment stands for the one of that name.
+func (s *indexSet) standsIn(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stood[name]
+}
+
+// replacedThere returns the fragments that are there although others stand for
+// them.
+func (s *indexSet) replacedThere() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.left...)
 }
 
 // damaged tells how many fragments could not be read.
@@ -227,17 +272,4 @@ func randomHex(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails: it ends the program instead
 	return hex.EncodeToString(b)
-}
-
-// readSealed reads and opens a whole sealed object.
-func readSealed(ctx context.Context, be storage.Backend, keys *seal.Keys, typ seal.Type, name string, limit int64) ([]byte, error) {
-	data, err := storage.ReadAll(ctx, be, name, limit, nil)
-	if err != nil {
-		return nil, readCause(ctx, err)
-	}
-	text, err := keys.Open(typ, name, data)
-	if err != nil {
-		return nil, fault.New("read", name, damage(err), "")
-	}
-	return text, nil
 }

@@ -36,7 +36,10 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 	var refs []snapshotRef
 	var bad []error
 	at := map[string]int{}     // in refs, of those with a copy
-	marks := map[string]bool{} // of those that may be forgotten
+	marks := map[string]bool{} // forgotten, though their objects may be there
+	if err := r.eachMark(ctx, func(name string) { marks[name] = true }); err != nil {
+		return nil, nil, err
+	}
 	list := func(prefix string, add func(snapshotRef)) error {
 		return r.be.List(ctx, prefix, func(info storage.Info) error {
 			ref, ok := parseSnapshotObject(strings.TrimPrefix(info.Name, copyPrefix))
@@ -44,10 +47,9 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 				bad = append(bad, fault.New("read", info.Name, fmt.Errorf("%w: not the name of a snapshot", ErrDamaged), ""))
 				return nil
 			}
-			if info.Size == int64(markSize) && info.Name == ref.object {
-				marks[ref.object] = true
+			if !marks[ref.object] {
+				add(ref)
 			}
-			add(ref)
 			return nil
 		})
 	}
@@ -63,9 +65,6 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 			}
 		})
 	}
-	refs = slices.DeleteFunc(refs, func(ref snapshotRef) bool {
-		return marks[ref.object] && r.mark(ctx, ref.object) != ""
-	})
 	slices.SortFunc(refs, compareRefs)
 	return refs, bad, err
 }

@@ -2,7 +2,7 @@
 // filter in front, read in place from a memory-mapped file. docs/format.md
 // specifies them byte by byte.
 //
-//	header | table of packs | entries, by id | filter | checksum
+//	header | table of packs | entries, by id | filter | what it replaces | checksum
 //
 // A fragment is never changed. A repository has many of them; an id may be in
 // several, and each is right. Nothing is kept per blob in memory: a look-up
@@ -10,6 +10,7 @@
 package index
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ const (
 	HeaderSize = 64
 	PackSize   = 40
 	EntrySize  = 46
+	nameSize   = 16
 	sumSize    = 8
 
 	// MaxEntries bounds the blobs of a fragment.
@@ -73,11 +75,19 @@ type Entry struct {
 	Raw    uint32 // size of the blob
 }
 
+// Name is the random name of a fragment.
+type Name [nameSize]byte
+
 // Builder collects a fragment.
 type Builder struct {
-	packs   []Pack
-	entries []Entry
+	packs    []Pack
+	entries  []Entry
+	replaces []Name
 }
+
+// Replace says that the fragment stands for others, whose entries it has as far
+// as they are still of use.
+func (b *Builder) Replace(names ...Name) { b.replaces = append(b.replaces, names...) }
 
 // Len is the number of entries so far.
 func (b *Builder) Len() int { return len(b.entries) }
@@ -95,6 +105,27 @@ func (b *Builder) AddPack(p Pack, entries []Entry) {
 	}
 }
 
+// AddAll adds packs and entries that count them in the order given. With
+// usedOnly, packs that no entry is in are left out.
+func (b *Builder) AddAll(packs []Pack, entries []Entry, usedOnly bool) {
+	place := make([]uint32, len(packs))
+	used := make([]bool, len(packs))
+	for _, e := range entries {
+		used[e.Pack] = true
+	}
+	for i, p := range packs {
+		if used[i] || !usedOnly {
+			place[i] = uint32(len(b.packs))
+			b.packs = append(b.packs, p)
+		}
+	}
+	b.entries = slices.Grow(b.entries, len(entries))
+	for _, e := range entries {
+		e.Pack = place[e.Pack]
+		b.entries = append(b.entries, e)
+	}
+}
+
 // Packs returns the packs so far.
 func (b *Builder) Packs() []Pack { return b.packs }
 
@@ -107,11 +138,13 @@ func (b *Builder) Build() ([]byte, error) {
 		return nil, fmt.Errorf("%d blobs in a fragment, at most %d fit", len(entries), MaxEntries)
 	}
 	filter := buildFilter(entries)
-	size := HeaderSize + len(packs)*PackSize + len(entries)*EntrySize + len(filter.Fingerprints) + sumSize
+	slices.SortFunc(b.replaces, func(x, y Name) int { return bytes.Compare(x[:], y[:]) })
+	replaces := slices.Compact(b.replaces)
+	size := HeaderSize + len(packs)*PackSize + len(entries)*EntrySize + len(filter.Fingerprints) + len(replaces)*nameSize + sumSize
 	out := make([]byte, 0, size)
 	out = append(out, magic...)
 	out = binary.LittleEndian.AppendUint32(out, format)
-	out = binary.LittleEndian.AppendUint32(out, 0) // flags
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(replaces)))
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(packs)))
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(entries)))
 	out = binary.LittleEndian.AppendUint64(out, filter.Seed)
@@ -138,6 +171,9 @@ func (b *Builder) Build() ([]byte, error) {
 		out = append(out, byte(e.Raw), byte(e.Raw>>8), byte(e.Raw>>16))
 	}
 	out = append(out, filter.Fingerprints...)
+	for _, name := range replaces {
+		out = append(out, name[:]...)
+	}
 	return binary.LittleEndian.AppendUint64(out, xxhash.Sum64(out)), nil
 }
 
@@ -222,6 +258,7 @@ func (b *Builder) SetStored(at int64) {
 func (b *Builder) Join(other *Builder) {
 	shift := uint32(len(b.packs))
 	b.packs = append(b.packs, other.packs...)
+	b.replaces = append(b.replaces, other.replaces...)
 	for _, e := range other.entries {
 		e.Pack += shift
 		b.entries = append(b.entries, e)

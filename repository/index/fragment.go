@@ -17,6 +17,7 @@ type Fragment struct {
 	packs   []byte
 	entries []byte
 	filter  xorfilter.BinaryFuse8
+	names   []byte // of the fragments it replaces
 }
 
 // Parse checks the bytes of a fragment, and reads from them afterwards.
@@ -43,18 +44,21 @@ func parse(data []byte) (*Fragment, error) {
 	packs := uint64(binary.LittleEndian.Uint32(data[16:]))
 	entries := uint64(binary.LittleEndian.Uint32(data[20:]))
 	prints := uint64(binary.LittleEndian.Uint32(data[40:]))
-	if uint64(len(data)) != HeaderSize+packs*PackSize+entries*EntrySize+prints+sumSize {
+	names := uint64(binary.LittleEndian.Uint32(data[12:]))
+	if uint64(len(data)) != HeaderSize+packs*PackSize+entries*EntrySize+prints+names*nameSize+sumSize {
 		return nil, fmt.Errorf("%w: its size does not fit its header", ErrCorrupt)
 	}
-	end := len(data) - sumSize
 	entriesAt := HeaderSize + packs*PackSize
 	printsAt := entriesAt + entries*EntrySize
-	f := &Fragment{packs: data[HeaderSize:entriesAt], entries: data[entriesAt:printsAt]}
+	namesAt := printsAt + prints
+	f := &Fragment{
+		packs: data[HeaderSize:entriesAt], entries: data[entriesAt:printsAt], names: data[namesAt : len(data)-sumSize],
+	}
 	f.filter = xorfilter.BinaryFuse8{
 		Seed:               binary.LittleEndian.Uint64(data[24:]),
 		SegmentLength:      binary.LittleEndian.Uint32(data[32:]),
 		SegmentCountLength: binary.LittleEndian.Uint32(data[36:]),
-		Fingerprints:       data[printsAt:end:end],
+		Fingerprints:       data[printsAt:namesAt:namesAt],
 	}
 	f.filter.SegmentLengthMask = f.filter.SegmentLength - 1
 	if err := f.checkFilter(); err != nil {
@@ -123,12 +127,26 @@ func (f *Fragment) Entry(i int) Entry {
 	}
 }
 
+// Replaces returns the fragments that this one stands for.
+func (f *Fragment) Replaces() []Name {
+	names := make([]Name, len(f.names)/nameSize)
+	for i := range names {
+		copy(names[i][:], f.names[i*nameSize:])
+	}
+	return names
+}
+
+// Find returns the place of a blob's entry.
+func (f *Fragment) Find(id blob.ID) (int, bool) {
+	if len(f.filter.Fingerprints) > 0 && !f.filter.Contains(filterKey(id)) {
+		return 0, false
+	}
+	return f.search(id)
+}
+
 // Lookup finds a blob.
 func (f *Fragment) Lookup(id blob.ID) (Entry, bool) {
-	if len(f.filter.Fingerprints) > 0 && !f.filter.Contains(filterKey(id)) {
-		return Entry{}, false
-	}
-	i, ok := f.search(id)
+	i, ok := f.Find(id)
 	if !ok {
 		return Entry{}, false
 	}

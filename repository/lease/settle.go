@@ -1,9 +1,11 @@
 package lease
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"mahavishnu/fault"
 	"mahavishnu/storage"
@@ -280,4 +282,14 @@ func (s *Store) remove(ctx context.Context, id ID, suffixes ...string) error {
 		}
 	}
 	return nil
+}
+
+// IDs returns the sessions that may still do something.
+func (c *Census) IDs() []ID {
+	ids := make([]ID, 0, len(c.open))
+	for id := range c.open {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+	return ids
 }

@@ -1,0 +1,312 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository/condemn"
+	"mahavishnu/repository/index"
+	"mahavishnu/repository/pack"
+)
+
+// PackUse is a pack, and how much of it is needed.
+type PackUse struct {
+	ID      PackID
+	Size    int64 // as listed
+	Indexed bool
+	// What the index says of it.
+	Kind       Kind
+	KeyVersion uint32
+	Archival   bool
+	Blobs      int
+	// Condemned packs are to go already.
+	Condemned bool
+	// Live counts the stored bytes that are needed and kept here: of a blob that
+	// is in several packs, one is where it is kept.
+	Live      int64
+	LiveBlobs int
+}
+
+// Survey is what is stored and what of it is needed, as it was when the survey
+// was made. Its memory is little more than four bytes for each blob of the
+// index. It is used by one goroutine.
+type Survey struct {
+	// Snapshots that were there. Damaged ones are in Unread.
+	Snapshots []Snapshot
+	Unread    []error
+	// Condemned packs, as listed before anything else was read.
+	Condemned *condemn.Lists
+
+	r         *Repository
+	fragments []*fragment
+	base      []int      // the number of each fragment's first entry
+	packs     []PackUse  // that are there, by id
+	packOf    [][]uint32 // of each fragment's packs, their place in packs; noPack
+	met       []uint32   // of each entry: when its blob was first needed; 0 for never
+	last      uint32
+	tiers     [2]bitmap // needed by snapshots that are archival, or not
+	kept      bitmap    // entries that are where a blob is kept
+	rescues   []place   // needed blobs that are in condemned packs only
+}
+
+const noPack = ^uint32(0)
+
+// place is an entry of a fragment.
+type place struct{ fragment, entry int }
+
+type bitmap []uint64
+
+func newBitmap(n int) bitmap     { return make(bitmap, (n+63)/64) }
+func (b bitmap) has(i int) bool  { return b[i/64]>>(i%64)&1 == 1 }
+func (b bitmap) set(i int)       { b[i/64] |= 1 << (i % 64) }
+func (s *Survey) at(p place) int { return s.base[p.fragment] + p.entry }
+
+// Survey looks at what is stored. What it reads, and in which order, is part of
+// garbage collection's proof: condemned lists, snapshots, packs, index.
+func (r *Repository) Survey(ctx context.Context) (*Survey, error) {
+	s := &Survey{r: r}
+	var err error
+	if s.Condemned, err = condemn.Read(ctx, r.be, r.keys); err != nil {
+		return nil, err
+	}
+	if err := s.readSnapshots(ctx); err != nil {
+		return nil, err
+	}
+	err = r.eachPackObject(ctx, func(id PackID, size int64) error {
+		s.packs = append(s.packs, PackUse{ID: id, Size: size, Condemned: s.Condemned.Has(id)})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(s.packs, func(a, b PackUse) int { return a.ID.Compare(b.ID) })
+	if err := r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	if n := r.index.damaged(); n > 0 {
+		return nil, fault.New("survey", r.be.Location(), fmt.Errorf("%w: %d index fragments cannot be read, so it is not known what is in some packs", ErrDamaged, n),
+			"run `mahavishnu verify --repair`; a backup takes over what no index names")
+	}
+	s.readIndex()
+	return s, nil
+}
+
+func (s *Survey) readSnapshots(ctx context.Context) error {
+	snaps, bad, err := s.r.Snapshots(ctx, "")
+	if err != nil {
+		return err
+	}
+	s.Snapshots = snaps
+	for _, err := range bad {
+		if !errors.Is(err, ErrServed) { // that one was read from its second copy
+			s.Unread = append(s.Unread, err)
+		}
+	}
+	return nil
+}
+
+func (s *Survey) readIndex() {
+	n := 0
+	for _, f := range s.r.index.fragments() {
+		if f.name == "" {
+			continue // made from packs in this process: nothing to rely on
+		}
+		s.fragments = append(s.fragments, f)
+		s.base = append(s.base, n)
+		n += f.Len()
+		of := make([]uint32, f.Packs())
+		for i := range of {
+			p, _ := f.Pack(uint32(i))
+			of[i] = noPack
+			at, ok := s.find(p.ID)
+			if !ok || s.packs[at].Size != int64(p.Size) {
+				continue
+			}
+			of[i] = uint32(at)
+			use := &s.packs[at]
+			use.Indexed, use.Kind, use.KeyVersion, use.Blobs = true, p.Kind, p.KeyVersion, int(p.Blobs)
+			use.Archival = p.Flags&pack.FlagArchival != 0
+		}
+		s.packOf = append(s.packOf, of)
+	}
+	s.met = make([]uint32, n)
+	s.tiers = [2]bitmap{newBitmap(n), newBitmap(n)}
+}
+
+func (s *Survey) find(id PackID) (int, bool) {
+	return slices.BinarySearchFunc(s.packs, id, func(p PackUse, id PackID) int { return p.ID.Compare(id) })
+}
+
+// places calls fn for every place of a blob whose pack is there, until it
+// returns false. The first entry of the blob stands for it, and is returned.
+func (s *Survey) places(id ID, fn func(p place, e index.Entry, pack int) bool) (first place, known bool) {
+	for i, f := range s.fragments {
+		n, ok := f.Find(id)
+		if !ok {
+			continue
+		}
+		p := place{i, n}
+		if !known {
+			first, known = p, true
+		}
+		e := f.Entry(n)
+		if int(e.Pack) < len(s.packOf[i]) {
+			if at := s.packOf[i][e.Pack]; at != noPack && !fn(p, e, int(at)) {
+				break
+			}
+		}
+	}
+	return first, known
+}
+
+// Need says that a snapshot needs a blob, an archival one or another, and
+// reports whether that is news. ErrBlobMissing means that no pack that is there
+// is known to hold it.
+func (s *Survey) Need(id ID, archival bool) (news bool, err error) {
+	there := false
+	first, known := s.places(id, func(place, index.Entry, int) bool { there = true; return false })
+	if !known || !there {
+		return true, &BlobError{ID: id, Err: fmt.Errorf("%w: no index and no pack that is there knows it", ErrBlobMissing)}
+	}
+	return s.need(first, archival), nil
+}
+
+func (s *Survey) need(first place, archival bool) bool {
+	n := s.at(first)
+	if s.met[n] == 0 {
+		s.last++
+		s.met[n] = s.last
+	}
+	tier := s.tiers[0]
+	if archival {
+		tier = s.tiers[1]
+	}
+	if tier.has(n) {
+		return false
+	}
+	tier.set(n)
+	return true
+}
+
+// Inherit needs everything that an earlier survey found needed, so that only
+// snapshots that came since must be walked.
+func (s *Survey) Inherit(ctx context.Context, old *Survey) error {
+	for i, f := range old.fragments {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		for n := range f.Len() {
+			at := old.at(place{i, n})
+			if old.met[at] == 0 {
+				continue
+			}
+			for tier, archival := range []bool{false, true} {
+				if old.tiers[tier].has(at) {
+					if _, err := s.Need(f.Entry(n).ID, archival); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		// The order of meeting is that of the first survey no more; it serves
+		// locality only.
+	}
+	return nil
+}
+
+// Uses decides where each needed blob is kept and returns the packs that are
+// there, by id. It is called when everything that is needed has been marked.
+func (s *Survey) Uses(ctx context.Context) ([]PackUse, error) {
+	s.kept = newBitmap(len(s.met))
+	s.rescues = nil
+	for i := range s.packs {
+		s.packs[i].Live, s.packs[i].LiveBlobs = 0, 0
+	}
+	for i, f := range s.fragments {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		for n := range f.Len() {
+			at := s.at(place{i, n})
+			if s.met[at] != 0 {
+				s.keep(f.Entry(n).ID, s.tiers[0].has(at), s.tiers[1].has(at))
+			}
+		}
+	}
+	return s.packs, nil
+}
+
+// candidate is a place where a blob could be kept.
+type candidate struct {
+	place place
+	entry index.Entry
+	pack  int
+	worth int // more is better; negative is not safe
+}
+
+// keep chooses where a blob is kept: for each tier that needs it in a pack of
+// that tier, if there is one. Trusted copies come before doubted ones, packs of the
+// current key before old ones, and among equals the pack that comes first, so
+// that what is kept gathers in few.
+func (s *Survey) keep(id ID, normal, archival bool) {
+	var found []candidate
+	s.places(id, func(p place, e index.Entry, at int) bool {
+		use := s.packs[at]
+		c := candidate{place: p, entry: e, pack: at}
+		switch {
+		case use.Condemned:
+			c.worth = -1
+		case s.r.Doubted(use.ID, id):
+			c.worth = 0
+		case use.KeyVersion != s.r.keys.Current():
+			c.worth = 1
+		default:
+			c.worth = 2
+		}
+		found = append(found, c)
+		return true
+	})
+	for tier, needed := range []bool{normal, archival} {
+		if needed {
+			s.keepOne(found, tier == 1)
+		}
+	}
+}
+
+func (s *Survey) keepOne(found []candidate, archival bool) {
+	best := -1
+	for i, c := range found {
+		if c.worth < 0 {
+			continue
+		}
+		if best < 0 || s.better(c, found[best], archival) {
+			best = i
+		}
+	}
+	if best < 0 {
+		s.rescues = append(s.rescues, found[0].place)
+		return
+	}
+	c := found[best]
+	if n := s.at(c.place); !s.kept.has(n) {
+		s.kept.set(n)
+		s.packs[c.pack].Live += int64(c.entry.Stored)
+		s.packs[c.pack].LiveBlobs++
+	}
+}
+
+func (s *Survey) better(a, b candidate, archival bool) bool {
+	inA, inB := s.packs[a.pack].Archival == archival, s.packs[b.pack].Archival == archival
+	switch {
+	case (a.worth > 0) != (b.worth > 0):
+		return a.worth > 0
+	case inA != inB:
+		return inA
+	case a.worth != b.worth:
+		return a.worth > b.worth
+	}
+	return a.pack < b.pack
+}
