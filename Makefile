@@ -14,6 +14,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PKG      ?= ./...
 FUZZTIME ?= 10m
 SOAKMINUTES ?= 10
+STEPS    ?= 100000
 # What "make demo" backs up; any directory will do.
 DEMO_SOURCE ?=
 
@@ -65,12 +66,19 @@ fuzz: ## every decoder's fuzz target for FUZZTIME each, as many at a time as the
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" .ci/fuzz $(PKG)
 
 .PHONY: soak
-soak: ## the tests over and over in random order for SOAKMINUTES, race detector on
-	@end=$$(( $$(date +%s) + 60 * $(SOAKMINUTES) )); round=0; \
-	while [ $$(date +%s) -lt $$end ]; do \
-		round=$$((round + 1)); echo "== round $$round"; \
-		$(GO) test -race -count 1 -shuffle on -timeout 30m $(PKG); \
-	done
+soak: build ## the long proofs: STEPS steps of random histories, power loss at every write, processes killed for SOAKMINUTES; then all tests in random order
+	@step() { printf '\n== %s (%d min so far)\n' "$$1" $$((SECONDS / 60)); }; \
+	step "histories: $(STEPS) steps"; \
+	HISTORIES_STEPS=$(STEPS) $(GO) test -count 1 -v -timeout 3h -run 'TestHistories' ./e2e/histories -rapid.steps=80; \
+	step "power loss of every kind at every write of a backup, a prune and a repair; every damage to every object"; \
+	HISTORIES_STEPS=$(STEPS) $(GO) test -count 1 -v -timeout 1h -run 'TestPowerCut|TestCorruption' ./e2e/histories; \
+	step "sessions and power loss below trees"; \
+	$(GO) test -count 1 -timeout 1h -run 'TestModel|TestStopAtEveryWrite' ./repository -rapid.checks=2000; \
+	step "ten writers and two prunes, killed at random, for $(SOAKMINUTES) min"; \
+	MANY_MINUTES=$(SOAKMINUTES) $(GO) test -count 1 -v -timeout $$(( $(SOAKMINUTES) + 30 ))m -run 'TestManyAtOnce' ./e2e; \
+	step "all tests in random order, with the race detector"; \
+	$(GO) test -race -count 1 -shuffle on -timeout 60m $(PKG); \
+	step "done"
 
 .PHONY: docs
 docs: build ## regenerate what is generated from the code: commands, configuration reference, schemas
