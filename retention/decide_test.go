@@ -175,47 +175,6 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// Five years of the plan's schedules, forgetting after every backup.
-func TestFiveYears(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := seed()
-	p.Zone = berlin
-	var kept []Snapshot
-	start := time.Date(2021, 1, 1, 0, 0, 0, 0, berlin)
-	for day := range 5 * 365 {
-		date := start.AddDate(0, 0, day)
-		add := func(kind string, hour int) {
-			when := time.Date(date.Year(), date.Month(), date.Day(), hour, 0, 0, 0, berlin)
-			kept = append(kept, Snapshot{ID: fmt.Sprint(kind, day), Source: "home", Type: kind, Time: when})
-		}
-		add("incremental", 2)
-		if date.Weekday() == time.Sunday {
-			add("full", 3)
-		}
-		if date.Day() == 1 {
-			add("archival", 4)
-		}
-		now := date.Add(12 * time.Hour)
-		kept = remaining(p.Decide(kept, now))
-		if day < 400 {
-			continue
-		}
-		counts := map[string]int{}
-		for _, s := range kept {
-			counts[s.Type]++
-			if age := now.Sub(s.Time); s.Type == "incremental" && age > 8*24*time.Hour {
-				t.Fatalf("%v: an incremental snapshot of %v is %v old", now, s.Time, age)
-			}
-		}
-		if counts["incremental"] < 7 || counts["incremental"] > 8 || counts["full"] < 4 || counts["full"] > 5 || counts["archival"] < 12 || counts["archival"] > 13 {
-			t.Fatalf("%v: kept %v", now, counts)
-		}
-	}
-}
-
 func remaining(decisions []Decision) []Snapshot {
 	var kept []Snapshot
 	for _, d := range decisions {

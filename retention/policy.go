@@ -60,16 +60,37 @@ func (s Span) String() string {
 	return text
 }
 
-// before returns the time that lies the span before t on the calendar of t's
-// zone. A day that its month does not have is the month's last: one month
-// before 31 March is 28 or 29 February.
+// before returns the instant that lies the span before t on the calendar of t's
+// zone: the first at which clocks there show that day and time. A day that its
+// month does not have is the month's last: one month before 31 March is 28 or 29
+// February. A time that clocks skip is the end of the jump, and of one that they
+// show twice it is the first, so that neither costs a snapshot.
 func (s Span) before(t time.Time) time.Time {
+	wall := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 	if s.Months != 0 {
-		first := time.Date(t.Year(), t.Month()-time.Month(s.Months), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
-		last := time.Date(first.Year(), first.Month()+1, 0, 0, 0, 0, 0, t.Location()).Day()
-		t = time.Date(first.Year(), first.Month(), min(t.Day(), last), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
+		first := time.Date(wall.Year(), wall.Month()-time.Month(s.Months), 1, 0, 0, 0, 0, time.UTC)
+		last := time.Date(first.Year(), first.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day()
+		wall = time.Date(first.Year(), first.Month(), min(wall.Day(), last), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), time.UTC)
 	}
-	return t.AddDate(0, 0, -7*s.Weeks-s.Days)
+	return firstShown(wall.AddDate(0, 0, -7*s.Weeks-s.Days), t.Location())
+}
+
+// firstShown returns the first instant at which clocks in the zone show wall,
+// whose fields are those of a UTC time, or the end of the jump that leaves it out.
+func firstShown(wall time.Time, zone *time.Location) time.Time {
+	const reach = 48 * time.Hour // more than any zone is away from UTC
+	for at, passed := wall.Add(-reach), false; ; passed = true {
+		start, end := at.In(zone).ZoneBounds()
+		_, offset := at.In(zone).Zone()
+		shown := wall.Add(-time.Duration(offset) * time.Second)
+		switch {
+		case passed && shown.Before(start):
+			return start.In(zone) // clocks jumped from before wall to after it
+		case end.IsZero() || shown.Before(end):
+			return shown.In(zone)
+		}
+		at = end
+	}
 }
 
 // FromConfig returns the policy of a configuration: the tiers of its three
