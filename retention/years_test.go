@@ -78,9 +78,9 @@ func keptByHand(w world, all []run) map[int]bool {
 	at := local(all[newest].time, w.zone)
 	// firstShown is the first minute at which clocks show that much or more.
 	firstShown := func(wall time.Time) time.Time {
-		u := wall.Add(-6 * time.Hour)
+		u := wall.Add(-2 * time.Hour) // Berlin is never further from UTC
 		if w.zone == "America/New_York" {
-			u = wall.Add(2 * time.Hour)
+			u = wall.Add(4 * time.Hour)
 		}
 		for local(u, w.zone).Before(wall) {
 			u = u.Add(10 * time.Minute)
