@@ -14,6 +14,9 @@ type Aim struct {
 	// Limit is what Got may be at most, both as a ratio or in bytes.
 	Limit float64 `json:"limit"`
 	Got   float64 `json:"got"`
+	// From and UpTo are the least and the most of all runs, of a ratio of times.
+	From  float64 `json:"from,omitempty"`
+	UpTo  float64 `json:"up_to,omitempty"`
 	Bytes bool    `json:"bytes,omitempty"`
 }
 
@@ -54,7 +57,7 @@ func (c Comparison) Aims(program string) []Aim {
 				return
 			}
 			if r := c.RatioTo(work, program, other); r.Measured {
-				all = append(all, Aim{Work: work, Text: fmt.Sprintf("at most %.2f x %s", limit, other), Limit: limit, Got: r.Median})
+				all = append(all, Aim{Work: work, Text: fmt.Sprintf("at most %.2f x %s", limit, other), Limit: limit, Got: r.Median, From: r.From, UpTo: r.UpTo})
 			}
 		}
 		add(aim.best, c.Best(work))

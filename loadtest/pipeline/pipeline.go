@@ -183,7 +183,7 @@ func (c *carrier) file(ctx context.Context, p part) error {
 	defer f.Close()
 	for at := p.from; at < p.end; {
 		n, err := f.ReadAt(c.chunk[:min(ChunkSize, p.end-at)], at)
-		if err != nil && !(errors.Is(err, io.EOF) && n > 0) {
+		if err != nil && (n == 0 || !errors.Is(err, io.EOF)) {
 			return fmt.Errorf("%s: %w", p.path, err)
 		}
 		at += int64(n)

@@ -86,7 +86,7 @@ func (r Runner) Run(ctx context.Context, c Command) (Usage, []byte, error) {
 	return usage, out, nil
 }
 
-func (r Runner) run(ctx context.Context, c Command) (Usage, []byte, error) {
+func (r Runner) run(ctx context.Context, c Command) (usage Usage, out []byte, err error) {
 	if r.Self == "" {
 		return start(ctx, clock.Or(r.Clock), c, stopTime)
 	}
@@ -94,7 +94,7 @@ func (r Runner) run(ctx context.Context, c Command) (Usage, []byte, error) {
 	if err != nil {
 		return Usage{}, nil, err
 	}
-	defer os.Remove(file.Name())
+	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
 	err = json.NewEncoder(file).Encode(c)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return Usage{}, nil, err
@@ -104,7 +104,6 @@ func (r Runner) run(ctx context.Context, c Command) (Usage, []byte, error) {
 	if err != nil {
 		return Usage{}, out, errors.Join(runErr, err)
 	}
-	var usage Usage
 	if runErr != nil {
 		return usage, out, runErr
 	}

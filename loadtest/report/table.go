@@ -135,8 +135,11 @@ func aimGrid(c compare.Comparison) (grid, bool) {
 		}
 		for _, a := range c.Aims(p.Name) {
 			got := fmt.Sprintf("%.2f x", a.Got)
-			if a.Bytes {
+			switch {
+			case a.Bytes:
 				got = terminal.Bytes(int64(a.Got))
+			case c.Runs > 1 && a.UpTo > 0:
+				got += fmt.Sprintf(" (%.2f to %.2f)", a.From, a.UpTo)
 			}
 			g.rows = append(g.rows, []string{p.Name, string(a.Work), a.Text, got, verdict(a)})
 		}
@@ -182,7 +185,8 @@ func failures(c compare.Comparison) []string {
 	var all []string
 	for _, m := range c.Measured {
 		if m.Failure != "" {
-			all = append(all, fmt.Sprintf("%s, %s, run %d: %s", m.Program, m.Work, m.Run+1, m.Failure))
+			why := strings.Join(strings.Fields(m.Failure), " ")
+			all = append(all, fmt.Sprintf("%s, %s, run %d: %s", m.Program, m.Work, m.Run+1, terminal.Cut(why, 400)))
 		}
 	}
 	return all
@@ -222,5 +226,8 @@ func ratio(r compare.Ratio) string {
 	if !r.Measured {
 		return ""
 	}
-	return fmt.Sprintf("%.2f", r.Median)
+	if r.From == r.UpTo {
+		return fmt.Sprintf("%.2f", r.Median)
+	}
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", r.Median, r.From, r.UpTo)
 }
