@@ -44,6 +44,8 @@ func FuzzDecodeConfig(f *testing.F) {
 func FuzzObjectName(f *testing.F) {
 	f.Add("snapshots/home/20260504T030201Z-0123456789abcdef")
 	f.Add("snapshots/%41%2fb/20260504T030201Z-0123456789abcdef")
+	f.Add("pins/home/20260504T030201Z-0123456789abcdef")
+	f.Add("holds/home/anomaly")
 	f.Add("packs/0f/0f0102030405060708090a0b0c0d0e0f")
 	f.Fuzz(func(t *testing.T, object string) {
 		ref, ok := parseSnapshotObject(object)
@@ -52,6 +54,12 @@ func FuzzObjectName(f *testing.F) {
 		}
 		if id, ok := parsePackObject(object); ok && id.Object() != object {
 			t.Fatalf("%q reads as pack %s", object, id)
+		}
+		if pin, ok := parsePinObject(object); ok && pinObject(pin.source, pin.time, pin.id) != object {
+			t.Fatalf("%q reads as the pin of %+v", object, pin)
+		}
+		if hold, ok := parseHoldObject(object); ok && holdObject(hold.Source, hold.Name) != object {
+			t.Fatalf("%q reads as %+v", object, hold)
 		}
 	})
 }
