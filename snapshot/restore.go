@@ -158,7 +158,7 @@ func newRestorer(repo *repository.Repository, snap repository.Snapshot, o Restor
 	return &restorer{
 		repo: repo, loader: treeLoader{repo}, snap: snap, o: o, clock: clock.Or(o.Clock), choice: choice,
 		log:     &restoreLog{onAction: o.OnAction, onIssue: o.OnIssue, progress: o.Progress},
-		workers: int(max(1, min(o.Budget/runMemory, int64(runtime.GOMAXPROCS(0)+1)))),
+		workers: int(max(1, min(o.Budget/runMemory, int64(runtime.GOMAXPROCS(0)+2)))),
 		root:    os.Geteuid() == 0,
 		storage: storageInode(repo),
 		leaders: map[uint64]*leader{},
@@ -194,6 +194,7 @@ func (r *restorer) run(ctx context.Context) error {
 		err = cause
 	}
 	r.files.abandon(r)
+	err = errors.Join(err, r.runs.close())
 	if err == nil && target != nil && !r.o.DryRun {
 		err = r.sync(target)
 	}

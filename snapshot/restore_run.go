@@ -14,7 +14,7 @@ import (
 
 const (
 	// runWrite is how much of a file is collected before it is written.
-	runWrite = 4 << 20
+	runWrite = 2 << 20
 	// runSpace has room for that, or for a blob of any size.
 	runSpace = maxBlob + 2*fsmeta.Block
 	// backSpace is how much is read back at once.
@@ -30,13 +30,14 @@ const (
 // in a pack. They are decoded one behind the other into the memory that is
 // written from, in one large write.
 type run struct {
-	r     *restorer
-	space []byte
-	back  []byte
-	job   *job
-	at    int64  // where data belongs in the file
-	data  []byte // lies in space as its place in the file lies in a block
-	parts []*part
+	r      *restorer
+	memory []byte // that space and back are taken from
+	space  []byte
+	back   []byte
+	job    *job
+	at     int64  // where data belongs in the file
+	data   []byte // lies in space as its place in the file lies in a block
+	parts  []*part
 }
 
 // runs keeps the memory of those not in use.
@@ -64,11 +65,23 @@ func (s *runs) giveBack(w *run) {
 }
 
 func newRun(r *restorer) *run {
-	w := &run{r: r, space: fsmeta.Blocks(runSpace)}
-	if r.o.Verify {
-		w.back = fsmeta.Blocks(backSpace)
+	memory, err := fsmeta.Memory(runSpace + backSpace)
+	if err != nil { // a limit on mappings; Go's heap may have room yet
+		return &run{r: r, space: make([]byte, runSpace), back: make([]byte, backSpace)}
 	}
-	return w
+	return &run{r: r, memory: memory, space: memory[:runSpace:runSpace], back: memory[runSpace:]}
+}
+
+// close gives the memory back. No run is in use.
+func (s *runs) close() error {
+	var errs []error
+	for _, w := range s.free {
+		if w.memory != nil {
+			errs = append(errs, fsmeta.Free(w.memory))
+		}
+	}
+	s.free = nil
+	return errors.Join(errs...)
 }
 
 // room returns where a blob is to be decoded. What cannot be continued by it is

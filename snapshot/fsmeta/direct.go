@@ -6,12 +6,5 @@ import "unsafe"
 // and in the file: the largest block of disks and of file systems.
 const Block = 4 << 10
 
-// Blocks returns n bytes of memory that begin on a block.
-func Blocks(n int) []byte {
-	b := make([]byte, n+Block)
-	skip := -uintptr(unsafe.Pointer(&b[0])) & (Block - 1)
-	return b[skip:][:n:n]
-}
-
 // Aligned reports whether b, which is not empty, begins on a block in memory.
 func Aligned(b []byte) bool { return uintptr(unsafe.Pointer(&b[0]))&(Block-1) == 0 }

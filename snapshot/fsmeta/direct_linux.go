@@ -38,3 +38,6 @@ func NotDirect(err error) bool { return errors.Is(err, unix.EINVAL) }
 func StartWriteback(f *os.File, off, length int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), off, length, unix.SYNC_FILE_RANGE_WRITE)
 }
+
+// largePages asks for memory in large pages; without them it is only slower.
+func largePages(b []byte) { _ = unix.Madvise(b, unix.MADV_HUGEPAGE) }
