@@ -118,7 +118,7 @@ func (s *Session) complete(snap Snapshot) Snapshot {
 	snap.Time = snap.Time.UTC().Truncate(time.Second)
 	snap.Start, snap.End = snap.Start.UTC().Round(0), snap.End.UTC().Round(0)
 	snap.ID = s.r.snapshotID(snap)
-	snap.Index = s.view.Load().names()
+	snap.Index, snap.Stored = s.view.Load().names()
 	st := s.Stats()
 	snap.Totals.NewBytes, snap.Totals.StoredBytes, snap.Totals.ReusedBytes = st.NewBytes, st.StoredBytes, st.ReusedBytes
 	return snap

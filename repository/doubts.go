@@ -92,8 +92,12 @@ func (r *Repository) gonePacks(ctx context.Context) ([]PackID, error) {
 	return gone, nil
 }
 
-// errDoubted is why a blob is not read that opens well.
+// errDoubted is why a blob is not read: it opens well, but is another one; or this
+// process has tried it already.
 func errDoubted(d ledger.Doubt) error {
+	if d.Found == 0 {
+		return fmt.Errorf("%w: it was found not to be readable there", ErrDamaged)
+	}
 	return fmt.Errorf("%w: what is sealed there is not what its id says (found by verify on %s)",
 		ErrDamaged, time.Unix(d.Found, 0).UTC().Format("2 January 2006"))
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"mahavishnu/clock"
@@ -57,8 +58,37 @@ func joined(objects []ledgerObject, now time.Time) ledger.Ledger {
 	return all
 }
 
-// readLedgers reads every ledger, smallest first, and returns as problems those
-// of which an object is damaged.
+// ledgerCache holds the ledgers that were read whole: they never change.
+type ledgerCache struct {
+	mu  sync.Mutex
+	all map[string]ledger.Ledger
+}
+
+// keep forgets all but the ledgers of objects, which are in the storage.
+func (c *ledgerCache) keep(objects map[string]ledgerObject) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.all, func(name string, _ ledger.Ledger) bool { _, there := objects[name]; return !there })
+}
+
+func (c *ledgerCache) get(name string) (ledger.Ledger, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.all[name]
+	return l, ok
+}
+
+func (c *ledgerCache) put(name string, l ledger.Ledger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = map[string]ledger.Ledger{}
+	}
+	c.all[name] = l
+}
+
+// readLedgers returns every ledger, smallest first, and as problems those of which
+// an object is damaged.
 func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem, error) {
 	read := map[string]ledgerObject{}
 	var problems []Problem
@@ -73,6 +103,11 @@ func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem
 				continue
 			}
 			o := ledgerObject{name: name}
+			if l, ok := r.ledgerCache.get(name); ok {
+				o.Ledger = l
+				read[name] = o
+				continue
+			}
 			text, served, err := r.readLedger(ctx, seal.TypeLedger, name)
 			if err == nil {
 				o.Ledger, err = ledger.Decode(text)
@@ -88,10 +123,13 @@ func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem
 			}
 			if err := cmpError(err, served); err != nil {
 				problems = append(problems, Problem{Object: name, Kind: ObjectLedger, Err: damage(err), Harmless: true})
+			} else {
+				r.ledgerCache.put(name, o.Ledger)
 			}
 			read[name] = o
 		}
 		if !merged {
+			r.ledgerCache.keep(read)
 			objects := slices.SortedFunc(maps.Values(read), func(a, b ledgerObject) int {
 				return len(a.Marks) + len(a.Fates) - len(b.Marks) - len(b.Fates)
 			})
@@ -196,20 +234,29 @@ func (r *Repository) mergeLedgers(ctx context.Context, all []ledgerObject, n int
 	return nil
 }
 
-// dropRepeated deletes a ledger all of which the largest says too: one that a
-// merge could not delete. It returns false when that is refused still; then
-// merging would only add more.
+// dropRepeated deletes a ledger when another one says all of it: one that an
+// earlier merge could not delete. It returns false when that is refused still;
+// then merging would only add more.
 func (r *Repository) dropRepeated(ctx context.Context, some []ledgerObject) (allowed bool, err error) {
-	largest := some[len(some)-1]
-	sum := len(largest.Marks) + len(largest.Fates)
-	for _, o := range some[:len(some)-1] {
-		if l := ledger.Join(largest.Ledger, o.Ledger); len(l.Marks)+len(l.Fates) != sum || !slices.Equal(l.Marks, largest.Marks) || !slices.Equal(l.Fates, largest.Fates) {
-			continue
+	for i, o := range some {
+		for j, other := range some {
+			if i == j || !within(o.Ledger, other.Ledger) {
+				continue
+			}
+			err := deleteTwice(ctx, r.be, o.name)
+			return err == nil, mayNotDelete(err)
 		}
-		err := deleteTwice(ctx, r.be, o.name)
-		return err == nil, mayNotDelete(err)
 	}
 	return true, nil
+}
+
+// within tells whether one ledger says all that another does.
+func within(l, other ledger.Ledger) bool {
+	if len(l.Marks) > len(other.Marks) || len(l.Fates) > len(other.Fates) {
+		return false
+	}
+	sum := ledger.Join(l, other)
+	return slices.Equal(sum.Marks, other.Marks) && slices.Equal(sum.Fates, other.Fates)
 }
 
 // mayNotDelete takes a refusal for what it is: a role that may only write.
@@ -259,4 +306,3 @@ func (r *Repository) noteForgotten(ctx context.Context, name string) error {
 	at := clock.System().Now().Unix()
 	return r.Record(ctx, ledger.New(nil, []ledger.Fate{{Name: name, Forgotten: at}}))
 }
-

@@ -113,7 +113,7 @@ func TestMergingWithoutTheRightToDelete(t *testing.T) {
 	o.be.On(faults.Delete).Times(-1).Fail(storage.ErrReadOnly)
 	packs := packsOf(t, o.Repository)
 	for i := range 3 * maxLedgers {
-		mustRecord(t, o.Repository, ledger.New([]ledger.Mark{{ID: packs[0].ID, Full: int64(i + 1)}}, nil))
+		mustRecord(t, o.Repository, ledger.New([]ledger.Mark{{ID: packs[i%len(packs)].ID, Full: int64(i + 1)}}, nil))
 		if err := o.mergeSome(t.Context(), testTime); err != nil {
 			t.Fatal(err)
 		}

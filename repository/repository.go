@@ -51,6 +51,8 @@ type Repository struct {
 	reach   reach
 	correct corrector
 
+	ledgerCache ledgerCache
+
 	doubts  atomic.Pointer[doubts]
 	doubtMu sync.Mutex     // guards changes of doubts and what follows
 	fresh   []ledger.Doubt // doubts that are not stored yet

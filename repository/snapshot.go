@@ -47,6 +47,10 @@ type Snapshot struct {
 	// Index names the index fragments through which the snapshot's blobs were
 	// found or stored, so that the loss of one is noticed. Filled in by Commit.
 	Index []string `json:"index,omitempty"`
+	// Stored names those of Index that this backup wrote: they tell which packs
+	// it stored or took over, and which a verification shall look at first. Filled in
+	// by Commit.
+	Stored []string `json:"stored,omitempty"`
 	// Labels of the job, for people and their tools.
 	Labels map[string]string `json:"labels,omitempty"`
 }

@@ -19,7 +19,8 @@ type view struct {
 
 type viewPart struct {
 	f *fragment
-	// usable has a bit for each pack of the fragment; nil means all.
+	// usable has a bit for each pack of the fragment; nil means all, in one that
+	// the session wrote.
 	usable []uint64
 	used   *atomic.Bool // the session relies on a blob of it
 }
@@ -60,16 +61,20 @@ func (v *view) with(f *fragment) *view {
 	return &view{parts: append(append(parts, part), v.parts...), doubts: v.doubts}
 }
 
-// names returns the index objects that the session relies on.
-func (v *view) names() []string {
-	var names []string
+// names returns the index objects that the session relies on, and those of them
+// that it wrote.
+func (v *view) names() (used, own []string) {
 	for _, p := range v.parts {
 		if p.used.Load() && p.f.name != "" {
-			names = append(names, p.f.name)
+			used = append(used, p.f.name)
+			if p.usable == nil {
+				own = append(own, p.f.name)
+			}
 		}
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(used)
+	slices.Sort(own)
+	return used, own
 }
 
 // packObject is a pack as listed.

@@ -190,7 +190,7 @@ func checkVerify(t *testing.T, s *store, object string) {
 func checkServed(t *testing.T, s *store, object string) {
 	t.Helper()
 	_, err := Verify(t.Context(), s.repo, VerifyOptions{})
-	if hints := fault.Hints(err); len(hints) != 1 || !strings.Contains(hints[0], "copies/NAME") {
+	if hints := fault.Hints(err); len(hints) != 1 || !strings.Contains(hints[0], "verify --repair") {
 		t.Errorf("hints: %q", hints)
 	}
 	path := filepath.Join(s.dir, object)

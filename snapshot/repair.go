@@ -19,7 +19,8 @@ type RepairReport struct {
 	// Harmless those that nothing needs.
 	Left     int           `json:"left"`
 	Harmless int           `json:"harmless"`
-	Duration time.Duration `json:"duration_ns"`
+	Duration time.Duration `json:"-"`
+	Seconds  float64       `json:"seconds"` // Duration
 	// Verify is what is stored now.
 	Verify VerifyReport `json:"verify"`
 }
@@ -82,23 +83,53 @@ func Repair(ctx context.Context, repo *repository.Repository, o VerifyOptions, o
 		},
 	})
 	report.Mended, report.Left, report.Harmless = done.Mended, done.Left, done.Harmless
-	report.Duration = clk.Now().Sub(started)
+	report.took(clk.Now().Sub(started))
 	if repairErr != nil && !errors.Is(repairErr, repository.ErrLeft) {
 		return report, repairErr
 	}
 	if done.Mended == 0 {
 		return report, err // nothing has changed
 	}
+	if err := trust(ctx, repo, clk.Now(), mended); err != nil {
+		return report, err
+	}
 	again := o
-	again.ReadData, again.OnProblem = 0, nil
+	again.ReadData, again.Oldest, again.OnProblem = 0, 0, nil
 	after, errAfter := Verify(ctx, repo, again)
 	after.PacksRead, after.BytesRead = before.PacksRead, before.BytesRead
 	after.Duration += before.Duration
+	after.Seconds = after.Duration.Seconds()
 	if addUnmended(&after, before, mended) && errAfter == nil {
 		errAfter = err
 	}
-	report.Verify, report.Duration = after, clk.Now().Sub(started)
+	report.Verify = after
+	report.took(clk.Now().Sub(started))
 	return report, errAfter
+}
+
+func (r *RepairReport) took(d time.Duration) { r.Duration, r.Seconds = d, d.Seconds() }
+
+// trust reads the packs that were mended, and takes back the doubts about those
+// that are whole now.
+func trust(ctx context.Context, repo *repository.Repository, now time.Time, mended map[string]bool) error {
+	var packs, sound []repository.PackID
+	err := repo.Packs(ctx, func(p repository.PackInfo) error {
+		if mended[p.ID.Object()] {
+			packs = append(packs, p.ID)
+		}
+		return nil
+	})
+	if err == nil {
+		err = repo.CheckPacks(ctx, packs, func(id repository.PackID, _ int64, p *repository.Problem) {
+			if p == nil {
+				sound = append(sound, id)
+			}
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return repo.RecordDoubts(ctx, now, sound)
 }
 
 // addUnmended adds to what is wrong now the packs that were found damaged by

@@ -1,23 +1,21 @@
 package snapshot
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"maps"
 	"math"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/repository"
+	"mahavishnu/repository/lease"
+	"mahavishnu/repository/ledger"
 )
 
 // VerifyOptions says how much to verify. The zero value checks the structure for
@@ -31,12 +29,27 @@ type VerifyOptions struct {
 	// Seed chooses which packs, when not all: equal seeds choose equally, so
 	// different ones in a row come round to everything.
 	Seed uint64
+	// Oldest is how many stored bytes to read of what has gone unverified longest: what
+	// never was verified first, the newest of it before the rest. The last pack may
+	// go over it. 0 reads none.
+	Oldest int64
+	// MinAge leaves out of Oldest what was verified more recently than that. What
+	// never was verified is always read.
+	MinAge time.Duration
+	// New reads everything that the backups of Snapshots stored, and of the
+	// structure checks only what Snapshots need: the cost does not depend on what else
+	// the repository holds.
+	New bool
+	// MaxAge is the promise that the report's Coverage is compared with: no byte
+	// goes unverified for longer. 0 is none.
+	MaxAge time.Duration
 	// Progress hears about bytes read. It may be nil.
 	Progress Progress
 	// OnProblem hears of each problem of an object as it is found, before it
 	// is known what it affects. Calls come one at a time. It may be nil.
 	OnProblem func(repository.Problem)
-	// Clock is asked for the duration. Default: the machine's.
+	// Clock is asked for the duration, and for what the ledger notes. Default: the
+	// machine's.
 	Clock clock.Clock
 }
 
@@ -58,6 +71,8 @@ type VerifyProblem struct {
 	// Unreadable is true when the storage could not read the object. It may be
 	// whole, and be read another time.
 	Unreadable bool
+	// Mendable is true for a pack that parity makes whole: nothing is lost.
+	Mendable bool
 	// LostBlobs is how many blobs cannot be read because of it, from here or
 	// from anywhere else, and are needed.
 	LostBlobs int
@@ -83,9 +98,10 @@ func (p VerifyProblem) MarshalJSON() ([]byte, error) {
 		Problem    string     `json:"problem"`
 		Harmless   bool       `json:"harmless,omitempty"`
 		Unreadable bool       `json:"unreadable,omitempty"`
+		Mendable   bool       `json:"mendable,omitempty"`
 		LostBlobs  int        `json:"lost_blobs"`
 		Affected   []Affected `json:"affected"`
-	}{p.Object, p.Kind, p.Err.Error(), p.Harmless, p.Unreadable, p.LostBlobs, append([]Affected{}, p.Affected...)})
+	}{p.Object, p.Kind, p.Err.Error(), p.Harmless, p.Unreadable, p.Mendable, p.LostBlobs, append([]Affected{}, p.Affected...)})
 }
 
 // VerifyReport says what was verified and what was found.
@@ -102,11 +118,16 @@ type VerifyReport struct {
 	// Unindexed packs are known to no index: left by a session that died or
 	// still runs.
 	Unindexed int `json:"unindexed_packs"`
+	// Coverage is how long bytes have gone unverified, after this run.
+	Coverage *repository.Coverage `json:"coverage,omitempty"`
+	// NotRecorded is why what was verified could not be recorded; "" when it was.
+	NotRecorded string `json:"not_recorded,omitempty"`
 	// Problems lists the first of them, harmful ones first.
 	Problems      []VerifyProblem `json:"problems"`
 	ProblemsTotal int             `json:"problems_total"`
 	HarmlessTotal int             `json:"harmless_total"` // of ProblemsTotal
-	Duration      time.Duration   `json:"duration_ns"`
+	Duration      time.Duration   `json:"-"`
+	Seconds       float64         `json:"seconds"` // Duration
 }
 
 // Verify checks that snapshots would restore: that every object is there and
@@ -116,44 +137,75 @@ type VerifyReport struct {
 // when all of that is objects the storage could not read; the report, complete
 // in any case, names it and what it affects. One object that cannot be read never
 // ends the run; a storage that is out of reach does, with ErrUnreachable.
-func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (VerifyReport, error) {
+//
+// What was read and found whole is noted in the repository's ledger, also when the
+// run is interrupted; blobs that cannot be had are noted too, so that the next
+// backup stores them again. While it reads, collectors delete no pack that was
+// there when it began.
+func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (report VerifyReport, err error) {
+	o.Clock = clock.Or(o.Clock)
+	started := o.Clock.Now()
 	v := &verifier{
-		repo: repo, o: o, progress: progressOr(o.Progress),
+		repo: repo, o: o, progress: progressOr(o.Progress), noted: started,
 		objects: map[string]int{}, bad: map[repository.ID]int{}, sizes: map[repository.PackID]int64{},
 	}
-	clk := clock.Or(o.Clock)
-	started := clk.Now()
-	err := v.run(ctx)
-	v.finish()
-	v.report.Duration = clk.Now().Sub(started)
+	if err := o.check(); err != nil {
+		return v.report, fault.New("verify", repo.Backend().Location(), err, "")
+	}
+	lease, err := repo.Reader(ctx, lease.Options{Clock: o.Clock})
+	if err != nil {
+		return v.report, err
+	}
+	defer func() { err = errors.Join(err, lease.Close(context.WithoutCancel(ctx))) }()
+	err = v.run(ctx)
+	err = errors.Join(err, v.record(ctx, err == nil))
+	v.finish(err == nil)
+	v.report.Duration = o.Clock.Now().Sub(started)
+	v.report.Seconds = v.report.Duration.Seconds()
 	if err == nil {
 		err = v.verdict()
 	}
 	return v.report, err
 }
 
+func (o VerifyOptions) check() error {
+	switch {
+	case o.ReadData < 0 || o.ReadData > 100 || math.IsNaN(o.ReadData):
+		return fmt.Errorf("read data %v percent, give a number from 0 to 100", o.ReadData)
+	case o.Oldest < 0:
+		return fmt.Errorf("read %d bytes, give a number from 0", o.Oldest)
+	case o.New && o.Snapshots == nil:
+		return errors.New("what is new is told by snapshots, give some")
+	}
+	return nil
+}
+
 // verdict is the error of a run that came to its end.
 func (v *verifier) verdict() error {
-	harmful, unreadable, served := 0, 0, 0
+	harmful, unreadable, served, mendable := 0, 0, 0, 0
 	for _, p := range v.problems {
-		if errors.Is(p.Err, repository.ErrServed) {
-			served++
+		if p.Harmless {
+			continue
 		}
 		switch {
-		case p.Harmless:
-		case p.Unreadable:
+		case p.Mendable:
+			mendable++
+		case errors.Is(p.Err, repository.ErrServed):
+			served++
+		}
+		if p.Unreadable {
 			unreadable++
-		default:
+		} else {
 			harmful++
 		}
 	}
 	place := v.repo.Backend().Location()
+	damaged := fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable)
 	switch {
-	case harmful > 0 && served == harmful+unreadable:
-		return fault.New("verify", place, fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable),
-			"nothing is lost yet: mend it with `mahavishnu verify --repair`")
+	case harmful > 0 && mendable+served == harmful+unreadable:
+		return fault.New("verify", place, damaged, "nothing is lost yet: mend it with `mahavishnu verify --repair`")
 	case harmful > 0:
-		return fault.New("verify", place, fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable),
+		return fault.New("verify", place, damaged,
 			"mend what can be mended with `mahavishnu verify --repair`; restore what is affected then from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
 	case unreadable > 0:
 		return fault.New("verify", place, fmt.Errorf("%d objects: %w", unreadable, repository.ErrUnreadable),
@@ -168,167 +220,85 @@ type verifier struct {
 	o        VerifyOptions
 	progress Progress
 	report   VerifyReport
-	sizes    map[repository.PackID]int64
+	learned  repository.Learned
+	seen     []repository.Snapshot // to be noted as being there
+	whole    bool                  // all snapshots were walked
 
-	mu       sync.Mutex // guards what follows while packs are read in parallel
+	mu       sync.Mutex                  // guards what follows while packs are read in parallel
+	sizes    map[repository.PackID]int64 // of packs that are there; -1 of those that are not
+	listed   bool                        // sizes has all of them
 	problems []VerifyProblem
 	objects  map[string]int        // problems by object
 	bad      map[repository.ID]int // which problem a blob suffers from
+	marks    []ledger.Mark         // found whole and not noted yet
+	sound    []repository.PackID   // found whole
+	noted    time.Time             // when marks were last noted
 }
 
 func (v *verifier) run(ctx context.Context) error {
-	if v.o.ReadData < 0 || v.o.ReadData > 100 || math.IsNaN(v.o.ReadData) {
-		return fault.New("verify", v.repo.Backend().Location(), fmt.Errorf("read data %v percent", v.o.ReadData), "give a number from 0 to 100")
+	if v.o.New {
+		return v.runNew(ctx)
 	}
-	if err := v.repo.CheckObjects(ctx, func(p repository.Problem) error { v.found(p); return nil }); err != nil {
+	learned, err := v.repo.Check(ctx, v.o.Clock.Now(), func(p repository.Problem) error { v.found(p); return nil })
+	if err != nil {
 		return err
 	}
+	v.learned = learned
 	snaps := v.o.Snapshots
 	if snaps == nil {
-		var err error
 		// The damaged ones are among the problems already.
 		if snaps, _, err = v.repo.Snapshots(ctx, ""); err != nil {
 			return err
 		}
 	}
-	var packs []repository.PackID
-	err := v.repo.Packs(ctx, func(p repository.PackInfo) error {
-		v.report.Packs++
-		if !p.Indexed {
-			v.report.Unindexed++
-		}
-		v.sizes[p.ID] = p.Size
-		packs = append(packs, p.ID)
-		return nil
-	})
+	v.seen = snaps
+	v.list(learned.Packs)
+	v.report.Packs, v.report.Unindexed = len(learned.Packs), learned.Unindexed
+	packs, err := v.choose(ctx, snaps)
 	if err != nil {
 		return err
 	}
-	if v.o.ReadData > 0 {
-		if v.o.Snapshots != nil {
-			if packs, err = v.needed(ctx, snaps); err != nil {
-				return err
-			}
+	if err := v.read(ctx, packs); err != nil {
+		return err
+	}
+	err = v.walk(ctx, snaps)
+	v.whole = err == nil && v.o.Snapshots == nil
+	return err
+}
+
+// runNew verifies what the backups of some snapshots stored.
+func (v *verifier) runNew(ctx context.Context) error {
+	if err := v.repo.Refresh(ctx); err != nil {
+		return err
+	}
+	fresh, known := map[repository.PackID]bool{}, true
+	for _, snap := range v.o.Snapshots {
+		stored, complete, err := v.repo.CheckSnapshot(ctx, snap, func(p repository.Problem) error { v.found(p); return nil })
+		if err != nil {
+			return err
 		}
-		if err := v.read(ctx, choosePacks(packs, v.o.ReadData, v.o.Seed)); err != nil {
+		known = known && complete
+		for _, id := range stored {
+			fresh[id] = true
+		}
+	}
+	v.seen = v.o.Snapshots
+	if v.o.Oldest > 0 || !known || v.repo.IndexedPacks() < fewPacks {
+		if err := v.look(ctx); err != nil {
 			return err
 		}
 	}
-	return v.walkAll(ctx, snaps)
-}
-
-// choosePacks takes a share of the packs, rounded up, in an order that depends
-// on nothing but the seed.
-func choosePacks(packs []repository.PackID, percent float64, seed uint64) []repository.PackID {
-	rank := func(id repository.PackID) uint64 {
-		h := fnv.New64a()
-		for i := range 8 {
-			_, _ = h.Write([]byte{byte(seed >> (8 * i))}) // never fails
-		}
-		_, _ = h.Write(id[:])
-		x := h.Sum64()
-		// FNV mixes its last bytes weakly (splitmix64's finalizer).
-		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-		x = (x ^ x>>27) * 0x94d049bb133111eb
-		return x ^ x>>31
-	}
-	slices.SortFunc(packs, func(a, b repository.PackID) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Compare(b)) })
-	n := int(math.Ceil(float64(len(packs)) * percent / 100))
-	return packs[:min(n, len(packs))]
-}
-
-// read checks every byte of packs, as many at once as there are cores.
-func (v *verifier) read(ctx context.Context, packs []repository.PackID) error {
-	for _, id := range packs {
-		v.progress.Add(ProgressDelta{ExpectBytes: v.sizes[id]})
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, id := range packs {
-		g.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+	v.report.Packs = len(fresh)
+	packs := slices.Collect(maps.Keys(fresh))
+	if v.o.Oldest > 0 || !known {
+		for _, id := range v.oldest(!known) {
+			if !fresh[id] {
+				packs = append(packs, id)
 			}
-			p, err := v.repo.CheckPack(ctx, id)
-			if err != nil {
-				return err
-			}
-			if p != nil {
-				v.found(*p)
-			}
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			if p == nil || !errors.Is(p.Err, repository.ErrUnreadable) {
-				v.report.PacksRead++
-				v.report.BytesRead += v.sizes[id]
-			}
-			v.progress.Add(ProgressDelta{Bytes: v.sizes[id]})
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// found notes an object's problem, once however often it is found.
-func (v *verifier) found(p repository.Problem) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	i, ok := v.objects[p.Object]
-	if !ok {
-		i = v.add(VerifyProblem{Object: p.Object, Kind: p.Kind, Err: p.Err, Harmless: p.Harmless})
-		if v.o.OnProblem != nil {
-			v.o.OnProblem(p)
 		}
 	}
-	for _, id := range p.Blobs {
-		v.bad[id] = i
+	if err := v.read(ctx, packs); err != nil {
+		return err
 	}
-}
-
-// finish puts the report in order.
-func (v *verifier) finish() {
-	slices.SortStableFunc(v.problems, func(a, b VerifyProblem) int {
-		rank := func(p VerifyProblem) int {
-			switch {
-			case p.Harmless:
-				return 2
-			case len(p.Affected) == 0:
-				return 1
-			}
-			return 0
-		}
-		return cmp.Compare(rank(a), rank(b))
-	})
-	v.report.ProblemsTotal = len(v.problems)
-	for _, p := range v.problems {
-		if p.Harmless {
-			v.report.HarmlessTotal++
-		}
-	}
-	v.report.Problems = v.problems[:min(len(v.problems), reportedProblems)]
-}
-
-func (v *verifier) add(p VerifyProblem) int {
-	i := len(v.problems)
-	p.Unreadable = errors.Is(p.Err, repository.ErrUnreadable)
-	v.problems = append(v.problems, p)
-	v.objects[p.Object] = i
-	return i
-}
-
-// blobProblem returns the problem that a blob suffers from, making one for a
-// blob that no damaged object accounts for.
-func (v *verifier) blobProblem(id repository.ID, err error) *VerifyProblem {
-	i, ok := v.bad[id]
-	if !ok {
-		p := VerifyProblem{Object: "blob " + id.String(), Kind: "blob", Err: err}
-		if lost := new(repository.BlobError); errors.As(err, &lost) && lost.Pack != (repository.PackID{}) {
-			p.Object, p.Kind = lost.Pack.Object(), repository.ObjectPack
-		}
-		if i, ok = v.objects[p.Object]; !ok {
-			i = v.add(p)
-		}
-		v.bad[id] = i
-	}
-	return &v.problems[i]
+	return v.walk(ctx, v.o.Snapshots)
 }

@@ -218,13 +218,9 @@ func (p *VerifyProblem) affects(snap repository.Snapshot, path string) {
 // reference checks that a blob of data can be had: that it is indexed, of the
 // right size, within a pack that is there, and not known to be damaged.
 func (v *verifier) reference(ctx context.Context, id repository.ID, length uint64, alive map[repository.ID]bool) error {
-	loc, ok := v.repo.Locate(id)
-	_, bad := v.bad[id]
-	size, there := v.sizes[loc.Pack]
-	sane := ok && there && loc.Kind == repository.KindData && uint64(loc.Raw) == length &&
-		int64(loc.Offset)+int64(loc.Stored) <= size
-	if sane && !bad || alive[id] {
-		return nil
+	sane, err := v.sane(ctx, id, length)
+	if sane || err != nil || alive[id] {
+		return err
 	}
 	// It may be stored a second time, or be found without an index.
 	data, err := v.repo.Load(ctx, id, repository.KindData, nil)
@@ -236,6 +232,17 @@ func (v *verifier) reference(ctx context.Context, id repository.ID, length uint6
 	}
 	alive[id] = true
 	return nil
+}
+
+// sane tells whether the index places a blob of the right size within a pack
+// that is there and not known to be damaged in that place.
+func (v *verifier) sane(ctx context.Context, id repository.ID, length uint64) (bool, error) {
+	loc, ok := v.repo.Locate(id)
+	if _, bad := v.bad[id]; bad || !ok {
+		return false, nil
+	}
+	size, there, err := v.size(ctx, loc.Pack)
+	return there && loc.Kind == repository.KindData && uint64(loc.Raw) == length && int64(loc.Offset)+int64(loc.Stored) <= size, err
 }
 
 // needed returns the packs that hold anything of the snapshots.

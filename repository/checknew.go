@@ -1,0 +1,73 @@
+package repository
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mahavishnu/repository/ledger"
+)
+
+// CheckSnapshot checks what one snapshot stands on, at a cost that depends on
+// nothing else: both copies of the configuration, both of the snapshot, and
+// whether the fragments that it wrote are in use. It returns the packs that the
+// snapshot's backup stored or took over; complete is false when a fragment that would
+// tell more was merged into another, or lost. Refresh before.
+func (r *Repository) CheckSnapshot(ctx context.Context, snap Snapshot, fn func(Problem) error) (stored []PackID, complete bool, err error) {
+	c := &checker{r: r, fn: fn}
+	if err := c.configs(ctx); err != nil {
+		return nil, false, err
+	}
+	if _, err := c.snapshot(ctx, snapshotObject(snap.Source, snap.Time, snap.ID)); err != nil {
+		return nil, false, err
+	}
+	complete = true
+	for _, name := range snap.Stored {
+		fragments := r.index.fragments()
+		i := slices.IndexFunc(fragments, func(f *fragment) bool { return f.name == name })
+		if i < 0 {
+			complete = false
+			continue
+		}
+		for n := range uint32(fragments[i].Packs()) {
+			p, _ := fragments[i].Pack(n)
+			stored = append(stored, p.ID)
+		}
+	}
+	return stored, complete, nil
+}
+
+// PackSize returns the size of a pack by asking the storage; storage.ErrNotFound
+// when it is not there.
+func (r *Repository) PackSize(ctx context.Context, id PackID) (int64, error) {
+	info, err := r.be.Stat(ctx, id.Object())
+	return info.Size, err
+}
+
+// IndexedPacks is how many packs the index knows, those in several fragments
+// as often.
+func (r *Repository) IndexedPacks() int {
+	n := 0
+	for _, f := range r.index.fragments() {
+		n += f.Packs()
+	}
+	return n
+}
+
+// Seen returns what to record of snapshots that were found.
+func Seen(at time.Time, snaps []Snapshot) []ledger.Fate {
+	var fates []ledger.Fate
+	for _, s := range snaps {
+		fates = append(fates, ledger.Fate{Name: snapshotObject(s.Source, s.Time, s.ID), Seen: at.Unix()})
+	}
+	return fates
+}
+
+// RecordVerification adds to the ledger what a verification found, and merges
+// ledgers when there are many.
+func (r *Repository) RecordVerification(ctx context.Context, now time.Time, l ledger.Ledger) error {
+	if err := r.Record(ctx, l); err != nil {
+		return err
+	}
+	return r.mergeSome(ctx, now)
+}
