@@ -111,7 +111,7 @@ func writeGolden(t *testing.T, dir string) {
 	be := openDir(t, filepath.Join(dir, "storage"))
 	ring := newRing()
 	hash := Hash(filepath.Base(dir)[len("v1-"):])
-	created, err := Create(t.Context(), be, ring, CreateOptions{Hash: hash})
+	created, err := Create(t.Context(), be, ring, CreateOptions{Hash: hash, Parity: StandardParity()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,12 @@ func TestTheSpecificationIsEnough(t *testing.T) {
 			for _, object := range r.list(t, "packs/*/*") {
 				r.readPack(t, object)
 			}
+			r.readParity(t)
+			for _, object := range r.list(t, "index/*") {
+				if !bytes.Equal(r.object(t, "copies/"+object), r.object(t, object)) {
+					t.Errorf("the copy of %s differs", object)
+				}
+			}
 			snapshots := r.list(t, "snapshots/*/*")
 			for _, object := range snapshots {
 				r.readSnapshot(t, object, found)

@@ -79,7 +79,7 @@ func (h Header) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint16(b, format)
 	b = append(b, byte(h.Kind), h.Flags)
 	b = binary.LittleEndian.AppendUint32(b, h.KeyVersion)
-	b = binary.LittleEndian.AppendUint32(b, 0) // reserved for parity
+	b = binary.LittleEndian.AppendUint32(b, 0) // reserved
 	return append(b, h.ID[:]...)
 }
 
@@ -120,7 +120,7 @@ func (t Trailer) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, t.Count)
 	b = binary.LittleEndian.AppendUint32(b, t.KeyVersion)
 	b = append(b, t.ID[:]...)
-	return append(b, make([]byte, 16)...) // reserved for parity
+	return append(b, make([]byte, 16)...) // reserved
 }
 
 // ParseTrailer reads the last TrailerSize bytes of a pack of size bytes.
