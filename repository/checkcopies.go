@@ -76,7 +76,7 @@ func (c *checker) twice(ctx context.Context, name, kind string, limit int64, ope
 		return true, nil // deleted since it was listed
 	case firstErr == nil && missing:
 		return true, c.mend(ctx, name, kind, first)
-	case firstErr == nil && secondErr == nil && !bytes.Equal(first, second):
+	case firstErr == nil && secondErr == nil && !bytes.Equal(first, second) && sameKey(first, second):
 		secondErr = fmt.Errorf("%w: it differs from %s", ErrDamaged, name)
 	}
 	whole = firstErr == nil || secondErr == nil

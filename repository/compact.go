@@ -84,7 +84,7 @@ type compaction struct {
 
 // gone tells whether entries of a pack are of no use.
 func (x *compaction) gone(ctx context.Context, id PackID) (bool, error) {
-	if x.o.Dead(id) {
+	if x.o.Dead != nil && x.o.Dead(id) {
 		return true, nil
 	}
 	if _, there := x.s.find(id); there {

@@ -239,7 +239,7 @@ func (c *checker) snapshot(ctx context.Context, name string) (Snapshot, error) {
 		return snap, nil // forgotten since it was listed
 	case first.err == nil && second.missing():
 		return snap, c.mend(ctx, name, ObjectSnapshot, first.data)
-	case first.err == nil && second.err == nil && !bytes.Equal(first.data, second.data):
+	case first.err == nil && second.err == nil && !bytes.Equal(first.data, second.data) && sameKey(first.data, second.data):
 		second.err = fmt.Errorf("%w: it differs from %s", ErrDamaged, name)
 	}
 	if first.err != nil {

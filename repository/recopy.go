@@ -205,7 +205,10 @@ func (c *Collector) copyBlob(ctx context.Context, s *Survey, w *Session, x copyI
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		done.Failed[use.ID] = err
+		s.places(x.entry.ID, func(_ place, _ index.Entry, at int) bool {
+			done.Failed[s.packs[at].ID] = err
+			return true
+		})
 		return nil
 	case w.Has(x.entry.ID) || !w.pending.claim(x.entry.ID):
 		return nil

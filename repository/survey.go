@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 
+	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/lease"
 	"mahavishnu/repository/pack"
 )
 
@@ -309,4 +311,24 @@ func (s *Survey) better(a, b candidate, archival bool) bool {
 		return a.worth > b.worth
 	}
 	return a.pack < b.pack
+}
+
+// Rescues is how many blobs are needed and kept nowhere, since all packs that
+// hold them are condemned.
+func (s *Survey) Rescues() int { return len(s.rescues) }
+
+// Size returns the size of a pack, 0 when it is not there.
+func (s *Survey) Size(id PackID) int64 {
+	if at, there := s.find(id); there {
+		return s.packs[at].Size
+	}
+	return 0
+}
+
+// KeyVersion is the version of the key that seals what is new.
+func (r *Repository) KeyVersion() uint32 { return r.keys.Current() }
+
+// Sessions tells who is at work, as far as can be told, and changes nothing.
+func (r *Repository) Sessions(ctx context.Context, keeper lease.Keeper, c clock.Clock) (*lease.Census, error) {
+	return lease.NewStore(r.be, r.keys).Watch(keeper, c).Look(ctx, lease.ID{})
 }

@@ -3,14 +3,443 @@ package prune
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
 
+	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/repository"
+	"mahavishnu/repository/lease"
 )
+
+// pollEvery is how often a waiting run looks whether others have ended.
+const pollEvery = 5 * time.Second
 
 // Run prunes a repository, as far as it can be done now. The report is filled
 // in as far as possible when there is an error too. A *lease.BusyError says that
-// another run is at work.
-func Run(_ context.Context, repo *repository.Repository, _ Options) (Report, error) {
-	return Report{}, fault.New("prune", repo.Backend().Location(), errors.New("not available yet"), "")
+// another run is at work, repository.ErrFenced that this one was taken for dead.
+// A run that died is finished by the next.
+func Run(ctx context.Context, repo *repository.Repository, o Options) (report Report, err error) {
+	o.Clock = clock.Or(o.Clock)
+	if o.TTL <= 0 {
+		o.TTL = lease.DefaultTTL
+	}
+	p := &pruner{repo: repo, o: o, report: Report{DryRun: o.DryRun, Start: o.Clock.Now().UTC()}}
+	defer func() {
+		p.report.End = o.Clock.Now().UTC()
+		report = p.report
+	}()
+	if o.DryRun {
+		return report, p.dryRun(ctx)
+	}
+	p.c, err = repo.Collect(ctx, lease.Options{TTL: o.TTL, Keeper: o.Keeper, Clock: o.Clock})
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, p.c.End(context.WithoutCancel(ctx))) }()
+	ctx, stop := p.c.Guard(ctx)
+	defer stop()
+	p.deadline = o.Clock.Now().Add(o.Wait)
+	return report, p.run(ctx)
+}
+
+// pruner is one run.
+type pruner struct {
+	repo     *repository.Repository
+	c        *repository.Collector
+	o        Options
+	deadline time.Time
+	survey   *repository.Survey // the last one
+	compact  bool               // the index was looked at
+	report   Report
+}
+
+func (p *pruner) progress(stage Stage, done, total int64) {
+	if p.o.Progress != nil {
+		p.o.Progress(Progress{Stage: stage, Done: done, Total: total})
+	}
+}
+
+func (p *pruner) run(ctx context.Context) error {
+	census, err := p.turn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.c.SettleMarks(ctx); err != nil {
+		return err
+	}
+	if err := p.discard(ctx); err != nil {
+		return err
+	}
+	decided, err := p.decide(ctx, census.Tags())
+	if err != nil {
+		return err
+	}
+	going, err := p.repack(ctx, decided)
+	if err != nil {
+		return err
+	}
+	if len(going) > 0 {
+		if _, err := p.c.Condemn(ctx, going); err != nil {
+			return err
+		}
+	}
+	if err := p.sweepAll(ctx); err != nil {
+		return err
+	}
+	return p.finish(ctx)
+}
+
+// settle goes through the sessions and notes what was done with them.
+func (p *pruner) settle(ctx context.Context) (*lease.Census, error) {
+	p.progress(StageSessions, 0, 0)
+	census, err := p.c.Settle(ctx)
+	if census != nil {
+		p.report.Fenced = append(p.report.Fenced, census.Fenced...)
+		p.report.Published = append(p.report.Published, census.Published...)
+		p.report.Cleared += census.Cleared
+		for _, stuck := range census.Stuck {
+			p.trouble(stuck)
+		}
+	}
+	return census, err
+}
+
+// trouble notes what did not stop the run, once.
+func (p *pruner) trouble(err error) {
+	for _, known := range p.report.Troubles {
+		if known.Error() == err.Error() {
+			return
+		}
+	}
+	p.report.Troubles = append(p.report.Troubles, err)
+}
+
+// turn waits until no other collector is at work, as long as it may.
+func (p *pruner) turn(ctx context.Context) (*lease.Census, error) {
+	for {
+		census, err := p.settle(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = p.c.Turn(ctx, census)
+		busy := new(lease.BusyError)
+		if !errors.As(err, &busy) {
+			return census, err
+		}
+		if waited, waitErr := p.wait(ctx, 1); waitErr != nil || !waited {
+			return nil, errors.Join(waitErr, fault.New("prune", p.repo.Backend().Location(), err, ""))
+		}
+	}
+}
+
+// wait waits a little, if there is time left.
+func (p *pruner) wait(ctx context.Context, sessions int) (waited bool, err error) {
+	left := p.deadline.Sub(p.o.Clock.Now())
+	if left <= 0 {
+		return false, nil
+	}
+	p.progress(StageWait, 0, int64(sessions))
+	return true, p.o.Clock.Sleep(ctx, min(left, pollEvery, p.o.TTL/3))
+}
+
+// discard removes condemned lists that nobody can read. While one is there every
+// session takes all packs for condemned.
+func (p *pruner) discard(ctx context.Context) error {
+	_, damaged, err := p.c.Condemned(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(damaged)) {
+		if err := p.c.Discard(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look surveys what is stored and marks what is needed: everything that the last
+// survey marked, and what snapshots need that came since.
+func (p *pruner) look(ctx context.Context) (*repository.Survey, error) {
+	next, err := p.repo.Survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	todo := next.Snapshots
+	if p.survey != nil {
+		err := next.Inherit(ctx, p.survey)
+		switch {
+		case err == nil:
+			todo = since(p.survey.Snapshots, todo)
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		default: // it was needed then, and is gone: start over
+			if next, err = p.repo.Survey(ctx); err != nil {
+				return nil, err
+			}
+			todo = next.Snapshots
+		}
+	}
+	p.survey = nil
+	total := int64(len(todo))
+	p.progress(StageMark, 0, total)
+	err = mark(ctx, p.repo, next, todo, func(n int) { p.progress(StageMark, int64(n), total) })
+	if err != nil {
+		return nil, err
+	}
+	p.survey = next
+	return next, nil
+}
+
+// since returns the snapshots that are not among the old ones.
+func since(old, now []repository.Snapshot) []repository.Snapshot {
+	type name struct{ source, id, time string }
+	of := func(s repository.Snapshot) name { return name{s.Source, s.ID, s.Time.String()} }
+	known := map[name]bool{}
+	for _, s := range old {
+		known[of(s)] = true
+	}
+	var fresh []repository.Snapshot
+	for _, s := range now {
+		if !known[of(s)] {
+			fresh = append(fresh, s)
+		}
+	}
+	return fresh
+}
+
+// decide surveys and plans.
+func (p *pruner) decide(ctx context.Context, atWork map[[4]byte]bool) ([]decision, error) {
+	survey, err := p.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uses, err := survey.Uses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.report.Snapshots = len(survey.Snapshots)
+	for _, use := range uses {
+		p.report.Packs++
+		p.report.PackBytes += use.Size
+		p.report.UnusedBytes += unused(use)
+		switch {
+		case !use.Indexed:
+			p.report.UnindexedPacks++
+			p.report.UnindexedBytes += use.Size
+		case use.LiveBlobs == 0:
+			p.report.UnusedPacks++
+			p.report.UnusedPackBytes += use.Size
+		}
+	}
+	decided := plan(planInput{
+		packs: uses, atWork: atWork, current: p.repo.KeyVersion(), reseal: p.o.Reseal,
+		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack,
+	})
+	p.report.Plan = lines(decided)
+	return decided, nil
+}
+
+// repack copies what is needed of packs that are to go, and returns all that
+// are. A pack of which something cannot be read stays.
+func (p *pruner) repack(ctx context.Context, decided []decision) (going []repository.PackID, err error) {
+	source := map[repository.PackID]bool{}
+	total := int64(0)
+	for _, d := range decided {
+		switch {
+		case d.use.Condemned:
+		case d.action == Remove:
+			going = append(going, d.use.ID)
+		case d.action == Repack:
+			source[d.use.ID] = true
+			total += d.use.Live
+			p.report.RepackedBytes += d.use.Size
+		}
+	}
+	if len(source) == 0 {
+		return going, nil
+	}
+	done := int64(0)
+	copied, err := p.c.Repack(ctx, p.survey, func(id repository.PackID) bool { return source[id] }, func(n int64) {
+		done += n
+		p.progress(StageRepack, done, total)
+	})
+	p.report.WrittenBytes += copied.Written
+	if err != nil {
+		return nil, err
+	}
+	p.spared(copied.Failed)
+	for id := range source {
+		if copied.Failed[id] == nil {
+			going = append(going, id)
+		}
+	}
+	return going, nil
+}
+
+// spared notes packs that stay because something in them cannot be read.
+func (p *pruner) spared(failed map[repository.PackID]error) {
+	for id, err := range failed {
+		p.trouble(fault.New("copy from", id.Object(), err, "the pack was left as it is: run `mahavishnu verify --repair`"))
+	}
+}
+
+// sweepAll sweeps all condemned lists that nobody keeps waiting, until there are
+// no more or the time is up.
+func (p *pruner) sweepAll(ctx context.Context) error {
+	tried := map[string]bool{} // swept as far as can be
+	for {
+		census, err := p.settle(ctx)
+		if err != nil {
+			return err
+		}
+		lists, _, err := p.c.Condemned(ctx)
+		if err != nil {
+			return err
+		}
+		var ready []repository.Condemned
+		waiting := map[lease.ID]bool{}
+		p.report.Waiting = nil
+		for _, list := range lists {
+			w := Waiting{List: list.Name, Packs: len(list.Packs), Bytes: p.size(list)}
+			for _, s := range census.Unfinished {
+				if slices.Contains(list.Waiting, s.ID) {
+					w.For = append(w.For, s)
+					waiting[s.ID] = true
+				}
+			}
+			switch {
+			case tried[list.Name]:
+				w.Why = "something needed in them cannot be read"
+				p.report.Waiting = append(p.report.Waiting, w)
+			case len(w.For) > 0:
+				p.report.Waiting = append(p.report.Waiting, w)
+			default:
+				ready = append(ready, list)
+			}
+		}
+		if len(ready) > 0 {
+			held, err := p.sweep(ctx, ready)
+			if err != nil {
+				return err
+			}
+			if held != nil {
+				for _, list := range ready {
+					p.report.Waiting = append(p.report.Waiting, Waiting{List: list.Name, Packs: len(list.Packs), Bytes: p.size(list), Why: held.Error()})
+				}
+				return nil
+			}
+			for _, list := range ready {
+				tried[list.Name] = true
+			}
+			continue
+		}
+		if len(waiting) == 0 {
+			return nil
+		}
+		if waited, err := p.wait(ctx, len(waiting)); err != nil || !waited {
+			return err
+		}
+	}
+}
+
+// size is how many bytes of a list's packs are there still.
+func (p *pruner) size(list repository.Condemned) int64 {
+	n := int64(0)
+	for _, id := range list.Packs {
+		n += p.survey.Size(id)
+	}
+	return n
+}
+
+// sweep rescues what is needed after all, and deletes the packs of lists, except
+// those from which something could not be rescued. held says why nothing may be
+// deleted now.
+func (p *pruner) sweep(ctx context.Context, ready []repository.Condemned) (held, err error) {
+	spare := map[repository.PackID]error{}
+	for {
+		survey, err := p.look(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := survey.Uses(ctx); err != nil {
+			return nil, err
+		}
+		if survey.Rescues() == 0 || len(spare) > 0 {
+			break
+		}
+		copied, err := p.c.Rescue(ctx, survey, nil)
+		p.report.WrittenBytes += copied.Written
+		p.report.RescuedBytes += copied.Read
+		if err != nil {
+			return nil, err
+		}
+		p.spared(copied.Failed)
+		maps.Copy(spare, copied.Failed)
+	}
+	if p.o.Hold != nil {
+		if err := p.o.Hold(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return fmt.Errorf("nothing may be deleted now: %w", err), nil
+		}
+	}
+	total := int64(0)
+	for _, list := range ready {
+		total += int64(len(list.Packs))
+	}
+	swept, err := p.c.Sweep(ctx, p.survey, ready, spare, func(n int) { p.progress(StageSweep, int64(n), total) })
+	p.report.RemovedPacks += swept.Packs
+	p.report.RemovedBytes += swept.Bytes
+	p.compacted(swept.Fragments)
+	return nil, err
+}
+
+func (p *pruner) compacted(done repository.Compacted) {
+	p.compact = true
+	p.report.WrittenFragments += done.Written
+	p.report.RemovedFragments += done.Removed
+}
+
+// finish tidies the index and the stripes of parity, seals again what an older
+// key has sealed, and clears ended sessions away.
+func (p *pruner) finish(ctx context.Context) error {
+	if !p.compact || p.o.Reseal {
+		done, err := p.c.Compact(ctx, p.survey, repository.CompactOptions{Reseal: p.o.Reseal})
+		p.compacted(done)
+		if err != nil {
+			return err
+		}
+	}
+	if err := p.repo.MergeStripes(ctx); err != nil {
+		return err
+	}
+	if p.o.Reseal {
+		n, err := p.c.Reseal(ctx, func(n int) { p.progress(StageReseal, int64(n), 0) })
+		p.report.Resealed += n
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dryRun plans without a session of its own, and writes nothing.
+func (p *pruner) dryRun(ctx context.Context) error {
+	census, err := p.repo.Sessions(ctx, p.o.Keeper, p.o.Clock)
+	if err != nil {
+		return err
+	}
+	if _, err := p.decide(ctx, census.Tags()); err != nil {
+		return err
+	}
+	lists := p.survey.Condemned.Lists
+	for _, list := range lists {
+		c := repository.Condemned{List: list}
+		p.report.Waiting = append(p.report.Waiting, Waiting{List: list.Name, Packs: len(list.Packs), Bytes: p.size(c), Why: "condemned by an earlier run"})
+	}
+	return nil
 }
