@@ -10,6 +10,11 @@ BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
+# What "make bench" compares on: bytes of each corpus, how often, and where the
+# work is done and the figures are put. Three and a half times BENCHSIZE must be free there.
+BENCHSIZE ?= 10GB
+BENCHRUNS ?= 3
+BENCHDIR  ?= $(BIN)/bench
 # Which packages, and for how long, "make fuzz", "make bench" and "make soak" work.
 PKG      ?= ./...
 FUZZTIME ?= 10m
@@ -58,8 +63,15 @@ vulnerable: $(BIN)/govulncheck ## known vulnerabilities that the code reaches (n
 	$(BIN)/govulncheck ./...
 
 .PHONY: bench
-bench: ## the benchmarks beside the hot code
+bench: build ## benchmarks beside the hot code, then restic, borg and kopia at BENCHSIZE; about two hours at 10GB
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+	@mkdir -p $(BENCHDIR)
+	@for corpus in mixed files; do \
+		$(BIN)/loadtest compare --corpus $$corpus --size $(BENCHSIZE) --runs $(BENCHRUNS) \
+			--dir $(BENCHDIR)/work --json $(BENCHDIR)/$$corpus.json; \
+	done
+	@$(BIN)/loadtest report $(BENCHDIR)/mixed.json $(BENCHDIR)/files.json --html $(BENCHDIR)/comparison.html >/dev/null
+	@echo; echo "figures and plots: $(BENCHDIR)/comparison.html"
 
 .PHONY: fuzz
 fuzz: ## every decoder's fuzz target for FUZZTIME each, as many at a time as there are cores; ends with a table
