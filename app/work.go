@@ -30,6 +30,7 @@ func (a *App) startWorker(context.Context) error {
 			return s
 		},
 		Staging: node.StagingDir, Region: node.Region, Version: a.Version, Clock: a.Clock,
+		Sessions: Sessions(a.bus, node.Name),
 	})
 	if err != nil {
 		return err
@@ -82,6 +83,10 @@ func settings(a *App) (handlers.Settings, error) {
 		Sources:     cfg.Sources,
 		Compression: compress.Setting{Algorithm: compress.Algorithm(algorithm), Level: level},
 		Retention:   policy,
+		Prune: handlers.PruneSettings{
+			MaxUnused: float64(cfg.Backup.Prune.MaxUnused), MaxRepack: int64(cfg.Backup.Prune.MaxRepack),
+			Wait: cfg.Backup.Prune.Wait.Std(),
+		},
 	}, nil
 }
 

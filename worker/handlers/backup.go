@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"mahavishnu/messages"
@@ -76,9 +77,12 @@ func (h *backup) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 		Job: t.Job.ID, JobTime: t.Created, Attempt: int(t.Attempt), //nolint:gosec // attempts do not overflow
 		Host: h.Host, Engine: h.Version,
 		Compression: settings.Compression, Readers: settings.Readers,
-		Progress: progress{t.Meter}, Clock: h.Clock, Fence: t.Fence,
+		Progress: progress{t.Meter}, Clock: h.Clock, Fence: t.Fence, Lease: h.lease(),
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, repository.ErrForgotten): // and its name stays taken
+		return nil, worker.Discard(err)
+	case err != nil:
 		return nil, err
 	}
 	return backupResult(result), nil

@@ -262,32 +262,3 @@ func TestForgetJob(t *testing.T) {
 		}
 	}
 }
-
-func TestPruneJobMeasuresAndDeletesNothing(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.backup()
-	got := result[PruneResult](r, &messages.PruneSpec{DryRun: true}, messages.StateSucceeded)
-	if got.UnusedBlobs != 0 || got.Packs == 0 || got.Snapshots != 1 {
-		t.Errorf("nothing forgotten yet: %+v", got)
-	}
-	r.write("a.txt", strings.Repeat("another content ", 1000))
-	r.write("sub/c.txt", "gamma")
-	r.backupAt(time.Now().Add(time.Minute), messages.BackupIncremental)
-	r.clock.by = time.Hour
-	r.settings.Retention = retention.Policy{Last: 1}
-	if got := result[ForgetResult](r, &messages.ForgetSpec{}, messages.StateSucceeded); got.Forgotten != 1 {
-		t.Fatalf("forget: %+v", got)
-	}
-	got = result[PruneResult](r, &messages.PruneSpec{DryRun: true}, messages.StateSucceeded)
-	// The old content of a.txt, and both directories of the old tree with its root.
-	if got.UnusedBlobs == 0 || got.UnusedBytes == 0 || got.UnreadTotal != 0 {
-		t.Errorf("after forgetting one: %+v", got)
-	}
-	if got := r.refused(&messages.PruneSpec{}); !strings.Contains(got, `send {"dry_run":true}`) {
-		t.Errorf("refused with %q", got)
-	}
-	if got := result[VerifyResult](r, &messages.VerifySpec{ReadData: 100}, messages.StateSucceeded); got.ProblemsTotal != 0 {
-		t.Errorf("after the measurement: %+v", got)
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"mahavishnu/messages"
 	"mahavishnu/repository"
 	"mahavishnu/repository/compress"
+	"mahavishnu/repository/lease"
 	"mahavishnu/retention"
 	"mahavishnu/snapshot"
 	"mahavishnu/snapshot/exclude"
@@ -38,6 +39,30 @@ type Settings struct {
 	Readers int
 	// Retention says which snapshots are kept.
 	Retention retention.Policy
+	// Prune says how much a prune job does.
+	Prune PruneSettings
+}
+
+// PruneSettings say how much a prune job does.
+type PruneSettings struct {
+	// MaxUnused is the percentage of stored bytes that may be left unused.
+	MaxUnused float64
+	// MaxRepack is how many bytes are rewritten at most; 0 sets no limit.
+	MaxRepack int64
+	// Wait is how long a job waits for others at work.
+	Wait time.Duration
+}
+
+// sessionTTL is how long a session in the queue lives without a renewal.
+const sessionTTL = 30 * time.Second
+
+// lease is how a job's session in the repository is held.
+func (s Setup) lease() lease.Options {
+	o := lease.Options{Keeper: s.Sessions, Host: s.Host}
+	if s.Sessions != nil {
+		o.TTL = sessionTTL
+	}
+	return o
 }
 
 // Setup is what the handlers need. Repositories, Settings, Staging and Region
@@ -54,6 +79,9 @@ type Setup struct {
 	Host string
 	// Version of the program, recorded in snapshots.
 	Version string
+	// Sessions keeps the leases of sessions in the queue; nil leaves it to signs of
+	// life in the storage.
+	Sessions lease.Keeper
 	// Clock is the time; nil is the machine's.
 	Clock clock.Clock
 }
@@ -72,7 +100,7 @@ func New(s Setup) (worker.Handlers, error) {
 
 		messages.KindVerify:      &verify{s},
 		messages.KindForget:      &forgetting{s},
-		messages.KindPrune:       &prune{s},
+		messages.KindPrune:       &pruning{s},
 		messages.KindRestoreTest: &restoreTest{s, staging},
 
 		messages.KindReplicate:  unavailable{"copy backups to other regions"},
