@@ -60,11 +60,11 @@ func (r *restorer) finishDir(d *dirNode) {
 		return
 	}
 	defer release()
-	r.applyMeta(d.path, &d.node, h.ApplySelf)
+	r.applyMeta(func() string { return d.path }, &d.node, h.ApplySelf)
 }
 
 // applyMeta sets metadata by the given means and reports what was lost.
-func (r *restorer) applyMeta(path string, n *tree.Node, apply func(*tree.Node, fsmeta.Ownership) ([]fsmeta.Loss, error)) {
+func (r *restorer) applyMeta(path func() string, n *tree.Node, apply func(*tree.Node, fsmeta.Ownership) ([]fsmeta.Loss, error)) {
 	var lost []error
 	if len(n.Xattrs) > 0 {
 		lost = loadXattrs(r.ctx, r.loader, n)
@@ -74,7 +74,7 @@ func (r *restorer) applyMeta(path string, n *tree.Node, apply func(*tree.Node, f
 		lost = append(lost, l)
 	}
 	if err = errors.Join(append(lost, err)...); err != nil {
-		r.log.issue(Issue{Kind: IssueLost, Path: path, Err: err})
+		r.log.issue(Issue{Kind: IssueLost, Path: path(), Err: err})
 	}
 }
 

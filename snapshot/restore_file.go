@@ -58,6 +58,7 @@ type job struct {
 	mu      sync.Mutex
 	base    base
 	started bool // the part file is in place
+	part    string   // see restorer.part
 	f       *os.File
 	direct  *os.File // the same past the page cache, or nil
 	whole   bool     // all of it is written at once: it needs no size beforehand
@@ -79,6 +80,14 @@ func (j *job) path() string { return join(j.dir.path, j.name) }
 func (r *restorer) partName(name string) string {
 	sum := sha256.Sum256([]byte(r.repo.ID() + "/" + r.snap.ID + "/" + name))
 	return partPrefix + hex.EncodeToString(sum[:10])
+}
+
+// part is the job's own.
+func (r *restorer) part(j *job) string {
+	if j.part == "" {
+		j.part = r.partName(j.name)
+	}
+	return j.part
 }
 
 func isPart(name string) bool {
@@ -185,17 +194,17 @@ func (r *restorer) open(j *job) error {
 		return err
 	}
 	defer release()
-	part := r.partName(j.name)
+	part := r.part(j)
 	if !j.started {
 		switch j.base {
 		case baseOld:
 			err = d.Rename(j.name, part)
 		case baseNothing:
-			j.f, err = d.Create(part)
+			j.f, err = d.Create(part, &j.node)
 			if errors.Is(err, fs.ErrExist) {
 				// Left by an earlier run, and not worth going on with.
 				if err = d.Remove(part); err == nil {
-					j.f, err = d.Create(part)
+					j.f, err = d.Create(part, &j.node)
 				}
 			}
 		}
@@ -265,7 +274,7 @@ func (o *openFiles) abandon(r *restorer) {
 		r.closeFile(j)
 		if j.base == baseNothing && j.node.Size < resumable {
 			if d, release, err := r.dirs.get(j.dir); err == nil {
-				_ = d.Remove(r.partName(j.name)) // a leftover with an honest name at worst
+				_ = d.Remove(r.part(j)) // a leftover with an honest name at worst
 				release()
 			}
 		}

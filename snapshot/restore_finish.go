@@ -71,14 +71,16 @@ func (r *restorer) finishFile(j *job) (IssueKind, error) {
 		return IssueFailed, err
 	}
 	defer release()
-	part := r.partName(j.name)
+	part := r.part(j)
 	if j.lostErr != nil && j.err == nil {
 		return r.salvage(j, d, part)
 	}
 	err = r.withFile(j, func(f *os.File) error { // also makes files without content
-		r.applyMeta(j.path(), &j.node, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
-			return d.ApplyFile(f, part, n, o)
-		})
+		apply := d.ApplyFile
+		if j.base == baseNothing {
+			apply = d.ApplyNew
+		}
+		r.applyMeta(j.path, &j.node, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) { return apply(f, part, n, o) })
 		return nil
 	})
 	if err = r.closePart(j, err); err == nil {
@@ -131,7 +133,7 @@ func (r *restorer) refresh(d *fsmeta.Dir, j *job) (IssueKind, error) {
 		return "", nil
 	}
 	if !r.o.DryRun {
-		r.applyMeta(j.path(), &j.node, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
+		r.applyMeta(j.path, &j.node, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
 			return d.Apply(j.name, n, o)
 		})
 	}
@@ -174,7 +176,7 @@ func (r *restorer) salvage(j *job, d *fsmeta.Dir, part string) (IssueKind, error
 	n := j.node
 	n.Mode &^= 0o6000 // nobody should run it with other rights
 	err := r.withFile(j, func(f *os.File) error {
-		r.applyMeta(j.path(), &n, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
+		r.applyMeta(j.path, &n, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
 			return d.ApplyFile(f, part, n, o)
 		})
 		return nil
@@ -259,7 +261,7 @@ func (r *restorer) finishOther(j *job) (IssueKind, error) {
 	if err != nil {
 		return IssueFailed, err
 	}
-	r.applyMeta(j.path(), &j.node, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
+	r.applyMeta(j.path, &j.node, func(n *tree.Node, o fsmeta.Ownership) ([]fsmeta.Loss, error) {
 		return d.Apply(name, n, o)
 	})
 	if name != j.name {

@@ -16,6 +16,18 @@ const (
 	OwnerNone
 )
 
+// newMode is the mode that a new file of n's begins with: its own, so that it
+// need not be set later, if that gives nobody more than n does even before the
+// group is set. A file with attributes, which may be access lists that say less
+// than the mode, begins closed, and so does one that its owner may not write.
+func newMode(n *tree.Node) uint32 {
+	group, others := n.Mode>>3&7, n.Mode&7
+	if len(n.Xattrs) > 0 || n.Mode&0o600 != 0o600 || others&2 != 0 || group&^others != 0 {
+		return 0o600
+	}
+	return n.Mode & 0o777
+}
+
 // owner returns the ids that n is to have here.
 func (o Ownership) owner(n *tree.Node, owners *Owners) (uid, gid uint32) {
 	uid, gid = n.UID, n.GID

@@ -22,6 +22,7 @@ type handle struct {
 	fd   int
 	typ  tree.Type
 	path bool // opened with O_PATH: some calls must go through /proc
+	bare bool // it has no attributes yet
 	link xattrs
 }
 
@@ -123,12 +124,29 @@ func (d *Dir) ApplyFile(f *os.File, _ string, n *tree.Node, o Ownership) ([]Loss
 	return (&handle{fd: int(f.Fd()), typ: tree.File}).apply(n, o, d.owners)
 }
 
+// ApplyNew is ApplyFile for a file from Create. That has no attributes but what
+// its directory hands down.
+func (d *Dir) ApplyNew(f *os.File, _ string, n *tree.Node, o Ownership) ([]Loss, error) {
+	return (&handle{fd: int(f.Fd()), typ: tree.File, bare: !d.handsDown()}).apply(n, o, d.owners)
+}
+
+// handsDown reports whether new entries of the directory get an access list.
+// What the security modules give them is left alone in any case.
+func (d *Dir) handsDown() bool {
+	d.acl.Do(func() {
+		n, err := unix.Fgetxattr(d.fd, "system.posix_acl_default", nil)
+		d.hasACL = n > 0 || err != nil && !errors.Is(err, errNoXattr) && !xattrsUnsupported(err)
+	})
+	return d.hasACL
+}
+
 func (h *handle) apply(n *tree.Node, o Ownership, owners *Owners) ([]Loss, error) {
 	st, err := h.stat()
 	if err != nil {
 		return nil, err
 	}
 	var lost []Loss
+	made := st.Mode & 0o7777
 	uid, gid := o.owner(n, owners)
 	if o != OwnerNone {
 		if err := h.setOwner(&st, uid, gid); err != nil {
@@ -139,8 +157,10 @@ func (h *handle) apply(n *tree.Node, o Ownership, owners *Owners) ([]Loss, error
 	if stripped != nil {
 		lost = append(lost, *stripped)
 	}
-	lost = append(lost, h.setXattrs(n, &st)...)
-	if h.typ != tree.Symlink {
+	if !h.bare || len(n.Xattrs) > 0 {
+		lost = append(lost, h.setXattrs(n, &st)...)
+	}
+	if h.typ != tree.Symlink && !(h.bare && mode == made && mode == mode&0o777 && len(n.Xattrs) == 0) {
 		if err := h.setMode(mode); err != nil {
 			lost = append(lost, Loss{fmt.Sprintf("mode %04o", mode), err})
 		}

@@ -19,12 +19,13 @@ func (d *Dir) Mkdir(name string) error {
 	return pathError("mkdir", name, unix.Mkdirat(d.fd, name, 0o700))
 }
 
-// Create makes a regular file that only its owner may read; it must not exist.
-func (d *Dir) Create(name string) (*os.File, error) {
+// Create makes a regular file for n's content; it must not exist. Nobody may read
+// it who may not read n.
+func (d *Dir) Create(name string, n *tree.Node) (*os.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	fd, err := openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	fd, err := openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, newMode(n))
 	if err != nil {
 		return nil, pathError("create", name, err)
 	}

@@ -21,12 +21,13 @@ func (d *Dir) Mkdir(name string) error {
 	return d.root.Mkdir(name, 0o700)
 }
 
-// Create makes a regular file that only its owner may read; it must not exist.
-func (d *Dir) Create(name string) (*os.File, error) {
+// Create makes a regular file for n's content; it must not exist. Nobody may read
+// it who may not read n.
+func (d *Dir) Create(name string, n *tree.Node) (*os.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fs.FileMode(newMode(n)))
 }
 
 // OpenWrite opens the regular file called name for reading and writing.
@@ -146,6 +147,11 @@ func (d *Dir) ApplySelf(n *tree.Node, o Ownership) ([]Loss, error) {
 		return nil, err
 	}
 	return d.apply(".", n, &have, o), nil
+}
+
+// ApplyNew is ApplyFile for a file from Create.
+func (d *Dir) ApplyNew(f *os.File, name string, n *tree.Node, o Ownership) ([]Loss, error) {
+	return d.ApplyFile(f, name, n, o)
 }
 
 // ApplyFile gives a regular file of this directory, open and called name, the

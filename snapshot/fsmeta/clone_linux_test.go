@@ -113,7 +113,7 @@ func cloneFile(from, to *Dir, name string, size int64) (err error) {
 		return err
 	}
 	defer in.Close()
-	out, err := to.Create(name)
+	out, err := to.Create(name, &tree.Node{})
 	if err != nil {
 		return err
 	}

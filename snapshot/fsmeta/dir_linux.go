@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +19,8 @@ type Dir struct {
 	fd     int
 	proc   string // "/proc/self/fd/N/": lets calls that only take paths stay relative
 	owners *Owners
+	acl    sync.Once
+	hasACL bool // see handsDown
 }
 
 // OpenRoot opens the directory at path, following symbolic links. Directories

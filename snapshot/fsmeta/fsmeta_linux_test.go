@@ -44,7 +44,7 @@ func TestNamesThatLeaveTheDirectoryAreRefused(t *testing.T) {
 		_, calls["Sub"] = d.Sub(name)
 		_, calls["Open"] = d.Open(name)
 		_, calls["OpenWrite"] = d.OpenWrite(name)
-		_, calls["Create"] = d.Create(name)
+		_, calls["Create"] = d.Create(name, &tree.Node{})
 		_, calls["Lstat"] = d.Lstat(name)
 		_, _, calls["Read"] = d.Read(name)
 		_, calls["Apply"] = d.Apply(name, &n, OwnerIDs)
@@ -204,7 +204,7 @@ func TestExtents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, t.TempDir())
-			f, err := d.Create("f")
+			f, err := d.Create("f", &tree.Node{})
 			must(t, err)
 			defer f.Close()
 			size := int64(0)
@@ -268,7 +268,7 @@ func BenchmarkApplyFile(b *testing.B) {
 	d, err := OpenRoot(b.TempDir(), nil)
 	must(b, err)
 	defer d.Close()
-	f, err := d.Create("f")
+	f, err := d.Create("f", &tree.Node{})
 	must(b, err)
 	defer f.Close()
 	n := self(tree.File, 0o644)
