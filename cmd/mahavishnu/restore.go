@@ -161,6 +161,7 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 		return err
 	}
 	e.tellRestore(report)
+	e.tellCorrections(repo)
 	if err == nil && len(o.include) > 0 && report.Files+report.Others+report.Dirs == 0 {
 		return fault.New("restore", snap.ID, fmt.Errorf("nothing in it fits --include %s", strings.Join(o.include, " ")),
 			"patterns are as in .gitignore, from the snapshot's root; see what is there: mahavishnu ls "+snap.ID)
