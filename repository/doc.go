@@ -21,9 +21,17 @@
 // pack, never wrong bytes. Where the index is damaged or lost, reading falls back
 // on what packs say of themselves.
 //
+// # Damage
+//
+// With parity ([StandardParity]; docs/format.md says exactly what it promises) a pack
+// is read right while 5 of its 64 shards or fewer are damaged, and otherwise while the
+// other packs of its stripe are; a missing one too. Small objects are stored twice.
+// What was read in such a way is counted ([Repository.Corrections]) and told
+// ([OpenOptions]); [Repository.Repair] writes it back, byte for byte.
+//
 // # Rules
 //
-// Objects are written once and never changed. The commit order is packs, index,
+// Objects are written once and never changed. The commit order is packs, parity, index,
 // snapshot, each durable before the next is visible. Ids and names tell nothing
 // without the key ring. All sizes and offsets are bytes, all times UTC.
 package repository
