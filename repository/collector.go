@@ -97,15 +97,29 @@ func (c *Collector) End(ctx context.Context) error {
 	return noteErr
 }
 
-// SettleMarks finishes forgetting where somebody died half-way.
-func (c *Collector) SettleMarks(ctx context.Context) error {
+// Tidy finishes what others who died left half-done, beside what sweeping does:
+// second copies, forgotten snapshots, notes.
+func (c *Collector) Tidy(ctx context.Context) error {
+	if err := c.settleMarks(ctx); err != nil {
+		return err
+	}
+	if err := c.r.Mend(ctx); err != nil {
+		return err
+	}
+	return condemn.Tidy(ctx, c.r.be)
+}
+
+func (c *Collector) settleMarks(ctx context.Context) error {
 	var names []string
 	if err := c.r.eachMark(ctx, func(name string) { names = append(names, name) }); err != nil {
 		return err
 	}
 	for _, name := range names {
 		marked, stays, err := c.r.marked(ctx, name)
-		if err == nil && marked && !stays {
+		switch {
+		case err == nil && stays:
+			err = deleteTwice(ctx, c.r.be, name) // put again by the one it guards against
+		case err == nil && marked:
 			err = c.r.settleMark(ctx, name)
 		}
 		if err != nil {

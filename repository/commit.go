@@ -32,7 +32,7 @@ func (s *Session) Commit(ctx context.Context, snap Snapshot) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	if err := s.flush(ctx); err != nil {
-		return Snapshot{}, err
+		return Snapshot{}, s.blame(err)
 	}
 	snap, err := s.publish(ctx, s.complete(snap))
 	if err != nil {

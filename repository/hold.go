@@ -2,11 +2,14 @@ package repository
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/lease"
+	"mahavishnu/storage"
 )
 
 // ErrFenced means that a session was taken for dead, by a collector of garbage
@@ -44,6 +47,18 @@ func (s *Session) begin(ctx context.Context) (err error) {
 
 // fenced tells whether the session found that it was taken for dead.
 func (s *Session) fenced() bool { return s.lease != nil && s.lease.Err() != nil }
+
+// blame finds out why something is missing: the packs of a session that was taken
+// for dead may be deleted at any time.
+func (s *Session) blame(err error) error {
+	if s.lease == nil || !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if fenced := s.lease.Check(context.WithoutCancel(s.ctx)); errors.Is(fenced, ErrFenced) {
+		return fmt.Errorf("%w: %w", fenced, err)
+	}
+	return err
+}
 
 // endLease ends the session for collectors: by itself, or, when its commit failed
 // after it was decided, in a way that lets a collector finish it.

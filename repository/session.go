@@ -164,6 +164,7 @@ func (s *Session) fail(err error) error {
 	if err == nil {
 		return nil
 	}
+	err = s.blame(err)
 	s.broken.CompareAndSwap(nil, &err)
 	return *s.broken.Load()
 }

@@ -212,6 +212,31 @@ func Remove(ctx context.Context, be storage.Backend, name string) error {
 	return nil
 }
 
+// Tidy removes notes whose list is gone: somebody who stalled put them late.
+func Tidy(ctx context.Context, be storage.Backend) error {
+	lists, notes := map[string]bool{}, []string{}
+	err := be.List(ctx, Prefix, func(info storage.Info) error {
+		if name, isNote := strings.CutSuffix(info.Name, waitSuffix); isNote {
+			notes = append(notes, name)
+		} else {
+			lists[info.Name] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range notes {
+		if lists[name] {
+			continue
+		}
+		if err := be.Delete(ctx, name+waitSuffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Await notes for whom the list waits: the sessions that had begun and not ended
 // when it was durable, or later.
 func Await(ctx context.Context, be storage.Backend, keys *seal.Keys, name string, sessions []lease.ID) error {

@@ -30,6 +30,8 @@ type world struct {
 	dir   string
 	want  map[string]map[string]string // snapshot id -> path -> content
 	seed  uint64
+	// forgot is true when somebody forgot the snapshot that is being made.
+	forgot bool
 }
 
 func newWorld(t testing.TB) *world {
@@ -178,7 +180,7 @@ func (w *world) tidy() {
 		w.t.Errorf("garbage is left: %+v", r)
 	}
 	err = w.disk.List(w.t.Context(), "gc/", func(info storage.Info) error {
-		if !strings.HasPrefix(info.Name, "gc/turns/") && info.Name != "gc/seen" && !strings.HasPrefix(info.Name, lease.Prefix) {
+		if !strings.HasPrefix(info.Name, "gc/turns/") && info.Name != "gc/seen" && !strings.HasPrefix(info.Name, "gc/forgotten/") && !strings.HasPrefix(info.Name, lease.Prefix) {
 			w.t.Errorf("%s is left", info.Name)
 		}
 		return nil

@@ -67,7 +67,7 @@ func (p *pruner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.c.SettleMarks(ctx); err != nil {
+	if err := p.c.Tidy(ctx); err != nil {
 		return err
 	}
 	if err := p.discard(ctx); err != nil {
