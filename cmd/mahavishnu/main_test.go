@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,6 +41,8 @@ func TestScripts(t *testing.T) {
 			"status": cmdStatus,
 			"flip":   cmdFlip,
 			"until":  cmdUntil,
+			// versions '1 2' repo: which versions of the key its packs were sealed with
+			"versions": cmdVersions,
 		},
 	})
 }
@@ -61,6 +67,28 @@ func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// cmdVersions compares the key versions that the headers of a repository's packs
+// tell with those it is given.
+func cmdVersions(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: versions 'VERSION...' REPOSITORY")
+	}
+	packs, err := filepath.Glob(ts.MkAbs(filepath.Join(args[1], "packs", "*", "*")))
+	ts.Check(err)
+	found := map[string]bool{}
+	for _, path := range packs {
+		header, err := os.ReadFile(path)
+		ts.Check(err)
+		if len(header) < 12 || string(header[:4]) != "MHVp" {
+			ts.Fatalf("%s is no pack", path)
+		}
+		found[strconv.FormatUint(uint64(binary.LittleEndian.Uint32(header[8:])), 10)] = true
+	}
+	if got := strings.Join(slices.Sorted(maps.Keys(found)), " "); got != args[0] {
+		ts.Fatalf("%d packs are sealed with versions %q, want %q", len(packs), got, args[0])
 	}
 }
 

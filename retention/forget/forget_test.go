@@ -135,8 +135,8 @@ func (r *rig) find(i int) repository.Snapshot {
 	return snap
 }
 
-func (report Report) why(id string) string {
-	for _, d := range report.Decisions {
+func (r Report) why(id string) string {
+	for _, d := range r.Decisions {
 		if d.Snapshot == id {
 			return d.Why
 		}
