@@ -36,6 +36,7 @@ type walk struct {
 	storage inode  // the repository's own directory; zero when it is elsewhere
 
 	jobs  chan *lot
+	queue *chunkQueue
 	slots chan struct{} // filled by each walker but the first
 	quit  chan struct{} // closed when there will be no more jobs
 	group *errgroup.Group
@@ -52,10 +53,12 @@ const maxLots = 64
 // take.
 func (w *walk) run(ctx context.Context, root *directory, only string, readers []*reader) (tree.Content, error) {
 	w.jobs = make(chan *lot, 2*len(readers))
+	w.queue = newChunkQueue(len(readers))
 	w.slots = make(chan struct{}, 2*len(readers))
 	w.quit = make(chan struct{})
 	w.group, ctx = errgroup.WithContext(ctx)
 	for _, r := range readers {
+		r.queue = w.queue
 		w.group.Go(func() error { return w.work(ctx, r) })
 	}
 	var content tree.Content

@@ -29,6 +29,7 @@ type reader struct {
 	chunker *chunker.Chunker
 	tally   *tally
 	buf     []byte
+	queue   *chunkQueue // nil: alone
 }
 
 // maxUnsized bounds a file that does not tell its size: some of /proc have no end.
@@ -83,11 +84,13 @@ func (r *reader) unsized(ctx context.Context, f *os.File) (tree.Content, error) 
 		return tree.Content{}, err
 	}
 	out := tree.NewContentWriter(treeSaver{r.session})
-	err := r.data(ctx, f, fsmeta.Extent{Length: maxUnsized}, out)
-	if err == nil {
-		return tree.Content{}, errNoEnd
+	// Nobody else reads it: such files may tell others something else.
+	alone := line{reader: r, file: f, out: out}
+	short, err := r.cut(ctx, f, fsmeta.Extent{Length: maxUnsized}, alone.add)
+	if err == nil && short == nil {
+		err = errNoEnd
 	}
-	if !errors.Is(err, io.EOF) {
+	if err != nil {
 		return tree.Content{}, err
 	}
 	c, err := out.Finish(ctx)
@@ -133,16 +136,21 @@ func isZero(p []byte) bool { return p[0] == 0 && bytes.Equal(p, zeros[:len(p)]) 
 
 // data cuts and stores one run of data. io.EOF says that the file ended in it;
 // what was there is stored.
-//
-// Runs are independent of each other. A large one could be worked on by several
-// readers: one that starts a maximal chunk before its part finds the cuts of its
-// predecessor within a few chunks, because a cut depends on the 64 bytes before
-// it and on the cut before.
 func (r *reader) data(ctx context.Context, f *os.File, e fsmeta.Extent, out *tree.ContentWriter) error {
+	l := r.newLine(f, e, out)
+	short, err := r.cut(ctx, f, e, l.add)
+	if err = l.end(ctx, err); err != nil {
+		return err
+	}
+	return short
+}
+
+// cut calls fn for the chunks of one run, in order. What it passes is valid until
+// fn returns. short is io.EOF when the file ended before the run did.
+func (r *reader) cut(ctx context.Context, f *os.File, e fsmeta.Extent, fn func(ctx context.Context, offset int64, data []byte) error) (short, err error) {
 	scan := r.chunker.Scanner()
 	start, end := 0, 0 // of what is read and not yet stored
 	off, left := e.Offset, e.Length
-	var short error
 	for left > 0 && short == nil {
 		if len(r.buf)-end < readSize {
 			end = copy(r.buf, r.buf[start:end])
@@ -154,7 +162,7 @@ func (r *reader) data(ctx context.Context, f *os.File, e fsmeta.Extent, out *tre
 				short = io.EOF
 			}
 		} else if err != nil {
-			return err
+			return nil, err
 		}
 		end, off, left = end+n, off+int64(n), left-int64(n)
 		for {
@@ -162,26 +170,16 @@ func (r *reader) data(ctx context.Context, f *os.File, e fsmeta.Extent, out *tre
 			if !ok {
 				break
 			}
-			if err := r.chunk(ctx, r.buf[start:start+n], out); err != nil {
-				return err
+			if err := fn(ctx, off-int64(end-start), r.buf[start:start+n]); err != nil {
+				return nil, err
 			}
 			start += n
 		}
 	}
 	if start < end {
-		if err := r.chunk(ctx, r.buf[start:end], out); err != nil {
-			return err
-		}
+		return short, fn(ctx, off-int64(end-start), r.buf[start:end])
 	}
-	return short
-}
-
-func (r *reader) chunk(ctx context.Context, data []byte, out *tree.ContentWriter) error {
-	e, err := r.save(ctx, data)
-	if err != nil {
-		return err
-	}
-	return fatal(out.Add(ctx, e))
+	return short, nil
 }
 
 func (r *reader) save(ctx context.Context, data []byte) (tree.Extent, error) {

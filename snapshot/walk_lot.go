@@ -46,14 +46,19 @@ func newLot(ctx context.Context, d *directory, names []string, before *merge) *l
 	return b
 }
 
-// work examines entries until there are no more.
+// work examines entries until there are no more, and helps with large files.
 func (w *walk) work(ctx context.Context, r *reader) error {
 	for {
+		w.queue.idle.Add(1)
 		select {
 		case b := <-w.jobs:
+			w.queue.idle.Add(-1)
 			if err := w.examineAll(ctx, b, r); err != nil {
 				return err
 			}
+		case t := <-w.queue.tasks:
+			w.queue.idle.Add(-1)
+			t.run(ctx, r) // who offered it hears of errors
 		case <-w.quit:
 			return nil
 		case <-ctx.Done():
