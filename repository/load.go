@@ -72,7 +72,7 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 	if failed != nil {
 		tried[failed.Pack] = true
 	}
-	for range 2 {
+	for range 3 { // with this index, with a newer one, with what packs say of themselves
 		var data []byte
 		found := false
 		r.index.locations(id, func(p index.Pack, e index.Entry) bool {
@@ -97,6 +97,9 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 		}
 		if ctx.Err() != nil {
 			return nil, &BlobError{ID: id, Err: context.Cause(ctx)}
+		}
+		if r.renew(ctx, failed) {
+			continue
 		}
 		if data, err := r.loadMended(ctx, id, kind, buf); err == nil {
 			return data, nil

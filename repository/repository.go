@@ -49,6 +49,7 @@ type Repository struct {
 
 	scratch scratch
 	reach   reach
+	renewal renewal
 	correct corrector
 
 	ledgerCache ledgerCache
