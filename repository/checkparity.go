@@ -86,6 +86,10 @@ func (c *checker) parity(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stale, err := c.r.staleStripes(ctx, set)
+	if err != nil {
+		return err
+	}
 	bare := 0
 	for _, p := range c.r.indexedPacks() {
 		size, there := sizes[p.ID]
@@ -99,7 +103,7 @@ func (c *checker) parity(ctx context.Context) error {
 				}
 			}
 		}
-		if !own && !there || c.r.cfg.Parity.Stripe > 0 && len(set.of(p.ID)) == 0 {
+		if !own && !there || c.r.cfg.Parity.Stripe > 0 && !set.covers(p.ID, stale) {
 			bare++
 		}
 	}

@@ -129,7 +129,7 @@ func stopAt(t *testing.T, n int, loss faults.Loss) (stopped bool) {
 	first, second := someWork(1), someWork(1000)
 	second.data = append(second.data, first.data[:5]...) // reuses something
 
-	r, err := Create(ctx, be, ring, CreateOptions{})
+	r, err := Create(ctx, be, ring, CreateOptions{Parity: smallParity})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +168,7 @@ func stopAt(t *testing.T, n int, loss faults.Loss) (stopped bool) {
 	first.check(t, last)
 	second.check(t, last)
 	checkWhole(t, last)
+	checkParityOf(t, last)
 	if err := storedTwice(be, 2); err != nil {
 		t.Fatalf("change %d: %v", n, err)
 	}

@@ -138,6 +138,32 @@ func zeroed(n int) func(string, string) error {
 	}
 }
 
+// checkParityOf wants every pack in the index to have parity and a stripe that
+// are whole: whatever happened, nothing is left to Repair but what a loss of power
+// left of stripes that others replace.
+func checkParityOf(t *testing.T, r *Repository) {
+	t.Helper()
+	ctx := t.Context()
+	set, err := r.readStripes(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.indexedPacks() {
+		if err := scrubParity(ctx, r.be, parity.Name(p.ID)); err != nil {
+			t.Errorf("%s: %v", parity.Name(p.ID), err)
+		}
+		if !slices.ContainsFunc(set.of(p.ID), func(s *stripe) bool { return scrubParity(ctx, r.be, s.object) == nil }) {
+			t.Errorf("%s is in no whole stripe", p.ID.Object())
+		}
+	}
+	repairAll(t, r)
+	for _, a := range repairAll(t, r) {
+		if a.Mended() { // what is left is harmless: packs and stripes in part
+			t.Errorf("a second repair finds %v", a)
+		}
+	}
+}
+
 // TestRepairMatrix damages each kind of object in each way: everything is still
 // read right, the damage is named, and Repair brings back every byte.
 func TestRepairMatrix(t *testing.T) {

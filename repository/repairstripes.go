@@ -20,7 +20,7 @@ func (x *repairer) stripes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stale, err := x.staleStripes(ctx, set)
+	stale, err := x.r.staleStripes(ctx, set)
 	if err != nil {
 		return err
 	}
@@ -47,28 +47,6 @@ func (x *repairer) stripes(ctx context.Context) error {
 		return err
 	}
 	return x.r.MergeStripes(ctx)
-}
-
-// staleStripes returns the stripes that can protect nothing any more, because a
-// pack of theirs was deleted.
-func (x *repairer) staleStripes(ctx context.Context, set *stripeSet) (map[string]error, error) {
-	there := map[PackID]bool{}
-	err := x.r.eachPackObject(ctx, func(id PackID, _ int64) error {
-		there[id] = true
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	stale := map[string]error{}
-	for _, s := range set.all {
-		for _, m := range s.head.Members {
-			if _, indexed := x.r.index.pack(m.ID); !indexed && !there[m.ID] {
-				stale[s.object] = fmt.Errorf("a pack of it is gone: %s", m.ID.Object())
-			}
-		}
-	}
-	return stale, nil
 }
 
 // newStripes makes stripes of packs that are in none. found says what is wrong

@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 
@@ -31,11 +32,43 @@ type stripeSet struct {
 
 func (s *stripeSet) of(id PackID) []*stripe { return s.members[id] }
 
+// covers tells whether a pack is in a stripe that is none of those.
+func (s *stripeSet) covers(id PackID, stale map[string]error) bool {
+	for _, x := range s.members[id] {
+		if stale[x.object] == nil {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *stripeSet) add(x *stripe) {
 	s.all = append(s.all, x)
 	for _, m := range x.head.Members {
 		s.members[m.ID] = append(s.members[m.ID], x)
 	}
+}
+
+// staleStripes returns the stripes that can protect nothing any more, because a
+// pack of theirs was deleted.
+func (r *Repository) staleStripes(ctx context.Context, set *stripeSet) (map[string]error, error) {
+	there := map[PackID]bool{}
+	err := r.eachPackObject(ctx, func(id PackID, _ int64) error {
+		there[id] = true
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	stale := map[string]error{}
+	for _, s := range set.all {
+		for _, m := range s.head.Members {
+			if _, indexed := r.index.pack(m.ID); !indexed && !there[m.ID] {
+				stale[s.object] = fmt.Errorf("a pack of it is gone: %s", m.ID.Object())
+			}
+		}
+	}
+	return stale, nil
 }
 
 // stripeReaders is how many heads of stripes are read at once.
