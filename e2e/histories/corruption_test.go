@@ -363,7 +363,7 @@ func (w *world) restorable(ctx context.Context, r *repository.Repository) string
 
 // repaired repairs and compares the storage with what it was before the damage.
 func (w *world) repaired(ctx context.Context, r *repository.Repository, pristine map[string][]byte) string {
-	_, err := r.Repair(ctx, repository.RepairOptions{Everything: true})
+	_, err := r.Repair(ctx, repository.RepairOptions{Packs: true, Parity: true})
 	if err != nil && !errors.Is(err, repository.ErrLeft) {
 		return "fails: " + err.Error()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ var works = map[string]func(ctx context.Context, w *world, r *repository.Reposit
 		return err
 	},
 	"repair": func(ctx context.Context, _ *world, r *repository.Repository) error {
-		_, err := r.Repair(ctx, repository.RepairOptions{Everything: true})
+		_, err := r.Repair(ctx, repository.RepairOptions{Packs: true, Parity: true})
 		return err
 	},
 }
@@ -112,23 +113,28 @@ func before(t *testing.T, dir, work string) *world {
 	return w
 }
 
-// harmAll damages one object of each kind that a repair mends, packs of different
-// stripes.
+// harmAll damages one object of each kind, no two that stand in for each other.
 func (w *world) harmAll() {
-	done := map[string]bool{}
 	objects := w.disk.Objects()
-	for _, name := range sortedNames(objects) {
-		kind, _, _ := strings.Cut(name, "/")
-		if done[kind] || strings.HasPrefix(name, "gc/") || name == "config.copy" {
-			continue
-		}
-		done[kind] = true
-		if kind == "index" || kind == "copies" && !strings.HasPrefix(name, "copies/snapshots/") {
-			w.disk.Set(name, nil)
-			continue
-		}
-		w.disk.Set(name, objects[name][:len(objects[name])/2])
+	first := func(prefix string) string { return sortedUnder(objects, prefix)[0] }
+	last := func(prefix string) string {
+		names := sortedUnder(objects, prefix)
+		return names[len(names)-1]
 	}
+	w.disk.Set("config", nil)
+	w.disk.Set(first("index/"), nil)
+	w.disk.Set(last("copies/index/"), []byte{})
+	w.disk.Set(first("snapshots/"), objects[first("snapshots/")][:100])
+	w.disk.Set(last("copies/snapshots/"), nil)
+	pack := first("packs/")
+	w.disk.Set(pack, objects[pack][:len(objects[pack])/2])
+	w.disk.Set(last("parity/"), nil) // a stripe
+	parity := strings.Replace(last("packs/"), "packs/", "parity/", 1)
+	w.disk.Set(parity, objects[parity][:len(objects[parity])/3])
+}
+
+func sortedUnder(objects map[string][]byte, prefix string) []string {
+	return slices.DeleteFunc(sortedNames(objects), func(name string) bool { return !strings.HasPrefix(name, prefix) })
 }
 
 // TestPowerCutAtEveryWrite cuts off a backup, a prune and a repair at each of
@@ -191,6 +197,7 @@ func cutOff(t *testing.T, base *world, work string, n int, how string, loss faul
 		w.fail("the %s, done again, failed: %v\n%s", work, err, w.listing())
 	}
 	w.check()
+	w.patience()
 	w.pruneNow()
 	w.noGarbage()
 	if loss != nil {
@@ -215,7 +222,7 @@ func (w *world) do(be storage.Backend, work string) (err error) {
 func (w *world) repairNow() {
 	r := w.open()
 	defer w.close(r)
-	if _, err := r.Repair(context.Background(), repository.RepairOptions{Everything: true}); err != nil {
+	if _, err := r.Repair(context.Background(), repository.RepairOptions{Packs: true, Parity: true}); err != nil {
 		w.fail("repair: %v\n%s", err, w.listing())
 	}
 }

@@ -46,7 +46,8 @@ func TestHistories(t *testing.T) {
 			inBubble(t, func(t *testing.T) { play(t, rt, fmt.Sprintf("%s/%d", dir, runs)) })
 		})
 	}
-	t.Logf("%d steps, %d storage operations in %d histories, %v", steps.Load(), operations.Load(), runs, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d steps, %d storage operations in %d histories, %v: %d quiet prunes, %d packs removed, %d bytes rescued, %d sessions fenced, %d snapshots of dead sessions published",
+		steps.Load(), operations.Load(), runs, time.Since(began).Round(time.Millisecond), quiets.Load(), removed.Load(), rescued.Load(), fenced.Load(), published.Load())
 }
 
 var runs int
@@ -101,12 +102,13 @@ func play(t *testing.T, rt *rapid.T, dir string) {
 		"kill":        func(t *rapid.T) { w.now(t); w.kill(w.pick(t)) },
 		"power cut":   w.powerCut,
 		"lose lease":  w.loseLease,
+		"prune":       w.collect,
+		"quiet":       w.quiet,
 		"rotate key":  w.rotate,
 		"time passes": w.timePasses,
 		"clock jumps": w.clockJumps,
 	})
-	w.now(rt)
-	w.finish()
+	w.quiet(rt)
 	w.check()
 }
 
