@@ -75,7 +75,7 @@ func meet(t *testing.T, during func(*world), after func(w *world, met, committed
 				after(w, met, committed, err)
 				w.prune(patient())
 				w.whole()
-				w.tidy()
+				w.tidy("gc/forgotten/")
 				if t.Failed() {
 					t.Fatalf("they met at %s number %d", op, n)
 				}
