@@ -63,7 +63,7 @@ vulnerable: $(BIN)/govulncheck ## known vulnerabilities that the code reaches (n
 	$(BIN)/govulncheck ./...
 
 .PHONY: bench
-bench: build ## benchmarks beside the hot code, then restic, borg and kopia at BENCHSIZE; about two hours at 10GB
+bench: build ## benchmarks beside the hot code, then restic, borg and kopia at BENCHSIZE; an hour and a half at 10GB
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
 	@mkdir -p $(BENCHDIR)
 	@for corpus in mixed files; do \

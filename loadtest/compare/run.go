@@ -107,8 +107,9 @@ func prepare(o Options, programs int) error {
 		return fault.New("compare in", o.Dir, err, "")
 	}
 	if need := o.room(programs); free < need {
-		return fault.New("compare in", o.Dir, fmt.Errorf("%s are needed and %s are free", terminal.Bytes(need), terminal.Bytes(free)),
+		short := fault.New("compare in", o.Dir, fmt.Errorf("%s are needed and %s are free", terminal.Bytes(need), terminal.Bytes(free)),
 			"free space there, compare a smaller --size, or name another disk with --dir")
+		return errors.Join(short, os.Remove(o.Dir)) // it is empty
 	}
 	return nil
 }

@@ -253,6 +253,9 @@ func TestItRefusesToBegin(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%v; want one that says %q", err, test.says)
 		}
+		if _, err := os.Stat(filepath.Join(full, "x")); !os.IsNotExist(err) {
+			t.Errorf("%s: an empty directory is left: %v", test.says, err)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(full, "mine")); err != nil {
 		t.Errorf("what was there is not: %v", err)
