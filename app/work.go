@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mahavishnu/messages"
 	"mahavishnu/repository"
 	"mahavishnu/repository/compress"
 	"mahavishnu/retention"
@@ -22,8 +23,15 @@ func (a *App) startWorker(context.Context) error {
 	}
 	access := AccessTo(a.cfg)
 	access.OnCorrection = a.corrected
+	known, err := a.bus.Store(messages.BucketLeases)
+	if err != nil {
+		return err
+	}
 	registry, err := handlers.New(handlers.Setup{
-		Repositories: repositories{access},
+		Repositories: repositories{
+			access: access, create: a.cfg.Backup.Storage.Create, known: known, key: knownKey(node.Region),
+			log: a.Log.With().Str("part", "worker").Logger(),
+		},
 		Settings: func() handlers.Settings {
 			// What a reload brings was checked by apply before it came into force.
 			s, _ := settings(a)
@@ -88,18 +96,4 @@ func settings(a *App) (handlers.Settings, error) {
 			Wait: cfg.Backup.Prune.Wait.Std(),
 		},
 	}, nil
-}
-
-// repositories opens the repository anew for each job, so that every job sees
-// what others have stored; indexes are cached on disk between them.
-type repositories struct{ access Access }
-
-func (r repositories) Open(ctx context.Context, create bool) (*repository.Repository, func() error, error) {
-	access := r.access
-	access.Create = create
-	opened, err := access.Open(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return opened.Repository, opened.Close, nil
 }

@@ -76,9 +76,9 @@ const (
 type Storage struct {
 	// Whether the first backup makes the repository: "auto" or "never". A worker
 	// whose disk or share is not mounted would make a new one in its place.
-	// A machine that has seen the repository before refuses that by itself, and one
-	// that has not refuses while the catalog knows backups. With "never" no job
-	// makes one: only a person does, with `mahavishnu backup --direct`.
+	// A machine that has seen the repository before refuses that by itself, and so
+	// does every worker of a region that the queue knows a repository of. With
+	// "never" no job makes one: only a person does, with `mahavishnu backup --direct`.
 	Create string `yaml:"create"`
 	// A directory of this machine, or one mounted on it.
 	Local LocalStorage `yaml:"local"`
