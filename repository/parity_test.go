@@ -124,6 +124,9 @@ var protectedKinds = []string{configName, configCopy, indexPrefix, snapshotPrefi
 var moreHarms = append(slices.Clone(harms),
 	harm{"4 KiB zeroed", zeroed(4 << 10)}, harm{"a megabyte zeroed", zeroed(1 << 20)}, harm{"all zeros", zeroed(1 << 30)})
 
+// smallHarms are those that differ for small objects, of which any change is all.
+var smallHarms = []string{"flip in the magic", "flip in the middle", "longer", "half", "empty", "missing", "swapped", "all zeros"}
+
 func zeroed(n int) func(string, string) error {
 	return func(path, _ string) error {
 		data, err := os.ReadFile(path)
@@ -174,7 +177,8 @@ func TestRepairMatrix(t *testing.T) {
 			if prefix == configName || prefix == configCopy {
 				objects = []string{prefix, prefix}
 			}
-			if h.name == "swapped" && objects[0] == objects[1] {
+			small := !strings.HasPrefix(prefix, packPrefix) && !strings.HasPrefix(prefix, parity.Prefix)
+			if h.name == "swapped" && objects[0] == objects[1] || small && !slices.Contains(smallHarms, h.name) {
 				continue
 			}
 			t.Run(prefix+" "+h.name, func(t *testing.T) {
@@ -194,7 +198,13 @@ func TestRepairMatrix(t *testing.T) {
 				if sumsOf(t, d.dir)[victim] == d.sums[victim] {
 					t.Fatal("not damaged")
 				}
+				if _, err := readAllPacks(r); err != nil { // notes what it doubts, too
+					t.Fatal(err)
+				}
 				actions := repairAll(t, r)
+				if r.Doubts() != 0 {
+					t.Errorf("%d packs are doubted still", r.Doubts())
+				}
 				if !slices.ContainsFunc(actions, func(a Action) bool { return a.Object == victim && a.Mended() && a.Found != nil }) {
 					t.Errorf("%s is not among what was mended: %v", victim, actions)
 				}
@@ -213,6 +223,19 @@ func TestRepairMatrix(t *testing.T) {
 			})
 		}
 	}
+}
+
+// readAllPacks reads every pack, and returns how many have problems.
+func readAllPacks(r *Repository) (problems int, err error) {
+	ctx := context.Background()
+	err = r.Packs(ctx, func(p PackInfo) error {
+		problem, err := r.CheckPack(ctx, p.ID)
+		if problem != nil {
+			problems++
+		}
+		return err
+	})
+	return problems, err
 }
 
 // readsPack tells whether damage of that kind is met by reading all blobs.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/storage"
 )
@@ -22,6 +23,8 @@ type RepairOptions struct {
 	OnAction func(Action)
 	// OnProgress is called with the packs looked at so far and in all.
 	OnProgress func(done, total int)
+	// Clock is asked for the time. Default: the machine's.
+	Clock clock.Clock
 }
 
 // Action is what Repair did about an object.
@@ -88,7 +91,7 @@ func (r *Repository) Repair(ctx context.Context, o RepairOptions) (RepairReport,
 		x.named[name] = true
 	}
 	for _, step := range []func(context.Context) error{
-		x.configs, x.small, r.Refresh, x.packs, x.index, x.parity, x.stripes,
+		x.configs, x.small, r.Refresh, x.packs, x.settle, x.index, x.parity, x.stripes,
 	} {
 		if err := step(ctx); err != nil {
 			return x.report, err
@@ -112,6 +115,7 @@ type repairer struct {
 	report    RepairReport
 	fragments []string        // index fragments both objects of which are lost
 	broken    map[PackID]bool // packs that are not whole
+	mended    []PackID
 }
 
 func (x *repairer) did(a Action) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/repository/pack"
 	"mahavishnu/storage"
@@ -152,7 +153,27 @@ func (x *repairer) mendPack(ctx context.Context, p patient) (bool, error) {
 	if k.by == "" {
 		return true, nil // it can be read after all
 	}
+	x.mended = append(x.mended, p.id)
 	return true, x.mend(ctx, Action{Object: p.id.Object(), Kind: ObjectPack, Found: p.found, By: k.by}, k.data)
+}
+
+// settle takes back what verifications noted about packs that are mended now, if
+// all of their blobs are right: a blob may have been wrong before it was sealed.
+func (x *repairer) settle(ctx context.Context) error {
+	if x.r.Doubts() == 0 {
+		return nil
+	}
+	var right []PackID
+	for _, id := range x.mended {
+		problem, err := x.r.CheckPack(ctx, id)
+		if err != nil {
+			return err
+		}
+		if problem == nil {
+			right = append(right, id)
+		}
+	}
+	return x.r.RecordDoubts(ctx, clock.Or(x.o.Clock).Now(), right)
 }
 
 // giveUp names a pack that cannot be mended, and what of it is lost.

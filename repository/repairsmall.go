@@ -107,9 +107,9 @@ func (x *repairer) twice(ctx context.Context, name, kind string) error {
 }
 
 // sameCopy tells what is wrong with a copy: if both objects can be read and
-// differ, the copy is held to be wrong.
+// differ, the copy is held to be wrong, unless they are being sealed anew.
 func sameCopy(name string, first, second one) error {
-	if first.err == nil && second.err == nil && !bytes.Equal(first.data, second.data) {
+	if first.err == nil && second.err == nil && !bytes.Equal(first.data, second.data) && sameKey(first.data, second.data) {
 		return fmt.Errorf("%w: it differs from %s", ErrDamaged, name)
 	}
 	return second.err
@@ -184,20 +184,20 @@ func (x *repairer) index(ctx context.Context) error {
 // snapshot names and that are not there at all.
 func (x *repairer) lostFragments(ctx context.Context) ([]string, error) {
 	there := map[string]bool{}
+	lost := slices.DeleteFunc(slices.Clone(x.fragments), x.r.index.standsIn)
 	for _, name := range x.fragments {
 		there[name] = true
 	}
 	if err := listTwice(ctx, x.r.be, indexPrefix, func(name string, _, _ bool) { there[name] = true }); err != nil {
 		return nil, err
 	}
-	lost := slices.Clone(x.fragments)
 	snaps, _, err := x.r.Snapshots(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	for _, snap := range snaps {
 		for _, name := range snap.Index {
-			if !there[name] && isIndexObject(name) {
+			if !there[name] && isIndexObject(name) && !x.r.index.standsIn(name) {
 				there[name] = true
 				lost = append(lost, name)
 			}

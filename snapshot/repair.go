@@ -8,6 +8,7 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/repository"
+	"mahavishnu/repository/lease"
 )
 
 // RepairReport says what was mended, and what is wrong afterwards.
@@ -51,10 +52,20 @@ func action(a repository.Action) RepairAction {
 // Repair verifies, mends what can be mended, and tells what is wrong then. With o
 // reading data, parity is read whole too. onAction hears of each object when it is
 // mended or given up; it may be nil. The error is that of Verify about what is
-// left: nil when everything that was found is mended.
+// left: nil when everything that was found is mended. While it works, collectors
+// delete no pack that was there when it began.
 func Repair(ctx context.Context, repo *repository.Repository, o VerifyOptions, onAction func(repository.Action)) (RepairReport, error) {
 	clk := clock.Or(o.Clock)
 	started := clk.Now()
+	reading, err := repo.Reader(ctx, lease.Options{Clock: clk})
+	if err != nil {
+		return RepairReport{}, err
+	}
+	report, err := repair(ctx, repo, o, clk, started, onAction)
+	return report, errors.Join(err, reading.Close(context.WithoutCancel(ctx)))
+}
+
+func repair(ctx context.Context, repo *repository.Repository, o VerifyOptions, clk clock.Clock, started time.Time, onAction func(repository.Action)) (RepairReport, error) {
 	var report RepairReport
 	var objects []string
 	told := o.OnProblem
@@ -71,7 +82,7 @@ func Repair(ctx context.Context, repo *repository.Repository, o VerifyOptions, o
 	}
 	mended := map[string]bool{}
 	done, repairErr := repo.Repair(ctx, repository.RepairOptions{
-		Parity: o.ReadData > 0, Objects: objects,
+		Parity: o.ReadData > 0, Objects: objects, Clock: clk,
 		OnAction: func(a repository.Action) {
 			mended[a.Object] = a.Mended()
 			if len(report.Actions) < reportedProblems {
