@@ -68,6 +68,8 @@ func (a *App) count(e messages.Event) {
 		if r := result[handlers.ForgetResult](e); !r.DryRun {
 			a.metrics.SnapshotsForgotten(e.Source, r.Forgotten)
 		}
+	case messages.KindPrune:
+		a.countPrune(e)
 	case messages.KindRestore:
 		a.metrics.RestoreEnded(e.Source, string(e.Outcome), result[handlers.RestoreResult](e).Duration)
 	case messages.KindRestoreTest:
@@ -86,6 +88,21 @@ func (a *App) countBackup(e messages.Event) {
 		Duration: time.Duration(r.DurationMillis) * time.Millisecond,
 		Size:     r.Bytes, Read: r.ReadBytes, Stored: r.StoredBytes, Unreadable: r.UnreadableTotal,
 	})
+}
+
+func (a *App) countPrune(e messages.Event) {
+	r := result[handlers.PruneResult](e)
+	if r.DryRun && len(r.Held) == 0 {
+		return
+	}
+	p := metrics.Prune{
+		Region: e.Region, Outcome: string(e.Outcome), Ended: e.Time,
+		Unused: r.UnusedBytes, Reclaimed: r.RemovedBytes - r.WrittenBytes, Held: len(r.Held) > 0,
+	}
+	for _, w := range r.Waiting {
+		p.Waiting += w.Bytes
+	}
+	a.metrics.PruneEnded(p)
 }
 
 func (a *App) countRestoreTests(e messages.Event) {

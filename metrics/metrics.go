@@ -19,6 +19,7 @@ type Metrics struct {
 	jobs
 	queue
 	schedules
+	prunes
 	stored
 }
 
@@ -37,6 +38,7 @@ func New(version string) *Metrics {
 	m.jobs = newJobs(m.registry)
 	m.queue = newQueue(m.registry)
 	m.schedules = newSchedules(m.registry)
+	m.prunes = newPrunes(m.registry)
 	m.stored = newStored(m.registry)
 	return m
 }

@@ -25,6 +25,8 @@ func moveAll(m *Metrics) {
 	m.SnapshotsForgotten("home", 4)
 	m.SetSnapshots("home", 7)
 	m.Corrected("parity")
+	m.PruneEnded(Prune{Region: "eu", Outcome: "succeeded", Ended: noon, Unused: 500, Reclaimed: 300, Waiting: 100, Held: true})
+	m.PruneEnded(Prune{Region: "eu", Outcome: "failed", Ended: noon.Add(time.Hour), Reclaimed: 20, Unused: 9})
 	m.SetStorageUsed("file:///backups", 12345)
 	m.RestoreEnded("home", "succeeded", time.Minute)
 	m.RestoreTestEnded(RestoreTest{Source: "home", Outcome: "succeeded", Ended: noon, RecoveryTime: 90 * time.Second, RecoveryPoint: time.Hour})
@@ -136,6 +138,10 @@ func TestValues(t *testing.T) {
 		"mahavishnu_backup_last_success_timestamp_seconds":       `mahavishnu_backup_last_success_timestamp_seconds{source="home",type="full"} 1.7487792e+09`,
 		"mahavishnu_verify_last_success_timestamp_seconds":       `mahavishnu_verify_last_success_timestamp_seconds{source="home"} 1.7487792e+09`,
 		"mahavishnu_verify_problems_total":                       `mahavishnu_verify_problems_total{source="home"} 3`,
+		"mahavishnu_prune_reclaimed_bytes_total":                 `mahavishnu_prune_reclaimed_bytes_total{region="eu"} 320`,
+		"mahavishnu_prune_condemned_bytes":                       `mahavishnu_prune_condemned_bytes{region="eu"} 100`,
+		"mahavishnu_prune_unused_bytes":                          `mahavishnu_prune_unused_bytes{region="eu"} 500`,
+		"mahavishnu_prune_last_success_timestamp_seconds":        `mahavishnu_prune_last_success_timestamp_seconds{region="eu"} 1.7487792e+09`,
 		"mahavishnu_recovery_time_seconds":                       `mahavishnu_recovery_time_seconds{source="home"} 90`,
 		"mahavishnu_restore_test_last_success_timestamp_seconds": `mahavishnu_restore_test_last_success_timestamp_seconds{source="home"} 1.7487792e+09`,
 		"mahavishnu_jobs_running":                                `mahavishnu_jobs_running{kind="backup",region="eu"} 1`,
