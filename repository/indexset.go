@@ -25,6 +25,8 @@ type fragment struct {
 	*index.Fragment
 	name  string // of the object; "" for one made from packs in this process
 	close func() error
+	// shrink keeps it out of this process's memory; see index.File.
+	shrink func()
 }
 
 // indexSet is all index fragments known. Look-ups read an immutable list;
@@ -103,9 +105,27 @@ func (s *indexSet) refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	next = s.withoutReplaced(next)
-	s.current.Store(&next)
+	s.bring(s.withoutReplaced(next))
 	return nil
+}
+
+// mappedEntries is up to how many blobs the index is read where it is mapped,
+// which is fastest. A larger one would become resident, 47 bytes a blob, by being
+// asked for every blob once.
+const mappedEntries = 512 << 10
+
+// bring puts fragments into use.
+func (s *indexSet) bring(next []*fragment) {
+	total := 0
+	for _, f := range next {
+		total += f.Len()
+	}
+	if total > mappedEntries {
+		for _, f := range next {
+			f.shrink()
+		}
+	}
+	s.current.Store(&next)
 }
 
 // withoutReplaced leaves out the fragments that others stand for: who compacted
@@ -161,7 +181,7 @@ func (s *indexSet) damaged() int {
 func (s *indexSet) load(ctx context.Context, name string) (*fragment, error) {
 	path := filepath.Join(s.cache, strings.TrimPrefix(name, indexPrefix))
 	if f, err := index.OpenFile(path); err == nil {
-		return &fragment{Fragment: f.Fragment, name: name, close: f.Close}, nil
+		return &fragment{Fragment: f.Fragment, name: name, close: f.Close, shrink: f.Shrink}, nil
 	}
 	// Not cached, or the cache is damaged: it is only a cache.
 	var text []byte
@@ -195,7 +215,7 @@ func (s *indexSet) use(name string, text []byte) (*fragment, error) {
 	if err != nil {
 		return nil, fault.New("read cache", path, err, "")
 	}
-	return &fragment{Fragment: f.Fragment, name: name, close: f.Close}, nil
+	return &fragment{Fragment: f.Fragment, name: name, close: f.Close, shrink: f.Shrink}, nil
 }
 
 // writeCache puts a file in place whole, so that another process sharing the
@@ -223,8 +243,7 @@ func (s *indexSet) add(name string, text []byte) (*fragment, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := append(append([]*fragment(nil), s.fragments()...), f)
-	s.current.Store(&next)
+	s.bring(append(append([]*fragment(nil), s.fragments()...), f))
 	return f, nil
 }
 

@@ -25,19 +25,29 @@ func OpenFile(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // the mapping outlives it
 	if err := checkSum(f); err != nil {
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	m, err := mmap.Map(f, mmap.RDONLY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("map %s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("map %s: %w", path, err), f.Close())
 	}
 	fragment, err := parse(m)
 	if err != nil {
-		return nil, errors.Join(err, m.Unmap())
+		return nil, errors.Join(err, m.Unmap(), f.Close())
 	}
+	fragment.file = f
 	return &File{Fragment: fragment, mapped: m}, nil
+}
+
+// Shrink keeps look-ups from making the entries resident: from now on they read
+// what they need from the file, and what they touched until now is let go. That
+// costs each look-up that finds something a few system calls, so it is for indexes
+// that are large.
+func (f *File) Shrink() {
+	if !f.apart.Swap(true) {
+		release(f.mapped)
+	}
 }
 
 func checkSum(f *os.File) error {
@@ -63,4 +73,4 @@ func checkSum(f *os.File) error {
 }
 
 // Close unmaps the file. The fragment must not be used any more.
-func (f *File) Close() error { return f.mapped.Unmap() }
+func (f *File) Close() error { return errors.Join(f.mapped.Unmap(), f.file.Close()) }

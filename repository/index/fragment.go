@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"os"
 	"sort"
+	"sync/atomic"
 
 	"github.com/FastFilter/xorfilter"
 	"github.com/cespare/xxhash/v2"
@@ -18,6 +20,9 @@ type Fragment struct {
 	entries []byte
 	filter  xorfilter.BinaryFuse8
 	names   []byte // of the fragments it replaces
+
+	file  *os.File // that it is mapped from; nil in memory
+	apart atomic.Bool
 }
 
 // Parse checks the bytes of a fragment, and reads from them afterwards.
@@ -116,8 +121,10 @@ func (f *Fragment) FindPack(id blob.PackID) (uint32, bool) {
 }
 
 // Entry returns an entry by its place.
-func (f *Fragment) Entry(i int) Entry {
-	b := f.entries[i*EntrySize:][:EntrySize]
+func (f *Fragment) Entry(i int) Entry { return parseEntry(f.entries[i*EntrySize:]) }
+
+func parseEntry(b []byte) Entry {
+	b = b[:EntrySize]
 	return Entry{
 		ID:     blob.ID(b[:32]),
 		Pack:   binary.LittleEndian.Uint32(b[32:]),
@@ -138,45 +145,24 @@ func (f *Fragment) Replaces() []Name {
 
 // Find returns the place of a blob's entry.
 func (f *Fragment) Find(id blob.ID) (int, bool) {
-	if len(f.filter.Fingerprints) > 0 && !f.filter.Contains(filterKey(id)) {
-		return 0, false
-	}
-	return f.search(id)
+	i, _, ok := f.find(id)
+	return i, ok
 }
 
 // Lookup finds a blob.
 func (f *Fragment) Lookup(id blob.ID) (Entry, bool) {
-	i, ok := f.Find(id)
-	if !ok {
-		return Entry{}, false
-	}
-	e := f.Entry(i)
-	return e, uint64(e.Pack) < uint64(f.Packs())
+	_, e, ok := f.find(id)
+	return e, ok && uint64(e.Pack) < uint64(f.Packs())
 }
 
-// search finds the place of an id by interpolation: ids are evenly spread, so
-// a few steps get close, whatever the size. Each step narrows the range, and
-// after a few without luck halving takes over.
-func (f *Fragment) search(id blob.ID) (int, bool) {
-	key := sortKey(id[:])
-	lo, hi := 0, f.Len()-1 // the id is within lo..hi, if anywhere
-	loKey, hiKey := uint64(0), ^uint64(0)
-	for step := 0; lo <= hi; step++ {
-		mid := lo + (hi-lo)/2
-		if step < 8 && loKey < hiKey && loKey <= key && key <= hiKey {
-			h, l := bits.Mul64(key-loKey, uint64(hi-lo))
-			q, _ := bits.Div64(h, l, max(hiKey-loKey, h+1))
-			mid = lo + int(q)
-		}
-		at := f.entries[mid*EntrySize:][:32]
-		switch c := blob.ID(at).Compare(id); {
-		case c == 0:
-			return mid, true
-		case c < 0:
-			lo, loKey = mid+1, sortKey(at)
-		default:
-			hi, hiKey = mid-1, sortKey(at)
-		}
+func (f *Fragment) find(id blob.ID) (int, Entry, bool) {
+	if len(f.filter.Fingerprints) > 0 && !f.filter.Contains(filterKey(id)) {
+		return 0, Entry{}, false
 	}
-	return 0, false
+	if f.apart.Load() {
+		w := windows.Get().(*window)
+		defer windows.Put(w)
+		return f.search(id, w)
+	}
+	return f.search(id, nil)
 }
