@@ -357,9 +357,46 @@ func (w *world) harm(t *rapid.T) {
 	}
 	w.tell("%s is damaged", victim)
 	w.check() // reading corrects
-	w.repair()
+	w.repairNow()
 	w.same("damage and repair of "+victim, before)
 }
 
-// repair is left to the day it is there.
-func (w *world) repair() {}
+// verify checks everything while others work: what they are at must not look like
+// damage.
+func (w *world) verify(t *rapid.T) {
+	w.now(t)
+	ring := w.ring
+	var report snapshot.VerifyReport
+	w.start("verify", func(ctx context.Context, a *actor) (err error) {
+		r, err := w.openAs(ctx, a, ring)
+		if err != nil {
+			return err
+		}
+		defer closing(r, &err)
+		report, err = snapshot.Verify(ctx, r, snapshot.VerifyOptions{ReadData: 100, Clock: a.clock})
+		return err
+	}, func(err error) {
+		if err != nil && !isInjected(err) && !errors.Is(err, keyring.ErrNoVersion) && !w.injected {
+			w.fail("a verify saw damage where there is none: %v: %s", err, problems(report))
+		}
+	})
+}
+
+// mend repairs while others work.
+func (w *world) mend(t *rapid.T) {
+	w.now(t)
+	ring, packs := w.ring, rapid.Bool().Draw(t, "packs")
+	w.start("repair", func(ctx context.Context, a *actor) (err error) {
+		r, err := w.openAs(ctx, a, ring)
+		if err != nil {
+			return err
+		}
+		defer closing(r, &err)
+		_, err = r.Repair(ctx, repository.RepairOptions{Packs: packs, Parity: true})
+		return err
+	}, func(err error) {
+		if err != nil && !isInjected(err) && !errors.Is(err, keyring.ErrNoVersion) && !w.injected {
+			w.fail("a repair failed: %v", err)
+		}
+	})
+}

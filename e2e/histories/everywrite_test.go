@@ -62,10 +62,8 @@ func (w *world) backupNow(ctx context.Context, r *repository.Repository, number 
 	return err
 }
 
-// before is the repository that each work begins with: three snapshots that
-// share much, one more that was forgotten, an older version of the key; for the
-// repair, damage of every kind that it mends.
-func before(t *testing.T, dir, work string) *world {
+// newWorld is a repository in memory with parity, where nothing is left to chance.
+func newWorld(t *testing.T, dir string) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: dir, ring: keyring.Generate(fileTime), disk: faults.NewMemory(), stage: faults.NewStage(),
@@ -78,6 +76,15 @@ func before(t *testing.T, dir, work string) *world {
 		t.Fatal(err)
 	}
 	w.close(r)
+	return w
+}
+
+// before is the repository that each work begins with: three snapshots that
+// share much, one more that was forgotten, an older version of the key; for the
+// repair, damage of every kind that it mends.
+func before(t *testing.T, dir, work string) *world {
+	t.Helper()
+	w := newWorld(t, dir)
 	for i, c := range []content{
 		{"d0/f0": 1, "d0/f1": 2, "d0/f2": 3, "d1/f0": 4, "d1/f1": 5},
 		{"d0/f0": 11, "d0/f1": 12, "d0/f2": 13, "d1/f0": 4, "d1/f1": 15, "d2/f0": 16},
@@ -93,7 +100,7 @@ func before(t *testing.T, dir, work string) *world {
 		}
 		w.close(r)
 	}
-	r = w.open()
+	r := w.open()
 	defer w.close(r)
 	snaps, _, err := r.Snapshots(t.Context(), "")
 	if err != nil {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -36,6 +39,11 @@ func TestHistories(t *testing.T) {
 	}
 	dir := memoryDir(t)
 	began := time.Now()
+	defer func() {
+		if firstFailure != "" {
+			t.Logf("the first history that failed:\n%s", firstFailure)
+		}
+	}()
 	for round := 0; steps.Load() < want && !t.Failed(); round++ {
 		rapid.Check(t, func(rt *rapid.T) {
 			if steps.Load() >= want {
@@ -90,23 +98,27 @@ func play(t *testing.T, rt *rapid.T, dir string) {
 	w.close(r)
 	defer w.end()
 	rt.Repeat(map[string]func(*rapid.T){
-		"":            func(t *rapid.T) { w.now(t); steps.Add(1); w.check() },
-		"backup":      w.backupRaw,
-		"file backup": w.backup,
-		"forget":      w.forget,
-		"restore":     w.read,
-		"go on":       w.goOn,
-		"go on long":  w.goOnLong,
-		"finish":      func(t *rapid.T) { w.now(t); w.finish() },
-		"fail":        w.failOnce,
-		"kill":        func(t *rapid.T) { w.now(t); w.kill(w.pick(t)) },
-		"power cut":   w.powerCut,
-		"lose lease":  w.loseLease,
-		"prune":       w.collect,
-		"quiet":       w.quiet,
-		"rotate key":  w.rotate,
-		"time passes": w.timePasses,
-		"clock jumps": w.clockJumps,
+		"":             func(t *rapid.T) { w.now(t); steps.Add(1); w.check() },
+		"backup":       w.backupRaw,
+		"file backup":  w.backup,
+		"forget":       w.forget,
+		"restore":      w.read,
+		"go on":        w.goOn,
+		"go on long":   w.goOnLong,
+		"finish":       func(t *rapid.T) { w.now(t); w.finish() },
+		"fail":         w.failOnce,
+		"kill":         func(t *rapid.T) { w.now(t); w.kill(w.pick(t)) },
+		"power cut":    w.powerCut,
+		"lose lease":   w.loseLease,
+		"prune":        w.collect,
+		"quiet":        w.quiet,
+		"damage":       w.harm,
+		"verify":       w.verify,
+		"repair":       w.mend,
+		"to the brink": w.toTheBrink,
+		"rotate key":   w.rotate,
+		"time passes":  w.timePasses,
+		"clock jumps":  w.clockJumps,
 	})
 	w.quiet(rt)
 	w.check()
@@ -148,11 +160,39 @@ func (w *world) goOnLong(t *rapid.T) {
 	}
 }
 
+// brinks are the operations before which it matters most that somebody stalls or
+// dies.
+var brinks = map[string]func(*faults.Step) bool{
+	"ticket":    func(s *faults.Step) bool { return s.Op == faults.Put && strings.HasSuffix(s.Name, ".end") },
+	"snapshot":  func(s *faults.Step) bool { return s.Op == faults.Put && strings.HasPrefix(s.Name, "snapshots/") },
+	"index":     func(s *faults.Step) bool { return s.Op == faults.Put && strings.HasPrefix(s.Name, "index/") },
+	"condemned": func(s *faults.Step) bool { return s.Op == faults.Put && strings.HasPrefix(s.Name, "gc/condemned/") },
+	"deletion":  func(s *faults.Step) bool { return s.Op == faults.Delete },
+	"list":      func(s *faults.Step) bool { return s.Op == faults.List },
+}
+
+// toTheBrink lets one program go on until it is about to do something that
+// matters, and then perhaps kills it.
+func (w *world) toTheBrink(t *rapid.T) {
+	w.now(t)
+	a := w.pick(t)
+	brink := brinks[rapid.SampledFrom(slices.Sorted(maps.Keys(brinks))).Draw(t, "brink")]
+	for range 120 {
+		if slices.ContainsFunc(w.stage.WaitingOf(a.Actor), brink) || !w.step(a, (*faults.Step).Go) {
+			break
+		}
+	}
+	if a.running.Load() && rapid.IntRange(0, 2).Draw(t, "kill") == 0 {
+		w.kill(a)
+	}
+}
+
 // failOnce lets one operation fail: without effect, or after it.
 func (w *world) failOnce(t *rapid.T) {
 	w.now(t)
 	a := w.pick(t)
 	lost := rapid.Bool().Draw(t, "done, and the answer lost")
+	w.injected = true
 	w.step(a, func(s *faults.Step) {
 		if lost {
 			s.Lose(errStorage)

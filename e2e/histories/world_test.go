@@ -36,6 +36,8 @@ type world struct {
 
 	keeper *keeper
 	parity bool
+	// injected is true while an operation has failed that somebody at work saw.
+	injected bool
 
 	sources  [3]source
 	attempts map[int]*attempt
@@ -98,11 +100,17 @@ func (w *world) tell(format string, args ...any) {
 // fail ends the history: a promise was broken.
 func (w *world) fail(format string, args ...any) {
 	w.t.Helper()
-	for _, line := range w.story {
-		w.t.Log(line)
+	failure := strings.Join(w.story, "\n") + "\n" + fmt.Sprintf(format, args...)
+	if firstFailure == "" {
+		firstFailure = failure
 	}
+	w.t.Log(failure)
 	w.t.Fatalf(format, args...)
 }
+
+// firstFailure is the first history that broke a promise, as it went: rapid tells of
+// the shortest, if it plays the same way again.
+var firstFailure string
 
 // start runs a program. ended is called when it is over, unless it was killed.
 func (w *world) start(what string, run func(context.Context, *actor) error, ended func(error)) *actor {
@@ -141,6 +149,7 @@ func (w *world) settle() {
 		a.ended(a.err)
 	}
 	w.actors = slices.DeleteFunc(w.actors, over)
+	w.injected = w.injected && len(w.actors) > 0
 }
 
 // kill ends programs as SIGKILL does: nothing they do reaches the storage.
