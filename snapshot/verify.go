@@ -118,6 +118,9 @@ type VerifyReport struct {
 	// Unindexed packs are known to no index: left by a session that died or
 	// still runs.
 	Unindexed int `json:"unindexed_packs"`
+	// Corrected objects are read right although they are not stored right, by
+	// parity or from a second copy.
+	Corrected int `json:"corrected"`
 	// Coverage is how long bytes have gone unverified, after this run.
 	Coverage *repository.Coverage `json:"coverage,omitempty"`
 	// NotRecorded is why what was verified could not be recorded; "" when it was.
@@ -162,6 +165,7 @@ func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (
 	v.finish(err == nil)
 	v.report.Duration = o.Clock.Now().Sub(started)
 	v.report.Seconds = v.report.Duration.Seconds()
+	v.report.Corrected = repo.Corrections()
 	if err == nil {
 		err = v.verdict()
 	}
