@@ -64,6 +64,9 @@ func (a *App) count(e messages.Event) {
 	case messages.KindVerify:
 		r := result[handlers.VerifyResult](e)
 		a.metrics.VerifyEnded(e.Source, string(e.Outcome), e.Time, r.BytesRead, r.ProblemsTotal-r.HarmlessTotal)
+		if c := r.Coverage; c != nil {
+			a.metrics.SetUnverified(time.Duration(c.Oldest*float64(time.Second)), c.NeverBytes, c.OverdueBytes)
+		}
 	case messages.KindForget:
 		if r := result[handlers.ForgetResult](e); !r.DryRun {
 			a.metrics.SnapshotsForgotten(e.Source, r.Forgotten)

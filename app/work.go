@@ -95,5 +95,7 @@ func settings(a *App) (handlers.Settings, error) {
 			MaxUnused: float64(cfg.Backup.Prune.MaxUnused), MaxRepack: int64(cfg.Backup.Prune.MaxRepack),
 			Wait: cfg.Backup.Prune.Wait.Std(),
 		},
+
+		MaxUnverifiedAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
 	}, nil
 }

@@ -160,6 +160,14 @@ type Validation struct {
 	ChecksumAlgorithm string `yaml:"checksum_algorithm"`
 	// Whether each backup is followed by a verify of what it stored.
 	VerifyOnCreate bool `yaml:"verify_on_create"`
+	// How much stored data that verify reads besides: what has gone unverified for
+	// longest, once three quarters of max_unverified_age are over. It comes round to
+	// everything in time when (backups in that time) x (this) is more than is stored.
+	// 0 reads nothing besides.
+	VerifyPerRun Size `yaml:"verify_per_run"`
+	// The promise: no stored byte goes unverified for longer. `mahavishnu status`
+	// and the metrics tell how it is kept. 0 promises nothing.
+	MaxUnverifiedAge Duration `yaml:"max_unverified_age"`
 	// Whether each restore reads back and compares what it wrote.
 	VerifyOnRestore bool `yaml:"verify_on_restore"`
 }

@@ -34,6 +34,7 @@ func Default() *Config {
 			Storage:     Storage{Create: CreateAuto, Local: LocalStorage{Enabled: true, Path: "./backups", Parity: true}},
 			Validation: Validation{
 				Enabled: true, ChecksumAlgorithm: ChecksumSHA256, VerifyOnCreate: true, VerifyOnRestore: true,
+				VerifyPerRun: 16 << 30, MaxUnverifiedAge: Duration(30 * day),
 			},
 			Monitoring: Monitoring{Enabled: true, MetricsEnabled: true},
 		},

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Types of backup.
@@ -133,6 +134,10 @@ func (c *Config) Place() string { return fileURL(c.Backup.Storage.Local.Path) }
 
 // OnCreate reports whether a backup is followed by a verify of what it stored.
 func (v Validation) OnCreate() bool { return v.Enabled && v.VerifyOnCreate }
+
+// Due is how long stored data goes unverified before it is read again: so much
+// before the promise is broken that a budget and a few missed runs do no harm.
+func (v Validation) Due() time.Duration { return v.MaxUnverifiedAge.Std() * 3 / 4 }
 
 // OnRestore reports whether a restore reads back and compares what it wrote.
 func (v Validation) OnRestore() bool { return v.Enabled && v.VerifyOnRestore }

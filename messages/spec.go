@@ -62,7 +62,11 @@ type VerifySpec struct {
 	Source   string  `json:"source,omitempty" jsonschema_description:"Only snapshots of this source; all sources when left out."`
 	Snapshot string  `json:"snapshot,omitempty" jsonschema_description:"Only this snapshot: an id, a unique prefix, latest or latest:SOURCE."`
 	ReadData float64 `json:"read_data,omitempty" jsonschema:"minimum=0,maximum=100" jsonschema_description:"Percentage of the stored data to read and check; 0 checks structure only."`
-	Repair   bool    `json:"repair,omitempty" jsonschema_description:"Write back what can be mended."`
+	New      bool    `json:"new,omitempty" jsonschema_description:"With a snapshot: read everything that its backup stored, and check of the structure only what the snapshot needs."`
+	Oldest   int64   `json:"oldest,omitempty" jsonschema:"minimum=0" jsonschema_description:"Also read as many bytes of what has gone unverified for longest."`
+	// OlderThanDays keeps runs in a row from reading the same again.
+	OlderThanDays float64 `json:"older_than_days,omitempty" jsonschema:"minimum=0" jsonschema_description:"With oldest: only what was not verified in as many days."`
+	Repair        bool    `json:"repair,omitempty" jsonschema_description:"Write back what can be mended."`
 }
 
 // ReplicateSpec asks for snapshots to be copied to another region's storage.

@@ -20,7 +20,17 @@ func (s *BackupSpec) check() *RefusedError {
 }
 
 func (s *VerifySpec) check() *RefusedError {
-	return first(text("source", s.Source), text("snapshot", s.Snapshot), percent("read_data", s.ReadData))
+	return first(
+		text("source", s.Source), text("snapshot", s.Snapshot), percent("read_data", s.ReadData),
+		notNegative("oldest", float64(s.Oldest)), notNegative("older_than_days", s.OlderThanDays), s.checkNew(),
+	)
+}
+
+func (s *VerifySpec) checkNew() *RefusedError {
+	if !s.New || s.Snapshot != "" {
+		return nil
+	}
+	return &RefusedError{Reason: `"new" needs a snapshot: what is new is what its backup stored`, Field: "new", Hint: `add "snapshot": "latest"`}
 }
 
 func (s *ReplicateSpec) check() *RefusedError {
@@ -124,6 +134,13 @@ func oneOf(field, value string, allowed ...string) *RefusedError {
 		Field:      field,
 		Suggestion: Nearest(value, allowed),
 	}
+}
+
+func notNegative(field string, value float64) *RefusedError {
+	if value >= 0 {
+		return nil
+	}
+	return &RefusedError{Reason: fmt.Sprintf("%q is %v; it cannot be less than 0", field, value), Field: field}
 }
 
 func percent(field string, value float64) *RefusedError {

@@ -32,6 +32,7 @@ type backups struct {
 
 	verified, problems, verifiedBytes, forgotten *prometheus.CounterVec
 	verifiedAt, snapshots, held                  *prometheus.GaugeVec
+	unverifiedAge, neverVerified, overdue        *prometheus.GaugeVec
 }
 
 func newBackups(r prometheus.Registerer) backups {
@@ -49,12 +50,15 @@ func newBackups(r prometheus.Registerer) backups {
 		verifiedBytes: counter("verify", "read_bytes_total", "Stored bytes read and found whole."),
 		problems:      counter("verify", "problems_total", "Damaged or missing objects found.", "source"),
 		verifiedAt:    gauge("verify", "last_success_timestamp_seconds", "When the source's backups were last verified without a problem.", "source"),
+		unverifiedAge: gauge("verify", "oldest_unverified_seconds", "How long the stored byte that waits longest has gone unverified."),
+		neverVerified: gauge("verify", "never_verified_bytes", "Stored bytes that were never opened and hashed."),
+		overdue:       gauge("verify", "overdue_bytes", "Stored bytes that have gone unverified for longer than max_unverified_age."),
 		forgotten:     counter("", "snapshots_forgotten_total", "Snapshots that retention let go.", "source"),
 		snapshots:     gauge("", "snapshots", "Snapshots in the repository.", "source"),
 		held:          gauge("storage", "used_bytes", "Bytes that the repository occupies.", "location"),
 	}
 	r.MustRegister(b.ended, b.took, b.size, b.read, b.stored, b.unreadable, b.success,
-		b.verified, b.verifiedBytes, b.problems, b.verifiedAt, b.forgotten, b.snapshots, b.held)
+		b.verified, b.verifiedBytes, b.unverifiedAge, b.neverVerified, b.overdue, b.problems, b.verifiedAt, b.forgotten, b.snapshots, b.held)
 	return b
 }
 
@@ -81,6 +85,14 @@ func (b *backups) VerifyEnded(source, outcome string, at time.Time, bytes int64,
 	if outcome == succeeded && problems == 0 {
 		b.verifiedAt.WithLabelValues(source).Set(unix(at))
 	}
+}
+
+// SetUnverified tells how long the byte that waits longest has gone unverified,
+// how many bytes never were verified, and how many are overdue.
+func (b *backups) SetUnverified(oldest time.Duration, never, overdue int64) {
+	b.unverifiedAge.WithLabelValues().Set(oldest.Seconds())
+	b.neverVerified.WithLabelValues().Set(float64(never))
+	b.overdue.WithLabelValues().Set(float64(overdue))
 }
 
 // SnapshotsForgotten counts snapshots that retention let go.

@@ -21,6 +21,7 @@ func moveAll(m *Metrics) {
 	m.BackupEnded(Backup{Source: "home", Type: "full", Outcome: "succeeded", Ended: noon, Duration: time.Minute, Size: 100, Read: 80, Stored: 40, Unreadable: 2})
 	m.BackupEnded(Backup{Source: "home", Type: "full", Outcome: "failed", Ended: noon.Add(time.Hour), Read: 20})
 	m.VerifyEnded("home", "succeeded", noon, 1000, 0)
+	m.SetUnverified(36*time.Hour, 5000, 100)
 	m.VerifyEnded("home", "failed", noon.Add(time.Hour), 500, 3)
 	m.SnapshotsForgotten("home", 4)
 	m.SetSnapshots("home", 7)

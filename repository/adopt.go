@@ -76,7 +76,7 @@ func (r *Repository) checkOrphan(ctx context.Context, o packObject, flags uint8)
 		err = errOtherTier
 	}
 	if err == nil {
-		_, err = streamPack(ctx, r.be, &r.scratch, o, nil, nil)
+		_, err = streamPack(ctx, r.be, &r.scratch, o)
 		err = r.reach.heard(ctx, o.id, err)
 	}
 	if err != nil {

@@ -167,7 +167,7 @@ func (r *Repository) checkPackData(ctx context.Context, o packObject, known inde
 	if err != nil {
 		if isDamage(err) || errors.Is(err, pack.ErrFormat) {
 			// The checksum tells damage from a format that is not known.
-			_, sumErr := streamPack(ctx, r.be, &r.scratch, o, nil, nil)
+			_, sumErr := streamPack(ctx, r.be, &r.scratch, o)
 			err = cmp.Or(sumErr, err)
 		}
 		return err

@@ -10,7 +10,6 @@ import (
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/ledger"
-	"mahavishnu/repository/seal"
 )
 
 // ErrLost means that a snapshot is gone that nobody has forgotten.
@@ -104,12 +103,4 @@ func (c *checker) ledgers(ctx context.Context) error {
 func isLedgerObject(name string) bool {
 	rest, ok := strings.CutPrefix(name, ledgerPrefix)
 	return ok && isHex(strings.TrimPrefix(rest, "bad-"), 32)
-}
-
-// sealType is the type of a ledger or of doubts, by its name.
-func sealType(name string) seal.Type {
-	if strings.HasPrefix(name, doubtPrefix) {
-		return seal.TypeDoubt
-	}
-	return seal.TypeLedger
 }

@@ -14,20 +14,15 @@ import (
 const pieceSize = 1 << 20
 
 // streamPack reads a pack once, from its first byte to its last, and compares
-// its checksum. On the way record gets the records of the entries, which it may
-// overwrite. What it finds means nothing when streamPack fails.
-func streamPack(ctx context.Context, be storage.Backend, buffers *scratch, o packObject, entries []pack.Entry, record func(pack.Entry, []byte)) (pack.Trailer, error) {
-	return streamPieces(ctx, be, buffers, o, entries, func(entries []pack.Entry, pos int64, piece *lent) {
-		for _, e := range entries {
-			record(e, piece.b[int64(e.Offset)-pos:][:e.Stored])
-		}
-		buffers.put(piece)
-	})
+// its checksum.
+func streamPack(ctx context.Context, be storage.Backend, buffers *scratch, o packObject) (pack.Trailer, error) {
+	return streamPieces(ctx, be, buffers, o, nil, func(_ []pack.Entry, _ int64, piece *lent) { buffers.put(piece) })
 }
 
 // streamPieces is streamPack for whoever wants the pieces: use gets each with the
 // entries whose records are in it, and the offset where it starts. The piece is
-// use's, to be put back; it is summed up already.
+// use's, to be changed and to be put back; it is summed up already. What is found
+// in it means nothing when streamPieces fails.
 func streamPieces(ctx context.Context, be storage.Backend, buffers *scratch, o packObject, entries []pack.Entry, use func(entries []pack.Entry, pos int64, piece *lent)) (pack.Trailer, error) {
 	name := o.id.Object()
 	in, err := be.Get(ctx, name, 0, o.size)

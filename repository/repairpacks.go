@@ -133,7 +133,7 @@ func (x *repairer) examineOne(ctx context.Context, o packObject) error {
 	case !x.reads(o.id):
 		return nil
 	}
-	_, err := streamPack(ctx, x.r.be, &x.r.scratch, o, nil, nil)
+	_, err := streamPack(ctx, x.r.be, &x.r.scratch, o)
 	if errors.Is(err, storage.ErrNotFound) && !indexed {
 		return nil // collected since it was listed
 	}

@@ -3,9 +3,9 @@ package repository
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/pack"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
@@ -16,26 +16,23 @@ import (
 // since they were put. A nil problem means that they are as written. The error
 // is about the check itself.
 func Scrub(ctx context.Context, be storage.Backend, object string) (*Problem, error) {
-	problem := &Problem{Object: object}
+	problem := &Problem{Object: object, Kind: objectKind(object)}
 	var err error
-	switch id, isPack := parsePackObject(object); {
-	case object == configName || object == configCopy:
-		problem.Kind = ObjectConfig
+	switch problem.Kind {
+	case ObjectConfig:
 		err = scrubWhole(ctx, be, object, maxConfigSize, func(data []byte) error { _, err := decodeConfig(data); return err })
-	case isPack:
-		problem.Kind = ObjectPack
+	case ObjectPack:
+		id, _ := parsePackObject(object)
 		err = scrubPack(ctx, be, id)
-	case isParityObject(object):
-		problem.Kind = ObjectParity
+	case ObjectParity:
 		err = scrubParity(ctx, be, object)
-	case isIndexObject(strings.TrimPrefix(object, copyPrefix)):
-		problem.Kind = ObjectIndex
+	case ObjectIndex:
 		err = scrubWhole(ctx, be, object, index.MaxSize, seal.Scrub)
-	case strings.HasPrefix(object, snapshotPrefix), strings.HasPrefix(object, copyPrefix):
-		problem.Kind = ObjectSnapshot
-		err = scrubWhole(ctx, be, object, maxSnapshotSize, seal.Scrub)
+	case ObjectSnapshot, ObjectLedger, ObjectKeep:
+		err = scrubWhole(ctx, be, object, max(maxSnapshotSize, 2*ledger.MaxSize), seal.Scrub)
 	default:
-		return &Problem{Object: object, Kind: ObjectUnknown, Harmless: true, Err: errors.New("not an object of a repository")}, nil
+		problem.Harmless, problem.Err = true, errors.New("not an object of a repository")
+		return problem, nil
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -68,6 +65,6 @@ func scrubPack(ctx context.Context, be storage.Backend, id PackID) error {
 		return pack.ErrNotPack
 	}
 	var buffers scratch
-	_, err = streamPack(ctx, be, &buffers, packObject{id, info.Size}, nil, nil)
+	_, err = streamPack(ctx, be, &buffers, packObject{id, info.Size})
 	return errors.Join(err, buffers.close())
 }

@@ -14,8 +14,13 @@ import (
 
 // FollowUps says which jobs follow a backup.
 type FollowUps struct {
-	// Verify follows every backup, also one that a person asked for.
+	// Verify follows every backup, also one that a person asked for: it reads what
+	// the backup stored.
 	Verify bool
+	// Oldest is how many bytes it reads besides, of what was not verified for
+	// OlderThan.
+	Oldest    int64
+	OlderThan time.Duration
 	// Forget applies the retention policy to the source of a scheduled backup.
 	// It follows the verify job when there is one, so that a backup that does
 	// not verify makes no older one go.
@@ -38,7 +43,10 @@ func (f FollowUps) After(e messages.Event) ([]messages.Job, error) {
 		if err != nil {
 			return nil, err
 		}
-		spec := &messages.VerifySpec{Source: e.Source, Snapshot: made.Snapshot, ReadData: made.readData()}
+		spec := &messages.VerifySpec{Source: e.Source, Snapshot: made.Snapshot, New: made.Snapshot != ""}
+		if f.Oldest > 0 {
+			spec.Oldest, spec.OlderThanDays = f.Oldest, f.OlderThan.Hours()/24
+		}
 		return []messages.Job{followUp(e, "verify", spec)}, nil
 	case e.Kind == messages.KindBackup && f.Forget && scheduled,
 		e.Kind == messages.KindVerify && f.Forget && scheduled && e.Labels[LabelAfter] != "":
@@ -83,9 +91,7 @@ func followUp(e messages.Event, what string, spec messages.Spec) messages.Job {
 
 // backupResult is what the scheduler reads in a backup's result.
 type backupResult struct {
-	Snapshot string              `json:"snapshot"`
-	Type     messages.BackupType `json:"type"`
-	Bytes    int64               `json:"bytes"`
+	Snapshot string `json:"snapshot"`
 }
 
 func resultOf(e messages.Event) (backupResult, error) {
@@ -97,21 +103,6 @@ func resultOf(e messages.Event) (backupResult, error) {
 		return r, fmt.Errorf("result of backup %s: %w", e.Job, err)
 	}
 	return r, nil
-}
-
-// verifyBudget is how much of an incremental snapshot is read back at once, in
-// bytes: most are read whole, and a huge one does not keep the storage busy
-// all day, every day.
-const verifyBudget = 16 << 30
-
-// readData is the percentage of the stored data that verifying the snapshot
-// reads: all of a full or archival one, which is the baseline, and up to the
-// budget of an incremental one. The structure is always checked whole.
-func (r backupResult) readData() float64 {
-	if r.Type != messages.BackupIncremental || r.Bytes <= verifyBudget {
-		return 100
-	}
-	return max(1, 100*float64(verifyBudget)/float64(r.Bytes))
 }
 
 // follow submits the follow-ups of every event until ctx ends. What fails is

@@ -19,7 +19,7 @@ func TestFollowUps(t *testing.T) {
 	afterVerify := maps.Clone(after)
 	afterVerify[LabelAfter] = "b/verify"
 	result := []byte(`{"snapshot":"aa","type":"incremental","bytes":1000}`)
-	verify := &messages.VerifySpec{Source: "home", Snapshot: "aa", ReadData: 100}
+	verify := &messages.VerifySpec{Source: "home", Snapshot: "aa", New: true}
 	for _, c := range []struct {
 		name   string
 		follow FollowUps
@@ -31,15 +31,16 @@ func TestFollowUps(t *testing.T) {
 		{"a backup is verified", both, messages.Event{Kind: messages.KindBackup, Labels: scheduled, Result: result}, "b/verify", verify, after},
 		{"also one asked for by hand", both, messages.Event{Kind: messages.KindBackup, Result: result}, "b/verify", verify, map[string]string{LabelAfter: "b"}},
 		{
-			"a huge incremental one in part", both,
-			messages.Event{Kind: messages.KindBackup, Result: []byte(`{"snapshot":"aa","type":"incremental","bytes":171798691840}`)},
-			"b/verify", &messages.VerifySpec{Source: "home", Snapshot: "aa", ReadData: 10},
+			"and what waits longest",
+			FollowUps{Verify: true, Oldest: 1 << 30, OlderThan: 36 * time.Hour},
+			messages.Event{Kind: messages.KindBackup, Result: result},
+			"b/verify", &messages.VerifySpec{Source: "home", Snapshot: "aa", New: true, Oldest: 1 << 30, OlderThanDays: 1.5},
 			map[string]string{LabelAfter: "b"},
 		},
 		{
-			"a huge full one whole", both,
-			messages.Event{Kind: messages.KindBackup, Result: []byte(`{"snapshot":"aa","type":"full","bytes":171798691840}`)},
-			"b/verify", verify,
+			"a backup that tells no snapshot", both,
+			messages.Event{Kind: messages.KindBackup},
+			"b/verify", &messages.VerifySpec{Source: "home"},
 			map[string]string{LabelAfter: "b"},
 		},
 		{"retention follows the verification", both, messages.Event{Kind: messages.KindVerify, Labels: after}, "b/forget", &messages.ForgetSpec{Source: "home"}, afterVerify},

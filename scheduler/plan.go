@@ -83,7 +83,9 @@ func FromConfig(c *config.Config) (Plan, error) {
 		plan.Schedules = append(plan.Schedules, schedule)
 	}
 	v := c.Backup.Validation
-	plan.FollowUps = FollowUps{Verify: v.Enabled && v.VerifyOnCreate, Forget: c.Backup.Enabled}
+	plan.FollowUps = FollowUps{
+		Verify: v.OnCreate(), Oldest: int64(v.VerifyPerRun), OlderThan: v.Due(), Forget: c.Backup.Enabled,
+	}
 	if p := c.Backup.Prune; p.Enabled && c.Backup.Enabled {
 		plan.FollowUps.Prune = p.Every.Std()
 	}

@@ -48,7 +48,7 @@ func TestFromConfig(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("schedules (-want +got):\n%s", diff)
 	}
-	if plan.FollowUps != (FollowUps{Verify: true, Forget: true, Prune: 24 * time.Hour}) {
+	if plan.FollowUps != (FollowUps{Verify: true, Oldest: 16 << 30, OlderThan: 540 * time.Hour, Forget: true, Prune: 24 * time.Hour}) {
 		t.Errorf("follow-ups = %+v", plan.FollowUps)
 	}
 }

@@ -43,7 +43,11 @@ type statusReport struct {
 	Repository  string         `json:"repository"`
 	RPOTarget   float64        `json:"rpo_target_seconds"`
 	Sources     []sourceStatus `json:"sources"`
-	Queue       *queueStatus   `json:"queue,omitempty"`
+	// Verified is how long stored bytes have gone unverified, Doubted how many packs
+	// hold blobs that a verification found damaged.
+	Verified *repository.Coverage `json:"verified,omitempty"`
+	Doubted  int                  `json:"doubted_packs"`
+	Queue    *queueStatus         `json:"queue,omitempty"`
 	// Unreachable says what could not be looked at.
 	Unreachable []string `json:"unreachable"`
 }
@@ -113,6 +117,9 @@ func (r *statusReport) lookAtRepository(ctx context.Context, e *env, cfg *config
 	if err == nil {
 		r.Repository = repo.Backend().Location()
 		snapshots, damaged, err = repo.Snapshots(ctx, "")
+		if err == nil {
+			err = r.lookAtLedger(ctx, e, cfg, repo.Repository)
+		}
 		err = errors.Join(err, repo.Close())
 	}
 	if err != nil {
@@ -123,6 +130,18 @@ func (r *statusReport) lookAtRepository(ctx context.Context, e *env, cfg *config
 		r.Why = append(r.Why, one.Error())
 	}
 	return e.damagedSnapshots(damaged)
+}
+
+// lookAtLedger learns how long stored bytes have gone unverified.
+func (r *statusReport) lookAtLedger(ctx context.Context, e *env, cfg *config.Config, repo *repository.Repository) error {
+	now := e.clock.Now()
+	l, err := repo.Ledger(ctx, now)
+	if err != nil {
+		return err
+	}
+	c := repo.Coverage(l, now, cfg.Backup.Validation.MaxUnverifiedAge.Std())
+	r.Verified, r.Doubted = &c, repo.Doubts()
+	return nil
 }
 
 // sourcesOf tells of every source that is configured or has snapshots.

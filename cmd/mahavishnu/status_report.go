@@ -98,8 +98,25 @@ func (r *statusReport) print(e *env) {
 		e.term.Printf("  find the cause: mahavishnu doctor")
 	}
 	e.term.Printf("\nrepository %s", r.Repository)
+	r.printVerified(e)
 	r.printSources(e)
 	r.printQueue(e)
+}
+
+// printVerified tells how long stored bytes have gone unverified.
+func (r *statusReport) printVerified(e *env) {
+	c := r.Verified
+	if c == nil || c.Packs == 0 {
+		return
+	}
+	if late := overdue(*c); late != "" {
+		e.term.Printf("  %s %s", e.term.Mark(terminal.Bad, "LATE"), late)
+	} else {
+		e.term.Printf("  %s", waiting(*c))
+	}
+	if r.Doubted > 0 {
+		e.term.Printf("  %s with damaged blobs, which the next backup stores again; what that means: mahavishnu verify", terminal.Plural(r.Doubted, "pack"))
+	}
 }
 
 func (r *statusReport) printSources(e *env) {

@@ -5,18 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"mahavishnu/config"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot"
 	"mahavishnu/terminal"
 )
 
 type verifyOptions struct {
-	source   string
-	readData float64
-	repair   bool
+	source     string
+	readData   float64
+	oldest     config.Size
+	fresh      bool
+	scrub      bool
+	acceptLoss string
+	repair     bool
 }
 
 func newVerifyCommand(e *env) *cobra.Command {
@@ -29,6 +35,17 @@ tree can be walked, every piece of data is where the index says. With --read-dat
 also read that share of the data and compare every byte with what was stored;
 100 reads everything.
 
+What was read and found whole is noted in the repository. --oldest reads as many
+bytes as it says of what was never verified, or has gone unverified for longest: a
+run a day comes round to everything. --new reads what the backups of the named
+snapshots stored, and checks nothing that they do not need, so it costs the same
+however large the repository is. --scrub compares the checksum of every stored
+object; it needs no key, so it can run beside the storage.
+
+Blobs that turn out damaged are not reused: the next backup stores them again if
+the source still has them. A snapshot that is gone although nobody forgot it is
+named too, until --accept-loss says that it is not missed.
+
 Every damaged object is named, with the snapshots and files that need it. It ends
 with 4 when anything a restore needs is damaged.
 
@@ -40,6 +57,8 @@ everything that was found is mended, with 4 when something is left. Add
 		Example: `  mahavishnu verify
   mahavishnu verify --read-data 100
   mahavishnu verify latest:home --read-data 5
+  mahavishnu verify --oldest 100GiB
+  mahavishnu verify --scrub --repository /mnt/backups
   mahavishnu verify --repair --read-data 100`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), e, args, o) },
@@ -47,6 +66,10 @@ everything that was found is mended, with 4 when something is left. Add
 	flags := cmd.Flags()
 	flags.StringVar(&o.source, "source", "", "only snapshots of this `SOURCE`")
 	flags.Float64Var(&o.readData, "read-data", 0, "also read this `PERCENT` of the data; another part each time")
+	flags.TextVar(&o.oldest, "oldest", config.Size(0), "read this many bytes (`SIZE`) of what has gone unverified for longest")
+	flags.BoolVar(&o.fresh, "new", false, "read what the backups of these snapshots stored, and check nothing else")
+	flags.BoolVar(&o.scrub, "scrub", false, "compare stored checksums only; works without the key ring")
+	flags.StringVar(&o.acceptLoss, "accept-loss", "", "stop missing the lost snapshot of this `ID`")
 	flags.BoolVar(&o.repair, "repair", false, "mend what is damaged, and make parity that is missing")
 	return exits(cmd, exitIntegrity)
 }
@@ -58,6 +81,14 @@ func (o verifyOptions) check(refs []string) error {
 		return usagef(command, "--read-data is a percentage from 0 to 100, not %v", o.readData)
 	case o.source != "" && len(refs) > 0:
 		return usagef(command, "give snapshots or --source, not both")
+	case o.oldest > 0 && o.readData > 0:
+		return usagef(command, "give --oldest or --read-data, not both")
+	case o.fresh && (len(refs) == 0 || o.readData > 0):
+		return usagef(command, "--new reads what the backups of snapshots stored: name them, without --read-data, for example latest:SOURCE")
+	case o.scrub && (len(refs) > 0 || o.source != "" || o.readData > 0 || o.oldest > 0 || o.fresh || o.repair || o.acceptLoss != ""):
+		return usagef(command, "--scrub compares everything that is stored; it goes with no snapshot and no other flag")
+	case o.acceptLoss != "" && (len(refs) > 0 || o.repair || o.fresh):
+		return usagef(command, "--accept-loss goes alone: give it the id that verify names")
 	}
 	return nil
 }
@@ -66,11 +97,25 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err := o.check(refs); err != nil {
 		return err
 	}
+	if o.scrub {
+		return runScrub(ctx, e)
+	}
 	repo, err := e.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, repo.Close()) }()
+	if o.acceptLoss != "" {
+		if err := repo.AcceptLoss(ctx, e.clock.Now(), o.acceptLoss); err != nil {
+			return err
+		}
+		e.term.Printf("snapshot %s is not missed any more", o.acceptLoss)
+		return nil
+	}
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
 	chosen, err := verifiable(ctx, repo.Repository, refs, o.source)
 	if err != nil {
 		return err
@@ -81,6 +126,7 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	}
 	return verify(ctx, repo.Repository, snapshot.VerifyOptions{
 		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
+		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
 	})
 }
 
@@ -146,7 +192,34 @@ func (e *env) tellVerified(report snapshot.VerifyReport) {
 	}
 	e.term.Sayf("%s, %s, %s; %s; took %s", terminal.Plural(report.Snapshots, "snapshot"), terminal.Plural(report.Entries, "entry"),
 		terminal.Bytes(report.Bytes), read, terminal.Duration(report.Duration))
+	if c := report.Coverage; c != nil && c.Packs > 0 {
+		e.term.Sayf("%s", waiting(*c))
+	}
+	if report.NotRecorded != "" {
+		e.term.Warnf("what was verified is not noted, the repository cannot be written: %s", report.NotRecorded)
+	}
 }
+
+// waiting says how long stored bytes have gone unverified.
+func waiting(c repository.Coverage) string {
+	text := "no stored byte has gone unverified for more than " + terminal.Duration(seconds(c.Oldest))
+	if c.NeverBytes > 0 {
+		text += fmt.Sprintf("; %s of %s were never verified", terminal.Bytes(c.NeverBytes), terminal.Bytes(c.Bytes))
+	}
+	return text
+}
+
+// overdue says what has gone unverified for longer than promised, or "".
+func overdue(c repository.Coverage) string {
+	if c.OverdueBytes == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s have gone unverified for more than %s, the longest for %s; verify them: mahavishnu verify --oldest %s",
+		terminal.Bytes(c.OverdueBytes), terminal.Bytes(c.Bytes), terminal.Duration(seconds(c.MaxAge)), terminal.Duration(seconds(c.Oldest)),
+		config.Size((c.OverdueBytes+1<<30-1)>>30<<30))
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // tellProblem prints what is wrong with an object, and what it means.
 func (e *env) tellProblem(p snapshot.VerifyProblem) {
@@ -164,7 +237,7 @@ func (e *env) tellProblem(p snapshot.VerifyProblem) {
 	}
 	fmt.Fprintf(&b, "%s %s: %v\n", e.term.Mark(terminal.Bad, word), p.Object, p.Err)
 	if len(p.Affected) == 0 {
-		b.WriteString("  no file of a snapshot that was verified is affected\n")
+		b.WriteString("  " + nobodyAffected(p) + "\n")
 	}
 	for _, a := range p.Affected {
 		fmt.Fprintf(&b, "  snapshot %s of %s, %s: %s\n", a.Snapshot, terminal.Name(a.Source), terminal.Moment(a.Time.Local()), terminal.Plural(a.Entries, "damaged entry"))
@@ -176,6 +249,17 @@ func (e *env) tellProblem(p snapshot.VerifyProblem) {
 		}
 	}
 	e.term.Printf("%s", b.String())
+}
+
+// nobodyAffected says what damage means that no snapshot was found to suffer from.
+func nobodyAffected(p snapshot.VerifyProblem) string {
+	switch {
+	case errors.Is(p.Err, repository.ErrLost):
+		return "if it was deleted by hand, say so: mahavishnu verify --accept-loss " + p.Object[strings.LastIndexByte(p.Object, '-')+1:]
+	case p.Mendable:
+		return "nothing is lost: parity makes it whole"
+	}
+	return "no file of a snapshot that was verified is affected"
 }
 
 // shownText is a path that was made printable already.

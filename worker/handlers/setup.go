@@ -37,6 +37,9 @@ type Settings struct {
 	Compression compress.Setting
 	// Readers is how many files a job reads at once; 0 is one for each core.
 	Readers int
+	// MaxUnverifiedAge is the promise that no stored byte goes unverified for
+	// longer; 0 is none.
+	MaxUnverifiedAge time.Duration
 	// Retention says which snapshots are kept.
 	Retention retention.Policy
 	// Prune says how much a prune job does.

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"time"
 
 	"mahavishnu/messages"
 	"mahavishnu/repository"
@@ -20,6 +21,9 @@ type VerifyResult struct {
 	Snapshot string  `json:"snapshot,omitempty"`
 	Source   string  `json:"source,omitempty"`
 	ReadData float64 `json:"read_data"`
+	// New and Oldest are what the job asked to be read.
+	New    bool  `json:"new,omitempty"`
+	Oldest int64 `json:"oldest,omitempty"`
 	// Repair is what was mended, when the job asked for it.
 	Repair *RepairResult `json:"repair,omitempty"`
 	snapshot.VerifyReport
@@ -53,9 +57,11 @@ func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 		return nil, err
 	}
 	options := snapshot.VerifyOptions{
-		Snapshots: snapshots, ReadData: spec.ReadData, Seed: seed(t.Job.ID), Progress: progress{t.Meter}, Clock: h.Clock,
+		Snapshots: snapshots, ReadData: spec.ReadData, Seed: seed(t.Job.ID), New: spec.New, Oldest: spec.Oldest,
+		MinAge: time.Duration(spec.OlderThanDays * 24 * float64(time.Hour)), MaxAge: h.Settings().MaxUnverifiedAge,
+		Progress: progress{t.Meter}, Clock: h.Clock,
 	}
-	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData}
+	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData, New: spec.New, Oldest: spec.Oldest}
 	if spec.Repair {
 		var done snapshot.RepairReport
 		done, err = snapshot.Repair(ctx, repo, options, nil)
