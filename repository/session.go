@@ -145,9 +145,6 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 
 // look learns what is stored.
 func (s *Session) look(ctx context.Context) error {
-	if err := s.r.Refresh(ctx); err != nil {
-		return err
-	}
 	if err := s.r.Mend(ctx); err != nil {
 		return err
 	}

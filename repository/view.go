@@ -83,9 +83,9 @@ type packObject struct {
 	size int64
 }
 
-// look compares the index with the packs in the storage. It returns what a
-// session with the pack flags may reuse, and the packs that no index knows. What
-// is condemned it may neither reuse nor adopt.
+// look lists the packs in the storage and then reads the index, in this order. It
+// returns what a session with the pack flags may reuse, and the packs that no
+// index knows. What is condemned it may neither reuse nor adopt.
 func (r *Repository) look(ctx context.Context, flags uint8, condemned *condemn.Lists) (*view, []packObject, error) {
 	var packs []packObject
 	err := r.eachPackObject(ctx, func(id PackID, size int64) error {
@@ -96,6 +96,24 @@ func (r *Repository) look(ctx context.Context, flags uint8, condemned *condemn.L
 		return nil, nil, err
 	}
 	slices.SortFunc(packs, func(a, b packObject) int { return a.id.Compare(b.id) })
+	if err := r.Refresh(ctx); err != nil {
+		return nil, nil, err
+	}
+	v, orphans := r.match(packs, flags, condemned)
+	if len(orphans) == 0 {
+		return v, nil, nil
+	}
+	// A listing may miss a fragment that was put and the one it replaced: before
+	// packs are read whole, look again.
+	if err := r.Refresh(ctx); err != nil {
+		return nil, nil, err
+	}
+	v, orphans = r.match(packs, flags, condemned)
+	return v, orphans, nil
+}
+
+// match compares packs, sorted by id, with the index.
+func (r *Repository) match(packs []packObject, flags uint8, condemned *condemn.Lists) (*view, []packObject) {
 	known := make([]bool, len(packs))
 	v := &view{doubts: r.doubts.Load()}
 	for _, f := range r.index.fragments() {
@@ -120,5 +138,5 @@ func (r *Repository) look(ctx context.Context, flags uint8, condemned *condemn.L
 			orphans = append(orphans, o)
 		}
 	}
-	return v, orphans, nil
+	return v, orphans
 }

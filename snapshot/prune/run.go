@@ -42,7 +42,11 @@ func Run(ctx context.Context, repo *repository.Repository, o Options) (report Re
 	ctx, stop := p.c.Guard(ctx)
 	defer stop()
 	p.deadline = o.Clock.Now().Add(o.Wait)
-	return report, p.run(ctx)
+	err = p.run(ctx)
+	if fenced := context.Cause(ctx); err != nil && errors.Is(fenced, repository.ErrFenced) {
+		err = errors.Join(fenced, err)
+	}
+	return report, err
 }
 
 // pruner is one run.
@@ -63,8 +67,7 @@ func (p *pruner) progress(stage Stage, done, total int64) {
 }
 
 func (p *pruner) run(ctx context.Context) error {
-	census, err := p.turn(ctx)
-	if err != nil {
+	if err := p.turn(ctx); err != nil {
 		return err
 	}
 	if err := p.c.Tidy(ctx); err != nil {
@@ -73,7 +76,7 @@ func (p *pruner) run(ctx context.Context) error {
 	if err := p.discard(ctx); err != nil {
 		return err
 	}
-	decided, err := p.decide(ctx, census.Tags())
+	decided, err := p.decide(ctx)
 	if err != nil {
 		return err
 	}
@@ -118,19 +121,19 @@ func (p *pruner) trouble(err error) {
 }
 
 // turn waits until no other collector is at work, as long as it may.
-func (p *pruner) turn(ctx context.Context) (*lease.Census, error) {
+func (p *pruner) turn(ctx context.Context) error {
 	for {
 		census, err := p.settle(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		err = p.c.Turn(ctx, census)
 		busy := new(lease.BusyError)
 		if !errors.As(err, &busy) {
-			return census, err
+			return err
 		}
 		if waited, waitErr := p.wait(ctx, 1); waitErr != nil || !waited {
-			return nil, errors.Join(waitErr, fault.New("prune", p.repo.Backend().Location(), err, ""))
+			return errors.Join(waitErr, fault.New("prune", p.repo.Backend().Location(), err, ""))
 		}
 	}
 }
@@ -166,6 +169,11 @@ func (p *pruner) look(ctx context.Context) (*repository.Survey, error) {
 	next, err := p.repo.Survey(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for name, err := range next.Condemned.Damaged {
+		if !p.o.DryRun {
+			return nil, fault.New("prune", name, err, "it was damaged just now; prune again, which drops it")
+		}
 	}
 	todo := next.Snapshots
 	if p.survey != nil {
@@ -211,12 +219,17 @@ func since(old, now []repository.Snapshot) []repository.Snapshot {
 }
 
 // decide surveys and plans.
-func (p *pruner) decide(ctx context.Context, atWork map[[4]byte]bool) ([]decision, error) {
+func (p *pruner) decide(ctx context.Context) ([]decision, error) {
 	survey, err := p.look(ctx)
 	if err != nil {
 		return nil, err
 	}
 	uses, err := survey.Uses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// After packs were listed: whose packs these are had begun by then.
+	census, err := p.repo.Sessions(ctx, p.o.Keeper, p.o.Clock)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +248,7 @@ func (p *pruner) decide(ctx context.Context, atWork map[[4]byte]bool) ([]decisio
 		}
 	}
 	decided := plan(planInput{
-		packs: uses, atWork: atWork, current: p.repo.KeyVersion(), reseal: p.o.Reseal,
+		packs: uses, atWork: census.Tags(), current: p.repo.KeyVersion(), reseal: p.o.Reseal,
 		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack,
 	})
 	p.report.Plan = lines(decided)
@@ -291,11 +304,12 @@ func (p *pruner) spared(failed map[repository.PackID]error) {
 func (p *pruner) sweepAll(ctx context.Context) error {
 	tried := map[string]bool{} // swept as far as can be
 	for {
-		census, err := p.settle(ctx)
+		// In this order: whoever a list waits for is found at work, or has ended.
+		lists, _, err := p.c.Condemned(ctx)
 		if err != nil {
 			return err
 		}
-		lists, _, err := p.c.Condemned(ctx)
+		census, err := p.settle(ctx)
 		if err != nil {
 			return err
 		}
@@ -429,11 +443,7 @@ func (p *pruner) finish(ctx context.Context) error {
 
 // dryRun plans without a session of its own, and writes nothing.
 func (p *pruner) dryRun(ctx context.Context) error {
-	census, err := p.repo.Sessions(ctx, p.o.Keeper, p.o.Clock)
-	if err != nil {
-		return err
-	}
-	if _, err := p.decide(ctx, census.Tags()); err != nil {
+	if _, err := p.decide(ctx); err != nil {
 		return err
 	}
 	lists := p.survey.Condemned.Lists
