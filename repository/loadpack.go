@@ -114,6 +114,9 @@ func (l *packLoader) group(ctx context.Context, wanted []Wanted) error {
 		return l.recover(ctx, wanted, l.r.reach.heard(ctx, l.id, err))
 	}
 	for len(wanted) > 0 {
+		if ctx.Err() != nil { // what was read is handed over, no more is read
+			return errors.Join(context.Cause(ctx), in.Close())
+		}
 		n, stop := piece(pos, wanted)
 		buf := l.r.scratch.get(int(stop - pos))
 		if err = storage.ReadNext(ctx, in, name, buf.b); err == nil {

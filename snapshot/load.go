@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"mahavishnu/fault"
 	"mahavishnu/repository"
@@ -16,6 +17,20 @@ type treeLoader struct{ repo *repository.Repository }
 
 func (l treeLoader) Load(ctx context.Context, id tree.ID, buf []byte) ([]byte, error) {
 	return l.repo.Load(ctx, repository.ID(id), repository.KindTree, buf)
+}
+
+// countingLoader counts what tree blobs take in the storage.
+type countingLoader struct {
+	treeLoader
+	read *atomic.Int64
+}
+
+func (l *countingLoader) Load(ctx context.Context, id tree.ID, buf []byte) ([]byte, error) {
+	data, err := l.treeLoader.Load(ctx, id, buf)
+	if loc, ok := l.repo.Locate(repository.ID(id)); ok && err == nil {
+		l.read.Add(int64(loc.Stored))
+	}
+	return data, err
 }
 
 // loadRoot reads the root directory of a snapshot.

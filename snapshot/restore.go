@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -19,6 +20,9 @@ import (
 // which is named in the report: kept because they are newer, without a piece of
 // their metadata, or not writable.
 var ErrIncomplete = errors.New("not everything was restored")
+
+// ErrNothingFits means that the snapshot has nothing that Include asks for.
+var ErrNothingFits = errors.New("nothing in it fits what is to be included")
 
 // ErrTargetFull means that the target took no more. What was restored stays;
 // the same restore goes on where it stopped once there is room.
@@ -102,11 +106,18 @@ func Restore(ctx context.Context, repo *repository.Repository, snap repository.S
 	if err != nil {
 		return RestoreReport{}, err
 	}
-	started := r.clock.Now()
+	started, corrected := r.clock.Now(), repo.Corrections()
 	err = r.run(ctx)
 	report := r.log.report()
 	report.Snapshot, report.Target, report.DryRun = snap.ID, o.Target, o.DryRun
 	report.Duration = r.clock.Now().Sub(started)
+	report.Seconds = report.Duration.Seconds()
+	report.FetchedBytes = r.fetched.Load()
+	report.Corrected = int64(repo.Corrections() - corrected)
+	if err == nil && len(o.Include) > 0 && !r.matched && report.Damaged == 0 {
+		return report, fault.New("restore", snap.ID, fmt.Errorf("%w: %s", ErrNothingFits, strings.Join(o.Include, " ")),
+			"patterns are as in .gitignore, from the snapshot's root; see what is there: mahavishnu ls "+snap.ID)
+	}
 	if err == nil {
 		err = report.err(snap)
 	}
@@ -123,18 +134,21 @@ type restorer struct {
 	choice  *selection
 	log     *restoreLog
 	workers int
+	batch   int   // entries or parts planned at once; see batchParts
 	root    bool  // running with root's rights over files
 	storage inode // the repository's own directory, when it is on this machine
 
 	ctx     context.Context // of the one run
 	dirs    *dirHandles
 	planner *planner
+	matched bool               // something was asked for; the walker's alone
 	leaders map[uint64]*leader // by hard-link group; the walker's alone
 	mounts  []*dirNode         // where other file systems begin; the walker's alone
 	files   openFiles
 	runs    runs
 	abort   context.CancelCauseFunc
-	cached  atomic.Bool // the target does not take writes past the page cache
+	fetched atomic.Int64 // bytes from the storage
+	cached  atomic.Bool  // the target does not take writes past the page cache
 	// troubles counts reads that failed in a row, see heard.
 	troubles atomic.Int32
 }
@@ -155,14 +169,17 @@ func newRestorer(repo *repository.Repository, snap repository.Snapshot, o Restor
 		o.Budget = defaultBudget
 	}
 	o.Progress = progressOr(o.Progress)
-	return &restorer{
-		repo: repo, loader: treeLoader{repo}, snap: snap, o: o, clock: clock.Or(o.Clock), choice: choice,
+	r := &restorer{
+		repo: repo, snap: snap, o: o, clock: clock.Or(o.Clock), choice: choice,
 		log:     &restoreLog{onAction: o.OnAction, onIssue: o.OnIssue, progress: o.Progress},
 		workers: int(max(1, min(o.Budget/runMemory, int64(runtime.GOMAXPROCS(0)+2)))),
+		batch:   batchParts,
 		root:    os.Geteuid() == 0,
 		storage: storageInode(repo),
 		leaders: map[uint64]*leader{},
-	}, nil
+	}
+	r.loader = &countingLoader{treeLoader{repo}, &r.fetched}
+	return r, nil
 }
 
 // run walks the tree on this goroutine, while others compare what exists, fetch

@@ -57,8 +57,8 @@ type job struct {
 
 	mu      sync.Mutex
 	base    base
-	started bool // the part file is in place
-	part    string   // see restorer.part
+	started bool   // the part file is in place
+	part    string // see restorer.part
 	f       *os.File
 	direct  *os.File // the same past the page cache, or nil
 	whole   bool     // all of it is written at once: it needs no size beforehand

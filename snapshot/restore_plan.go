@@ -145,7 +145,7 @@ func (p *planner) add(j *job, at int64, e tree.Extent) error {
 		Wanted: repository.Wanted{ID: id, Offset: loc.Offset, Stored: loc.Stored, Raw: loc.Raw},
 	})
 	b.bytes += int64(e.Length)
-	if b.bytes >= batchBytes || len(b.parts) >= batchParts {
+	if b.bytes >= batchBytes || len(b.parts) >= p.r.batch {
 		return p.flush()
 	}
 	return nil
@@ -156,7 +156,7 @@ func (p *planner) planned(j *job) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cur.planned = append(p.cur.planned, j)
-	if len(p.cur.planned) >= batchParts {
+	if len(p.cur.planned) >= p.r.batch {
 		return p.flush()
 	}
 	return nil
@@ -260,10 +260,10 @@ func (p *planner) fetch(pack repository.PackID, parts []part) error {
 	run := p.r.runs.borrow(p.r)
 	defer p.r.runs.giveBack(run)
 	next := 0
-	_, err := p.r.repo.LoadPack(p.ctx, pack, wanted, func(repository.Wanted) []byte {
+	read, err := p.r.repo.LoadPack(p.ctx, pack, wanted, func(repository.Wanted) []byte {
 		return run.room(&parts[next])
 	}, func(w repository.Wanted, data []byte, err error) error {
-		if p.ctx.Err() != nil {
+		if err != nil && p.ctx.Err() != nil {
 			return context.Cause(p.ctx)
 		}
 		first := next
@@ -279,6 +279,7 @@ func (p *planner) fetch(pack repository.PackID, parts []part) error {
 		return nil
 	})
 	run.flush()
+	p.r.fetched.Add(read)
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
 	}
@@ -301,6 +302,7 @@ func (p *planner) fetchUnknown(parts []part) error {
 		if p.ctx.Err() != nil {
 			return context.Cause(p.ctx)
 		}
+		p.r.fetched.Add(int64(len(data)))
 		p.deliver(&parts[i], data, err, run.back)
 	}
 	return nil

@@ -77,13 +77,13 @@ func TestOverwritePolicies(t *testing.T) {
 	for _, test := range []struct {
 		policy              Overwrite
 		newer, older, alike string
-		skipped             int64
+		skipped, kept       int64
 	}{
-		{OverwriteOlder, targets, snapshots, snapshots, 1},
-		{"", targets, snapshots, snapshots, 1},
-		{OverwriteAlways, snapshots, snapshots, snapshots, 0},
-		{OverwriteChanged, snapshots, snapshots, targets, 0},
-		{OverwriteNever, targets, targets, targets, 4},
+		{OverwriteOlder, targets, snapshots, snapshots, 1, 0},
+		{"", targets, snapshots, snapshots, 1, 0},
+		{OverwriteAlways, snapshots, snapshots, snapshots, 0, 0},
+		{OverwriteChanged, snapshots, snapshots, targets, 0, 0},
+		{OverwriteNever, targets, targets, targets, 0, 4}, // as asked: no failure
 	} {
 		t.Run(string(test.policy), func(t *testing.T) {
 			dst := t.TempDir()
@@ -93,8 +93,8 @@ func TestOverwritePolicies(t *testing.T) {
 			at(dst, "older", -time.Second)
 			at(dst, "alike", 0) // same size and time, other content
 			report, said, err := s.tryRestore(snap, RestoreOptions{Target: dst, Overwrite: test.policy})
-			if report.Skipped != test.skipped || errors.Is(err, ErrIncomplete) != (test.skipped > 0) {
-				t.Errorf("%d skipped, %v: %v", report.Skipped, err, said)
+			if report.Skipped != test.skipped || report.Kept != test.kept || errors.Is(err, ErrIncomplete) != (test.skipped > 0) {
+				t.Errorf("%d skipped, %d kept, %v: %v", report.Skipped, report.Kept, err, said)
 			}
 			wantContents(t, dst, map[string]string{"same": "same", "newer": test.newer, "older": test.older, "alike": test.alike})
 		})

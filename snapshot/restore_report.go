@@ -17,7 +17,7 @@ const reportedIssues = 1000
 type IssueKind string
 
 const (
-	// IssueSkipped: the policy kept what is in the target.
+	// IssueSkipped: what is in the target was kept because it is newer.
 	IssueSkipped IssueKind = "skipped"
 	// IssueLost: restored, but a piece of metadata could not be set.
 	IssueLost IssueKind = "metadata lost"
@@ -82,14 +82,22 @@ type RestoreReport struct {
 	// Bytes of files now in place, and how many of those had to be written.
 	Bytes        int64 `json:"bytes"`
 	WrittenBytes int64 `json:"written_bytes"`
+	// FetchedBytes were read from the storage for it, as they are stored.
+	FetchedBytes int64 `json:"fetched_bytes"`
 	Deleted      int64 `json:"deleted"`
+	// Kept are entries that OverwriteNever left as they were.
+	Kept int64 `json:"kept"`
+	// Corrected are objects of the storage that were read right although they
+	// are damaged, by parity or from a second copy.
+	Corrected int64 `json:"corrected"`
 	// Entries with issues; Issues lists the first of them.
 	Skipped  int64         `json:"skipped"`
 	Lost     int64         `json:"metadata_lost"`
 	Damaged  int64         `json:"damaged"`
 	Failed   int64         `json:"failed"`
 	Issues   []Issue       `json:"issues,omitempty"`
-	Duration time.Duration `json:"duration_ns"`
+	Duration time.Duration `json:"-"`
+	Seconds  float64       `json:"seconds"` // Duration
 }
 
 // err is the verdict, worst first.

@@ -76,6 +76,7 @@ func (r *restorer) visit(ctx context.Context, d *dirNode, n tree.Node, selected 
 		return nil
 	}
 	selected = selected || r.choice.included(path, isDir)
+	r.matched = r.matched || selected
 	if isDir {
 		if !selected && !r.choice.leadsTo(path) {
 			return nil
@@ -216,10 +217,11 @@ func (r *restorer) keeps(old, n *tree.Node) bool {
 // keep reports an entry that the policy kept.
 func (r *restorer) keep(path string, old, n *tree.Node, and string) {
 	r.log.action(Action{Op: "keep", Path: path, Type: old.Type.String()})
-	reason := "the target's is kept, as asked"
-	if r.o.Overwrite == OverwriteOlder {
-		reason = fmt.Sprintf("the target's is newer: %s, in the snapshot %s", show(old.ModTime), show(n.ModTime))
+	if r.o.Overwrite == OverwriteNever {
+		r.log.count(func(rep *RestoreReport) { rep.Kept++ })
+		return
 	}
+	reason := fmt.Sprintf("the target's is newer: %s, in the snapshot %s", show(old.ModTime), show(n.ModTime))
 	r.log.issue(Issue{Kind: IssueSkipped, Path: path, Err: errors.New(and + reason)})
 }
 

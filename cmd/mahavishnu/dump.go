@@ -43,6 +43,11 @@ func runDump(ctx context.Context, e *env, ref, path string, o dumpOptions) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, repo.Close()) }()
+	done, err := e.reading(ctx, repo.Repository)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	snap, err := repo.FindSnapshot(ctx, ref)
 	if err != nil {
 		return err

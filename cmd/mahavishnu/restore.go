@@ -16,6 +16,7 @@ import (
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/repository"
+	"mahavishnu/repository/lease"
 	"mahavishnu/snapshot"
 	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/terminal"
@@ -120,6 +121,11 @@ func runRestore(ctx context.Context, e *env, ref string, o restoreOptions) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, repo.Close()) }()
+	done, err := e.reading(ctx, repo.Repository)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	snap, err := repo.FindSnapshot(ctx, ref)
 	if err != nil {
 		return err
@@ -132,6 +138,23 @@ func runRestore(ctx context.Context, e *env, ref string, o restoreOptions) (err 
 		return fault.New("find target", o.target, err, "")
 	}
 	return e.restoreInto(ctx, cfg, repo.Repository, snap, target, o)
+}
+
+// reading tells collectors of garbage that somebody reads, and looks at the
+// repository again: what is there from now on stays until done is called.
+func (e *env) reading(ctx context.Context, repo *repository.Repository) (done func() error, err error) {
+	held, err := repo.Reader(ctx, lease.Options{Clock: e.clock})
+	if err != nil {
+		return nil, err
+	}
+	done = func() error { return held.Close(context.WithoutCancel(ctx)) }
+	if held.Held() {
+		err = repo.Refresh(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, done())
+	}
+	return done, nil
 }
 
 func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *repository.Repository, snap repository.Snapshot, target string, o restoreOptions) error {
@@ -162,10 +185,6 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 	}
 	e.tellRestore(report)
 	e.tellCorrections(repo)
-	if err == nil && len(o.include) > 0 && report.Files+report.Others+report.Dirs == 0 {
-		return fault.New("restore", snap.ID, fmt.Errorf("nothing in it fits --include %s", strings.Join(o.include, " ")),
-			"patterns are as in .gitignore, from the snapshot's root; see what is there: mahavishnu ls "+snap.ID)
-	}
 	if report.Lost > 0 && o.owner != "none" && os.Geteuid() > 0 {
 		e.term.Warnf("only root may give files to others; to have all of them as your own: --owner none")
 	}

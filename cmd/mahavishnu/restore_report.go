@@ -74,6 +74,12 @@ func (e *env) tellRestore(r snapshot.RestoreReport) {
 		written = "to write"
 	}
 	details = append(details, terminal.Bytes(r.WrittenBytes)+" "+written)
+	if !r.DryRun {
+		details = append(details, terminal.Bytes(r.FetchedBytes)+" fetched")
+	}
+	if r.Kept > 0 {
+		details = append(details, terminal.Count(r.Kept)+" kept as they were")
+	}
 	if r.Deleted > 0 {
 		details = append(details, terminal.Count(r.Deleted)+" deleted")
 	}
@@ -88,7 +94,7 @@ func (e *env) tellRestore(r snapshot.RestoreReport) {
 	}{
 		{r.Damaged, "damaged in the repository"},
 		{r.Failed, "could not be written"},
-		{r.Skipped, "kept as they are"},
+		{r.Skipped, "kept because they are newer"},
 		{r.Lost, "restored without all of their metadata"},
 	} {
 		if bad.n > 0 {

@@ -187,6 +187,16 @@ func TestRestoreJobsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestRestoreJobOfNothingFails(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.backup()
+	rec := r.do(&messages.RestoreSpec{Snapshot: "latest", Target: "x", Include: []string{"/no/such/file"}})
+	if rec.State != messages.StateFailed || !strings.Contains(rec.Error, "nothing in it fits") {
+		t.Errorf("the job is %s: %s", rec.State, rec.Error)
+	}
+}
+
 func TestVerifyJob(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

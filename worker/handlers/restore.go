@@ -57,6 +57,11 @@ func (h *restore) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 		return nil, err
 	}
 	defer closing(closeRepo, &err)
+	done, err := h.reading(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	defer closing(done, &err)
 	snap, err := find(ctx, repo, spec.Snapshot, spec.Source)
 	if err != nil {
 		return nil, err
@@ -78,12 +83,31 @@ func (h *restore) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	return result, restoreVerdict(err, report)
 }
 
-// restoreVerdict decides what the end of a restore means for its job. Damage
-// is final: trying again finds it again. What the policy kept and metadata that
+// reading tells collectors of garbage that the job reads: what is in the
+// repository from now on stays until done is called.
+func (s Setup) reading(ctx context.Context, repo *repository.Repository) (done func() error, err error) {
+	o := s.lease()
+	o.Clock = s.Clock
+	held, err := repo.Reader(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	done = func() error { return held.Close(context.WithoutCancel(ctx)) }
+	if held.Held() {
+		err = repo.Refresh(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, done())
+	}
+	return done, nil
+}
+
+// restoreVerdict decides what the end of a restore means for its job. Damage,
+// and a snapshot without what was asked for, are final: trying again finds the same. What the policy kept and metadata that
 // this user may not set are told in the result; the job is done.
 func restoreVerdict(err error, report snapshot.RestoreReport) error {
 	switch {
-	case errors.Is(err, repository.ErrDamaged):
+	case errors.Is(err, repository.ErrDamaged), errors.Is(err, snapshot.ErrNothingFits):
 		return worker.Discard(err)
 	case errors.Is(err, snapshot.ErrIncomplete) && report.Failed == 0:
 		return nil

@@ -76,6 +76,11 @@ func (h *restoreTest) Run(ctx context.Context, t *worker.Task) (_ any, err error
 		return nil, err
 	}
 	defer closing(closeRepo, &err)
+	done, err := h.reading(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	defer closing(done, &err)
 	opening := h.Clock.Now().Sub(begin)
 	refs, err := h.subjects(ctx, repo, spec)
 	if err != nil {

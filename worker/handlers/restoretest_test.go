@@ -75,6 +75,11 @@ func TestRestoreTestFindsDamage(t *testing.T) {
 	r.write("large", strings.Repeat("content ", 10_000))
 	r.backup()
 	r.flip()
+	// What parity corrects is no damage to the sources.
+	result[RestoreTestResult](r, &messages.RestoreTestSpec{Source: "home"}, messages.StateSucceeded)
+	if err := os.RemoveAll(filepath.Join(r.store, "parity")); err != nil {
+		t.Fatal(err)
+	}
 	got := result[RestoreTestResult](r, &messages.RestoreTestSpec{Source: "home"}, messages.StateFailed)
 	if got.Failed != 1 || got.Tests[0].Passed || !strings.Contains(got.Tests[0].Error, "damaged") {
 		t.Errorf("result %+v", got)
