@@ -39,7 +39,7 @@ func exitMeaning(code int) string {
 	case exitIntegrity:
 		return "stored data is damaged or missing; each object is named"
 	case exitFenced:
-		return "the lease was lost; another worker has the job"
+		return "taken for dead, or the lease was lost: nothing was published; run it again"
 	case exitMissed:
 		return "a target was missed: recovery time or recovery point"
 	case exitInterrupted:
@@ -95,7 +95,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case isIntegrity(err):
 		return exitIntegrity
-	case errors.Is(err, messages.ErrFenced), errors.Is(err, bus.ErrLeaseLost):
+	case errors.Is(err, messages.ErrFenced), errors.Is(err, bus.ErrLeaseLost), errors.Is(err, repository.ErrFenced):
 		return exitFenced
 	case errors.Is(err, errUnreadable), errors.Is(err, snapshot.ErrIncomplete):
 		return exitUnreadable

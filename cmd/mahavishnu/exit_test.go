@@ -37,6 +37,7 @@ func TestExitCodes(t *testing.T) {
 		{errors.Join(errUnreadable, errIntegrity), 4},
 		{messages.ErrFenced, 5},
 		{bus.ErrLeaseLost, 5},
+		{repository.ErrFenced, 5},
 		{errMissed, 6},
 		{context.Canceled, 130},
 		{&interruptedError{os.Interrupt}, 130},

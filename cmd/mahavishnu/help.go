@@ -44,6 +44,24 @@ func exitCodes(cmd *cobra.Command) []int {
 	return codes
 }
 
+// newHelpCommand is what people type who do not know --help.
+func newHelpCommand(e *env) *cobra.Command {
+	return exits(&cobra.Command{
+		Use:     "help [COMMAND]...",
+		Short:   "Show the help of a command",
+		Example: "  mahavishnu help backup\n  mahavishnu help snapshots pin",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(about, rest[0])
+			}
+			printHelp(e.out, about)
+			return nil
+		},
+	})
+}
+
 // printHelp writes a command's help: what it does, how it is called, examples,
 // flags, exit status.
 func printHelp(w io.Writer, cmd *cobra.Command) {
@@ -59,7 +77,7 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.HasParent() {
 		fmt.Fprintf(&b, "\nGlobal options:\n%s", cmd.InheritedFlags().FlagUsages())
 	} else {
-		fmt.Fprintf(&b, "\nGlobal options:\n%s", cmd.PersistentFlags().FlagUsages())
+		fmt.Fprintf(&b, "\nGlobal options:\n%s%s", cmd.PersistentFlags().FlagUsages(), cmd.LocalNonPersistentFlags().FlagUsages())
 	}
 	b.WriteString("\nExit status:\n")
 	for _, code := range exitCodes(cmd) {

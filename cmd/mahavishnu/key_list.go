@@ -47,10 +47,12 @@ func runKeyList(ctx context.Context, e *env) error {
 				use := versionUse(uses.Versions[v.Number])
 				v.Use = &use
 			}
+		case ctx.Err() != nil:
+			return err
 		case errors.Is(err, repository.ErrNotRepository) && e.Repository == "":
 			// Configured, and not made yet.
-		default:
-			return err
+		default: // the ring can be shown all the same
+			e.term.Warnf("what each version has sealed cannot be told: %v", err)
 		}
 	}
 	e.term.Document(info)

@@ -79,6 +79,7 @@ const (
 )
 
 func newRootCommand(e *env) *cobra.Command {
+	showVersion := false
 	root := &cobra.Command{
 		Use:   "mahavishnu",
 		Short: "Keep systems recoverable: back up, verify, restore, rehearse",
@@ -95,8 +96,11 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
+			switch {
+			case len(args) > 0:
 				return unknownCommand(cmd, args[0])
+			case showVersion:
+				return runVersion(e)
 			}
 			return cmd.Help()
 		},
@@ -112,6 +116,7 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 	root.SetErr(e.errs)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(e.out, cmd) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} })
@@ -127,7 +132,7 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 	addGrouped(root, groupBackups, newBackupCommand(e), newRestoreCommand(e), newSnapshotsCommand(e), newLsCommand(e), newDumpCommand(e))
 	addGrouped(root, groupUpkeep, newVerifyCommand(e), newForgetCommand(e), newHoldCommand(e), newPruneCommand(e), newCatalogCommand(e))
 	addGrouped(root, groupJobs, newStatusCommand(e), newJobsCommand(e), newSchedulerCommand(e), newWorkerCommand(e))
-	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newDoctorCommand(e), newVersionCommand(e), newManCommand(e), newCompletionCommand(e))
+	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newDoctorCommand(e), newVersionCommand(e), newHelpCommand(e), newManCommand(e), newCompletionCommand(e))
 	return root
 }
 
