@@ -16,6 +16,7 @@ var mahavishnu, natsCLI string
 
 func TestMain(m *testing.M) {
 	natstest.Main()
+	playRole()
 	os.Exit(run(m))
 }
 

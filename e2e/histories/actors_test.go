@@ -110,7 +110,7 @@ func (w *world) backup(t *rapid.T) {
 	s := w.idle(t)
 	x, job := w.attempt(s.content), w.job(t, s)
 	kind := rapid.SampledFrom([]string{snapshot.Incremental, snapshot.Incremental, snapshot.Full}).Draw(t, "type")
-	name, at, ring := s.name, w.jobTime(), w.ring
+	name, at, ring, held := s.name, w.jobTime(), w.ring, w.leaseOf(t)
 	var res snapshot.Result
 	s.busy = w.start("file backup", func(ctx context.Context, a *actor) (err error) {
 		r, err := w.openAs(ctx, a, ring)
@@ -118,9 +118,10 @@ func (w *world) backup(t *rapid.T) {
 			return err
 		}
 		defer closing(r, &err)
+		held.Clock = a.clock
 		res, err = snapshot.Backup(ctx, r, snapshot.BackupOptions{
 			Source: name, Path: w.dir + "/" + name, Type: kind, Job: job, JobTime: at, Attempt: x.number, Host: "host",
-			Readers: 1, Clock: a.clock,
+			Readers: 1, Clock: a.clock, Lease: held,
 		})
 		return err
 	}, func(err error) { w.concluded(x, res.Snapshot, err) })
