@@ -25,7 +25,7 @@ backed up lately is any good. Alarms may set holds; people end them.
 
 The hold lies in the repository: it holds for everybody who forgets, on any
 machine, with a queue or without. To keep a single snapshot, pin it: "snapshots pin".`,
-		`  mahavishnu hold set home --reason "ransomware suspected"
+		`  mahavishnu hold set home --reason ransomware
   mahavishnu hold list
   mahavishnu hold release home`,
 		newHoldSetCommand(e), newHoldListCommand(e), newHoldReleaseCommand(e))
@@ -36,7 +36,7 @@ func newHoldSetCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "set SOURCE",
 		Short:   "Hold a source",
-		Example: "  mahavishnu hold set home --reason \"ransomware suspected\"",
+		Example: "  mahavishnu hold set home --reason ransomware",
 		Args:    takes(1, 1, "the source"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runHoldSet(cmd.Context(), e, args[0], reason) },
 	}

@@ -36,7 +36,7 @@ A snapshot is named by its id, a beginning of it that no other has, "latest", or
   mahavishnu snapshots --source home --last 5
   mahavishnu snapshots show latest:home
   mahavishnu snapshots diff 4f2a 91bc
-  mahavishnu snapshots pin 4f2a --reason "before the migration"`,
+  mahavishnu snapshots pin 4f2a --reason migration`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

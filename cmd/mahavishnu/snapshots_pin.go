@@ -18,7 +18,7 @@ func newSnapshotsPinCommand(e *env) *cobra.Command {
 		Long: `Keep snapshots until they are unpinned, whatever the retention policy says. The pin
 lies in the repository: it holds for everybody who forgets, on any machine, with a
 queue or without.`,
-		Example: "  mahavishnu snapshots pin 4f2a91bc --reason \"before the migration\"\n  mahavishnu snapshots pin latest:home",
+		Example: "  mahavishnu snapshots pin 4f2a91bc --reason migration\n  mahavishnu snapshots pin latest:home",
 		Args:    takes(1, -1, "the snapshot (an id, latest, or latest:SOURCE)"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runPin(cmd.Context(), e, args, reason) },
 	}
