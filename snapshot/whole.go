@@ -12,7 +12,7 @@ import (
 
 // Whole returns nil when the snapshot would restore, as far as can be told
 // without reading file content: its tree can be walked, and every blob it refers
-// to lies in a pack that is there. The error names the first loss and wraps
+// to lies in a pack that is there, and no verification found it damaged. The error names the first loss and wraps
 // repository.ErrDamaged or, when the storage could not read it,
 // repository.ErrUnreadable.
 func Whole(ctx context.Context, repo *repository.Repository, snap repository.Snapshot) error {
@@ -31,7 +31,8 @@ func Whole(ctx context.Context, repo *repository.Repository, snap repository.Sna
 		data: func(id tree.ID, length uint64) error {
 			at, ok := repo.Locate(repository.ID(id))
 			size, there := sizes[at.Pack]
-			if ok && there && uint64(at.Raw) == length && int64(at.Offset)+int64(at.Stored) <= size {
+			sound := ok && there && uint64(at.Raw) == length && int64(at.Offset)+int64(at.Stored) <= size
+			if sound && !repo.Doubted(at.Pack, repository.ID(id)) {
 				return nil
 			}
 			_, err := repo.Load(ctx, repository.ID(id), repository.KindData, nil) // from elsewhere, perhaps

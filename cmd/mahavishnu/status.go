@@ -47,7 +47,10 @@ type statusReport struct {
 	// hold blobs that a verification found damaged.
 	Verified *repository.Coverage `json:"verified,omitempty"`
 	Doubted  int                  `json:"doubted_packs"`
-	Queue    *queueStatus         `json:"queue,omitempty"`
+	// Holds are the sources of which nothing is forgotten; while there is one,
+	// nothing is pruned.
+	Holds []repository.Hold `json:"holds"`
+	Queue *queueStatus      `json:"queue,omitempty"`
 	// Unreachable says what could not be looked at.
 	Unreachable []string `json:"unreachable"`
 }
@@ -120,11 +123,15 @@ func (r *statusReport) lookAtRepository(ctx context.Context, e *env, cfg *config
 		if err == nil {
 			err = r.lookAtLedger(ctx, e, cfg, repo.Repository)
 		}
+		if err == nil {
+			r.Holds, err = repo.Holds(ctx)
+		}
 		err = errors.Join(err, repo.Close())
 	}
 	if err != nil {
 		r.Unreachable = append(r.Unreachable, err.Error())
 	}
+	r.Holds = nonNil(r.Holds)
 	r.Sources = sourcesOf(cfg, snapshots, e.clock.Now())
 	for _, one := range damaged {
 		r.Why = append(r.Why, one.Error())

@@ -99,6 +99,10 @@ func (r *statusReport) print(e *env) {
 	}
 	e.term.Printf("\nrepository %s", r.Repository)
 	r.printVerified(e)
+	for _, h := range r.Holds {
+		e.term.Printf("held: %s by %s (%s), so nothing of it is forgotten and nothing is pruned; end it: mahavishnu hold release %s",
+			terminal.Name(h.Source), h.Name, terminal.Name(h.String()), releaseArguments(h))
+	}
 	r.printSources(e)
 	r.printQueue(e)
 }

@@ -186,6 +186,21 @@ func TestTheNewestGoodOneIsSeenToBeGood(t *testing.T) {
 				}
 			}
 		},
+		"a verification found damage": func(r *rig, i int) {
+			for _, p := range r.packs[i] {
+				data, err := os.ReadFile(p)
+				if err != nil {
+					r.Fatal(err)
+				}
+				data[70] ^= 1 // in the first record
+				if err := errors.Join(os.Chmod(p, 0o600), os.WriteFile(p, data, 0o600), os.RemoveAll(filepath.Join(r.store, "parity"))); err != nil {
+					r.Fatal(err)
+				}
+			}
+			if _, err := snapshot.Verify(r.Context(), r.repo, snapshot.VerifyOptions{ReadData: 100}); !errors.Is(err, repository.ErrDamaged) {
+				r.Fatalf("verify: %v", err)
+			}
+		},
 		"data is cut short":           func(r *rig, i int) { r.truncate(r.packs[i]...) },
 		"the snapshot cannot be read": func(r *rig, i int) { r.truncate(r.objects(i)...) },
 	} {
