@@ -18,9 +18,11 @@ import (
 // Two kinds of goroutine work on it. Walkers list directories, look the names
 // up in the parent and write entries in order; there is one to begin with, and
 // more while slots are free, each in a subtree of its own. Workers take lots
-// of names from all walkers, examine the entries and read their content. A
-// walker waits for workers and for walkers below it, a worker for nobody but
-// another that reads the same inode: so nothing waits in a circle.
+// of names from all walkers, examine the entries and read their content, and
+// when idle chunks of large files that others read. A walker waits for workers and
+// for walkers below it; a worker for another that reads the same inode, and for a
+// chunk of its own file that another is storing, which waits for nobody: so nothing
+// waits in a circle.
 //
 // Memory is bounded by the number of slots and workers times what each holds:
 // a walker a directory's names and maxLots lots for each level above it, a

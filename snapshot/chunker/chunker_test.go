@@ -202,11 +202,70 @@ func FuzzCuts(f *testing.F) {
 	})
 }
 
+// benchSizes are the default and what it was chosen from.
+var benchSizes = map[string]Params{
+	"min256K": {Min: 256 << 10, Avg: 1 << 20, Max: 4 << 20},
+	"default": Default(),
+	"avg896K": {Min: 512 << 10, Avg: 896 << 10, Max: 4 << 20},
+}
+
 func BenchmarkScan(b *testing.B) {
 	data := random(1, 32<<20)
-	c := newChunker(b, Default())
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		whole(c, data)
+	for name, p := range benchSizes {
+		b.Run(name, func(b *testing.B) {
+			c := newChunker(b, p)
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				whole(c, data)
+			}
+		})
+	}
+}
+
+// BenchmarkShare tells what part of changed data is stored again: with an
+// insertion, a deletion or an overwritten place every 8 MiB on average.
+func BenchmarkShare(b *testing.B) {
+	base := random(1, 256<<20)
+	rng := rand.New(rand.NewPCG(1, 2))
+	var changed []byte
+	for rest := base; len(rest) > 0; {
+		n := min(len(rest), 4<<20+rng.IntN(8<<20))
+		changed = append(changed, rest[:n]...)
+		rest = rest[n:]
+		few := 1 + rng.IntN(200)
+		switch rng.IntN(3) {
+		case 0:
+			changed = append(changed, random(byte(rng.Uint32()), few)...)
+		case 1:
+			rest = rest[min(few, len(rest)):]
+		case 2:
+			few = min(few, len(rest))
+			changed = append(changed, random(byte(rng.Uint32()), few)...)
+			rest = rest[few:]
+		}
+	}
+	for name, p := range benchSizes {
+		b.Run(name, func(b *testing.B) {
+			c := newChunker(b, p)
+			before := map[[32]byte]bool{}
+			each := func(data []byte, fn func(id [32]byte, n int)) {
+				for _, n := range whole(c, data) {
+					fn(sha256.Sum256(data[:n]), n)
+					data = data[n:]
+				}
+			}
+			again, chunks := 0, 0
+			for b.Loop() {
+				again, chunks = 0, 0
+				each(base, func(id [32]byte, _ int) { before[id] = true; chunks++ })
+				each(changed, func(id [32]byte, n int) {
+					if !before[id] {
+						again += n
+					}
+				})
+			}
+			b.ReportMetric(float64(len(base)>>10)/float64(chunks), "KiB/chunk")
+			b.ReportMetric(100*float64(again)/float64(len(changed)), "%again")
+		})
 	}
 }
