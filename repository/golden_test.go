@@ -11,6 +11,7 @@ import (
 
 	"mahavishnu/repository/compress"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/lease"
 )
 
 var update = flag.Bool("update", false, "write the golden repository of the present format anew")
@@ -144,6 +145,7 @@ func writeGolden(t *testing.T, dir string) {
 		})
 		g.Snapshots[snap.ID] = snap
 	}
+	goldenGarbage(t, reopen(t, be, ring))
 	if err := os.WriteFile(filepath.Join(dir, "content.json"), []byte(mustJSON(t, g)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +153,23 @@ func writeGolden(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(filepath.Join(dir, "storage", ".tmp")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// goldenGarbage leaves what collecting garbage leaves: a fragment that stands for
+// others, a list of condemned packs, sessions and their tickets.
+func goldenGarbage(t *testing.T, r *Repository) {
+	t.Helper()
+	compacted(t, r, CompactOptions{Reseal: true})
+	c, err := r.Collect(t.Context(), lease.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Condemn(t.Context(), []PackID{{2}, {1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.End(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -34,6 +34,8 @@ type specReader struct {
 	keys  map[uint32][]byte
 	repo  []byte
 	hash  string
+
+	replaced map[string]bool // index fragments that others stand for
 }
 
 var le = binary.LittleEndian
@@ -43,7 +45,7 @@ func TestTheSpecificationIsEnough(t *testing.T) {
 	for _, name := range []string{"v1-sha256", "v1-blake3"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join("testdata", name)
-			r := &specReader{dir: filepath.Join(dir, "storage"), keys: map[uint32][]byte{}}
+			r := &specReader{dir: filepath.Join(dir, "storage"), keys: map[uint32][]byte{}, replaced: map[string]bool{}}
 			r.readRing(t, filepath.Join(dir, "key-ring.txt"))
 			r.readConfig(t, "config")
 			r.readConfig(t, "config.copy")
@@ -60,6 +62,7 @@ func TestTheSpecificationIsEnough(t *testing.T) {
 					t.Errorf("the copy of %s differs", object)
 				}
 			}
+			r.readGarbage(t)
 			snapshots := r.list(t, "snapshots/*/*")
 			for _, object := range snapshots {
 				r.readSnapshot(t, object, found)
@@ -220,9 +223,14 @@ func (r *specReader) unseal(t *testing.T, name string, typ byte, info string) []
 func (r *specReader) readIndex(t *testing.T, object string, found map[string]bool) {
 	x := r.unseal(t, object, 1, "index")
 	packs, entries, prints := int(le.Uint32(x[16:])), int(le.Uint32(x[20:])), int(le.Uint32(x[40:]))
+	replaced := x[len(x)-8-16*int(le.Uint32(x[12:])) : len(x)-8]
+	for ; len(replaced) > 0; replaced = replaced[16:] {
+		r.replaced["index/"+hex.EncodeToString(replaced[:16])] = true
+	}
+	names := 16 * int(le.Uint32(x[12:]))
 	entriesAt := 64 + 40*packs
 	printsAt := entriesAt + 46*entries
-	if string(x[:8]) != "MHVindex" || len(x) != printsAt+prints+8 || xxhash.Sum64(x[:len(x)-8]) != le.Uint64(x[len(x)-8:]) {
+	if string(x[:8]) != "MHVindex" || len(x) != printsAt+prints+names+8 || xxhash.Sum64(x[:len(x)-8]) != le.Uint64(x[len(x)-8:]) {
 		t.Fatalf("%s does not add up", object)
 	}
 	previous := ""
@@ -367,6 +375,57 @@ func (r *specReader) readSnapshot(t *testing.T, object string, found map[string]
 		t.Errorf("%s: %+v", object, s)
 	}
 	for _, name := range s.Index {
-		r.object(t, name)
+		if !r.replaced[name] {
+			r.object(t, name)
+		}
+	}
+}
+
+// readGarbage reads what collecting garbage needs to know: sessions, each of
+// which is done, the tickets of those that committed, and a condemned list.
+func (r *specReader) readGarbage(t *testing.T) {
+	if len(r.replaced) == 0 {
+		t.Error("no fragment replaces another")
+	}
+	tickets := 0
+	for _, object := range r.list(t, "gc/sessions/*") {
+		text := r.unseal(t, object, 3, "gc")
+		_, suffix, _ := strings.Cut(object, ".")
+		switch suffix {
+		case "":
+			var s struct {
+				Role string
+				TTL  int
+			}
+			if err := json.Unmarshal(text, &s); err != nil || s.TTL != 120 || s.Role != "backup" && s.Role != "collector" {
+				t.Errorf("%s: %s, %v", object, text, err)
+			}
+			r.object(t, object+".done")
+		case "end":
+			line, snapshot, _ := bytes.Cut(text, []byte{'\n'})
+			var s struct{ Outcome, Snapshot string }
+			if err := json.Unmarshal(line, &s); err != nil || s.Outcome != "committed" || !bytes.Equal(snapshot, r.object(t, s.Snapshot)) {
+				t.Errorf("%s: %s, %v", object, line, err)
+			}
+			tickets++
+		}
+	}
+	if tickets != 4 {
+		t.Errorf("%d tickets, want 4", tickets)
+	}
+	for _, object := range r.list(t, "gc/condemned/*") {
+		text := r.unseal(t, object, 3, "gc")
+		if strings.HasSuffix(object, ".wait") {
+			if string(text) != "[]" {
+				t.Errorf("%s: %s", object, text)
+			}
+			continue
+		}
+		want := append(make([]byte, 0, 48), "MHVdoom1"...)
+		want = append(le.AppendUint32(want, 2), make([]byte, 36)...)
+		want[16], want[32] = 1, 2
+		if !bytes.Equal(text, want) || !bytes.Equal(r.object(t, "copies/"+object), r.object(t, object)) {
+			t.Errorf("%s: % x", object, text)
+		}
 	}
 }
