@@ -163,7 +163,9 @@ func (k *keeper) Hold(_ context.Context, session string, _ time.Duration) (func(
 	return func(context.Context) error { delete(k.held, session); return nil }, k.err
 }
 
-func (k *keeper) Alive(_ context.Context, session string) (bool, error) { return k.held[session], k.err }
+func (k *keeper) Alive(_ context.Context, session string) (bool, error) {
+	return k.held[session], k.err
+}
 
 func TestKeeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

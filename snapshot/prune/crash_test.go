@@ -99,6 +99,7 @@ func TestStopAtEveryChange(t *testing.T) {
 					}
 				}
 				w.whole()
+				w.checked(true)
 				w.prune(patient())
 				w.whole()
 				w.tidy()

@@ -36,7 +36,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, ring: keyring.Generate(time.Now()), dir: t.TempDir(), cache: t.TempDir(), want: map[string]map[string]string{}}
+	w := &world{t: t, ring: keyring.Generate(time.Now()), dir: tempDir(t), cache: tempDir(t), want: map[string]map[string]string{}}
 	w.disk = faults.NewMemory()
 	repo, err := repository.Create(t.Context(), w.disk, w.ring, repository.CreateOptions{CacheDir: w.cache})
 	if err != nil {
@@ -60,6 +60,22 @@ func (w *world) open(be storage.Backend) *repository.Repository {
 		}
 	})
 	return repo
+}
+
+// tempDir is a directory in memory where there is such a place: nothing here asks
+// what a disk does.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "prune-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // content is n bytes that do not compress.
@@ -151,7 +167,7 @@ func (w *world) whole() {
 		w.t.Fatalf("%d snapshots, want %d; damaged %v, %v", len(snaps), len(w.want), bad, err)
 	}
 	for _, s := range snaps {
-		to := w.t.TempDir()
+		to := tempDir(w.t)
 		if _, err := snapshot.Restore(w.t.Context(), repo, s, snapshot.RestoreOptions{Target: to}); err != nil {
 			w.t.Fatalf("restore %s: %v", s.ID, err)
 		}
@@ -194,18 +210,21 @@ func (w *world) tidy(mayStay ...string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.checked()
+	w.checked(false)
 }
 
-// checked wants no problem in any object.
-func (w *world) checked() {
+// checked wants no problem in any object; of what was interrupted it may be one
+// that harms nothing.
+func (w *world) checked(interrupted bool) {
 	w.t.Helper()
 	report, err := snapshot.Verify(w.t.Context(), w.open(w.disk), snapshot.VerifyOptions{ReadData: 100})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	for _, p := range report.Problems {
-		w.t.Errorf("verify: %+v", p)
+		if !p.Harmless || !interrupted {
+			w.t.Errorf("verify: %+v", p)
+		}
 	}
 }
 
