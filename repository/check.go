@@ -99,7 +99,7 @@ func (r *Repository) Check(ctx context.Context, now time.Time, fn func(Problem) 
 		return Learned{}, err
 	}
 	for _, step := range []func(context.Context) error{
-		c.configs, c.index, c.snapshots, c.keeps, c.ledgers, c.lostSnapshots, c.packs, c.parity, c.strangers,
+		c.configs, c.index, c.snapshots, c.keeps, c.ledgers, c.lostSnapshots, c.packs, c.parity, c.condemned, c.strangers,
 	} {
 		if err := step(ctx); err != nil {
 			return c.learned, err
@@ -170,7 +170,14 @@ func (c *checker) snapshots(ctx context.Context) error {
 			return err
 		}
 		for _, name := range snap.Index {
-			if !c.fragments[name] && !missing[name] && !c.r.index.standsIn(name) {
+			if c.fragments[name] || missing[name] || c.r.index.standsIn(name) {
+				continue
+			}
+			there, err := c.fragmentCame(ctx, name)
+			if err != nil {
+				return err
+			}
+			if !there {
 				missing[name], c.lost = true, true
 				if err := c.trouble(ctx, name, ObjectIndex, ErrMissing); err != nil {
 					return err
@@ -179,6 +186,25 @@ func (c *checker) snapshots(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fragmentCame tells whether a fragment that was not listed, or one that stands in
+// for it, has been stored since: a backup that ends during the check names it.
+func (c *checker) fragmentCame(ctx context.Context, name string) (bool, error) {
+	for _, object := range []string{name, copyOf(name)} {
+		_, err := c.r.be.Stat(ctx, object)
+		if err == nil {
+			c.fragments[name] = true
+			return true, nil
+		}
+		if !errors.Is(err, storage.ErrNotFound) {
+			return false, err
+		}
+	}
+	if err := c.r.Refresh(ctx); err != nil {
+		return false, err
+	}
+	return c.r.index.standsIn(name), nil
 }
 
 // strangers names objects that are no part of a repository.

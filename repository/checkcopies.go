@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/index"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
@@ -58,7 +59,10 @@ func (r *Repository) Mend(ctx context.Context) error {
 // twice checks both objects of something small. open is given the bytes of each,
 // which it may change. It reports whether either is whole. A copy that is missing
 // is stored.
-func (c *checker) twice(ctx context.Context, name, kind string, limit int64, open func(data []byte) error) (whole bool, err error) {
+func (c *checker) twice(ctx context.Context, name, kind string, limit int64, harmless bool, open func(data []byte) error) (whole bool, err error) {
+	trouble := func(object string, err error) error {
+		return c.report(Problem{Object: object, Kind: kind, Err: damage(gone(err)), Harmless: harmless})
+	}
 	read := func(object string) ([]byte, error) {
 		data, err := storage.ReadAll(ctx, c.r.be, object, limit, nil)
 		if err != nil {
@@ -85,14 +89,45 @@ func (c *checker) twice(ctx context.Context, name, kind string, limit int64, ope
 		if secondErr == nil {
 			err = fmt.Errorf("%w; %w", err, ErrServed)
 		}
-		if err := c.trouble(ctx, name, kind, err); err != nil {
+		if err := trouble(name, err); err != nil {
 			return whole, err
 		}
 	}
 	if secondErr != nil {
-		return whole, c.trouble(ctx, copyOf(name), kind, secondErr)
+		return whole, trouble(copyOf(name), secondErr)
 	}
 	return whole, nil
+}
+
+// doubled checks both objects of everything small below a prefix, by whether it
+// opens under its name.
+func (c *checker) doubled(ctx context.Context, prefix, kind string, harmless bool) error {
+	var names []string
+	err := listTwice(ctx, c.r.be, prefix, func(name string, _, _ bool) {
+		if got, ok := kindOf(name); ok && got == kind {
+			names = append(names, name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		_, err := c.twice(ctx, name, kind, maxSmallSize, harmless, func(data []byte) error {
+			_, err := c.r.keys.Open(seal.TypeOf(data), name, data)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// condemned checks the lists of packs that are to be deleted. A collector deletes
+// nothing while one of them cannot be read.
+func (c *checker) condemned(ctx context.Context) error {
+	return c.doubled(ctx, condemn.Prefix, ObjectCondemned, false)
 }
 
 // index checks every fragment.
@@ -109,7 +144,7 @@ func (c *checker) index(ctx context.Context) error {
 	slices.Sort(names)
 	for _, name := range names {
 		c.fragments[name] = true
-		whole, err := c.twice(ctx, name, ObjectIndex, index.MaxSize, func(data []byte) error {
+		whole, err := c.twice(ctx, name, ObjectIndex, index.MaxSize, false, func(data []byte) error {
 			text, err := c.r.keys.Open(seal.TypeIndex, name, data)
 			if err == nil {
 				_, err = index.Parse(text)

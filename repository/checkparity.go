@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -71,9 +72,12 @@ func checkParity(object string, data []byte) error {
 	return err
 }
 
-// parity checks that every pack has its parity object, of the right size, and a
-// stripe; Scrub reads them whole. It reads the heads of stripes only. That packs
-// lack parity harms nothing yet, and is told once for all of them.
+// namedBare is up to how many objects are named that are missing.
+const namedBare = 20
+
+// parity checks that every pack has its parity object and a stripe, of the right
+// size and in the right place; CheckParity reads them whole. It reads the heads of
+// stripes only. That packs lack parity harms nothing yet.
 func (c *checker) parity(ctx context.Context) error {
 	if c.r.cfg.Parity.None() {
 		return nil
@@ -86,41 +90,158 @@ func (c *checker) parity(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stale, err := c.r.staleStripes(ctx, set)
+	useless, err := c.r.staleStripes(ctx, set)
 	if err != nil {
 		return err
 	}
-	bare := 0
-	for _, p := range c.r.indexedPacks() {
-		size, there := sizes[p.ID]
-		own := c.r.cfg.Parity.Shards == 0
-		if !own && there {
-			want := int64(c.r.cfg.Parity.ObjectSize(int64(p.Size)))
-			if size != want {
-				err := fmt.Errorf("%w: it has %d bytes, %d are right", ErrDamaged, size, want)
-				if err := c.report(Problem{Object: parity.Name(p.ID), Kind: ObjectParity, Err: err}); err != nil {
-					return err
-				}
-			}
-		}
-		if !own && !there || c.r.cfg.Parity.Stripe > 0 && !set.covers(p.ID, stale) {
-			bare++
+	for _, s := range set.all {
+		if s.size != int64(s.head.Size()) {
+			useless[s.object] = fmt.Errorf("%w: it has %d bytes, %d are right", ErrDamaged, s.size, s.head.Size())
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(set.bad)) {
-		// If no pack lacks a stripe, it is what a loss of power left of one.
-		p := Problem{Object: name, Kind: ObjectParity, Err: damage(set.bad[name]), Harmless: bare == 0}
+	var bare []PackID // in no stripe
+	lacking := 0      // without a parity object of their own
+	for _, p := range c.r.indexedPacks() {
+		if err := c.parityOf(p, sizes, &lacking); err != nil {
+			return err
+		}
+		if c.r.cfg.Parity.Stripe > 0 && !set.covers(p.ID, useless) {
+			bare = append(bare, p.ID)
+		}
+	}
+	if lacking > namedBare {
+		if err := c.lack(parity.Prefix, fmt.Errorf("%w: %d packs have no parity", ErrMissing, lacking)); err != nil {
+			return err
+		}
+	}
+	return c.stripes(ctx, set, bare)
+}
+
+// parityOf checks a pack's own parity object.
+func (c *checker) parityOf(p index.Pack, sizes map[PackID]int64, lacking *int) error {
+	if c.r.cfg.Parity.Shards == 0 {
+		return nil
+	}
+	name := parity.Name(p.ID)
+	size, there := sizes[p.ID]
+	want := int64(c.r.cfg.Parity.ObjectSize(int64(p.Size)))
+	switch {
+	case !there:
+		if *lacking++; *lacking <= namedBare {
+			return c.lack(name, ErrMissing)
+		}
+	case size != want:
+		err := fmt.Errorf("%w: it has %d bytes, %d are right", ErrDamaged, size, want)
+		return c.report(Problem{Object: name, Kind: ObjectParity, Err: err})
+	}
+	return nil
+}
+
+// lack reports parity that is missing.
+func (c *checker) lack(object string, err error) error {
+	return c.report(Problem{
+		Object: object, Kind: ObjectParity, Harmless: true,
+		Err: fmt.Errorf("%w; `mahavishnu verify --repair` makes it", err),
+	})
+}
+
+// stripes names stripes that are not right, and what packs in no stripe lack.
+func (c *checker) stripes(ctx context.Context, set *stripeSet, bare []PackID) error {
+	lacks := map[PackID]bool{}
+	for _, id := range bare {
+		lacks[id] = true
+	}
+	// What a loss of power left of stripes harms nothing: the packs are in others,
+	// or are garbage themselves.
+	told := map[string]bool{}
+	for _, s := range set.all {
+		own := s.head.ID.Object()
+		p := Problem{Object: own, Kind: ObjectParity}
+		switch {
+		case s.misnamed():
+			p.Err = fmt.Errorf("%w: it lies at %s", ErrDamaged, s.object)
+		case s.size != int64(s.head.Size()):
+			p.Err = fmt.Errorf("%w: it has %d bytes, %d are right", ErrDamaged, s.size, s.head.Size())
+			p.Harmless = !slices.ContainsFunc(s.head.Members, func(m parity.Member) bool { return lacks[m.ID] })
+		default:
+			continue
+		}
+		told[own] = true
 		if err := c.report(p); err != nil {
 			return err
 		}
 	}
-	if bare == 0 {
+	for _, name := range slices.Sorted(maps.Keys(set.bad)) {
+		told[name] = true
+		if err := c.report(Problem{Object: name, Kind: ObjectParity, Err: damage(set.bad[name]), Harmless: len(bare) == 0}); err != nil {
+			return err
+		}
+	}
+	if len(bare) == 0 {
 		return nil
 	}
-	return c.report(Problem{
-		Object: parity.Prefix, Kind: ObjectParity, Harmless: true,
-		Err: fmt.Errorf("%d packs lack parity or a stripe: `mahavishnu verify --repair` makes it", bare),
-	})
+	if len(bare) <= namedBare*c.r.cfg.Parity.Stripe {
+		// The same packs make the same stripe: if one is missing, this is its name.
+		for group := range slices.Chunk(bare, c.r.cfg.Parity.Stripe) {
+			if id, ok := c.r.stripeFor(ctx, group); ok && !told[id.Object()] {
+				if err := c.lack(id.Object(), fmt.Errorf("%w: %d packs are in no stripe", ErrMissing, len(group))); err != nil {
+					return err
+				}
+			}
+		}
+		return context.Cause(ctx)
+	}
+	return c.lack(parity.StripePrefix, fmt.Errorf("%w: %d packs are in no stripe", ErrMissing, len(bare)))
+}
+
+// stripeFor returns the id that a stripe of packs has.
+func (r *Repository) stripeFor(ctx context.Context, packs []PackID) (parity.StripeID, bool) {
+	members := make([]parity.Member, len(packs))
+	for i, id := range packs {
+		p, _ := r.index.pack(id)
+		var end [8]byte
+		if err := storage.ReadRange(ctx, r.be, id.Object(), int64(p.Size)-int64(len(end)), end[:]); err != nil {
+			return parity.StripeID{}, false
+		}
+		members[i] = parity.Member{ID: id, Size: p.Size, Sum: parity.Sum(end[:])}
+	}
+	return parity.IDOf(members), true
+}
+
+// CheckParity reads the parity of packs whole: their own, and the stripes whose
+// first pack is among them, so that checking all packs checks all stripes. fn is
+// called for each object that is damaged, one at a time; what is missing is told by
+// CheckObjects. The error is about the check itself.
+func (r *Repository) CheckParity(ctx context.Context, packs []PackID, fn func(Problem)) error {
+	if r.cfg.Parity.None() || len(packs) == 0 {
+		return nil
+	}
+	set, err := r.readStripes(ctx)
+	if err != nil {
+		return err
+	}
+	among := make(map[PackID]bool, len(packs))
+	var names []string
+	for _, id := range packs {
+		among[id] = true
+		names = append(names, parity.Name(id))
+	}
+	for _, s := range set.all {
+		if among[s.head.Members[0].ID] && !s.misnamed() {
+			names = append(names, s.object)
+		}
+	}
+	for _, name := range names {
+		err := scrubParity(ctx, r.be, name)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil, errors.Is(err, storage.ErrNotFound):
+		default:
+			fn(Problem{Object: name, Kind: ObjectParity, Err: readCause(ctx, err)})
+		}
+	}
+	return nil
 }
 
 // paritySizes lists the parity objects of packs.

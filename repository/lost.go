@@ -76,27 +76,12 @@ func (c *checker) lostSnapshots(ctx context.Context) error {
 // ledgers checks both copies of every ledger and every list of doubts. What they
 // tell makes up for nothing, so their loss harms nothing.
 func (c *checker) ledgers(ctx context.Context) error {
-	objects, problems, err := c.r.readLedgers(ctx)
+	objects, _, err := c.r.readLedgers(ctx)
 	if err != nil {
 		return err
 	}
 	c.learned.Ledger = joined(objects, c.now)
-	names, err := c.r.listLedgers(ctx, true)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		_, served, err := c.r.readDoubts(ctx, name)
-		if err := cmpError(err, served); err != nil && ctx.Err() == nil {
-			problems = append(problems, Problem{Object: name, Kind: ObjectLedger, Err: damage(err), Harmless: true})
-		}
-	}
-	for _, p := range problems {
-		if err := c.report(p); err != nil {
-			return err
-		}
-	}
-	return context.Cause(ctx)
+	return c.doubled(ctx, ledgerPrefix, ObjectLedger, true)
 }
 
 // isLedgerObject tells the names of ledgers and doubts from others.

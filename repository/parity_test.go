@@ -249,7 +249,10 @@ func readsPack(how string) bool {
 // changed for the worse.
 func TestRepairBeyondParity(t *testing.T) {
 	d := buildProtected(t, testPack)
-	set := d.stripeOfFirst(t)
+	set := slices.DeleteFunc(d.stripeOfFirst(t), func(id PackID) bool {
+		info, err := os.Stat(filepath.Join(d.dir, id.Object()))
+		return err != nil || info.Size() <= 3*4096 // comes back from its own parity alone
+	})
 	for _, m := range set[:2] {
 		if err := os.Remove(filepath.Join(d.dir, m.Object())); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 type stripe struct {
 	object string // where it lies; not under its own name when it was exchanged
 	head   *parity.Head
+	size   int64 // of the object
 }
 
 // misnamed tells whether the stripe lies under another's name.
@@ -113,7 +114,7 @@ func (r *Repository) readStripes(ctx context.Context) (*stripeSet, error) {
 			defer mu.Unlock()
 			switch {
 			case err == nil, errors.Is(err, parity.ErrOther) && head != nil:
-				set.add(&stripe{object: o.Name, head: head})
+				set.add(&stripe{object: o.Name, head: head, size: o.Size})
 			case errors.Is(err, storage.ErrNotFound): // replaced since it was listed
 			default:
 				set.bad[o.Name] = err

@@ -21,7 +21,7 @@ const (
 	lastWords = 20 * time.Second
 )
 
-// read checks every byte of packs.
+// read checks every byte of packs, and of their parity.
 func (v *verifier) read(ctx context.Context, packs []repository.PackID) error {
 	v.inStorageOrder(packs)
 	for _, id := range packs {
@@ -30,7 +30,7 @@ func (v *verifier) read(ctx context.Context, packs []repository.PackID) error {
 	// Nothing can end what follows but ctx and a ledger that cannot be written.
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	return v.repo.CheckPacks(ctx, packs, func(id repository.PackID, size int64, p *repository.Problem) {
+	err := v.repo.CheckPacks(ctx, packs, func(id repository.PackID, size int64, p *repository.Problem) {
 		if p != nil {
 			v.found(*p)
 		} else if err := v.verified(ctx, id); err != nil {
@@ -42,6 +42,10 @@ func (v *verifier) read(ctx context.Context, packs []repository.PackID) error {
 		}
 		v.progress.Add(ProgressDelta{Bytes: size})
 	})
+	if err != nil {
+		return err
+	}
+	return v.repo.CheckParity(ctx, packs, v.found)
 }
 
 // verified notes a pack that is whole.

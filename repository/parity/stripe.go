@@ -79,6 +79,19 @@ func idOf(table []byte) StripeID {
 	return StripeID(sum[:16])
 }
 
+// IDOf returns the id of a stripe of packs, ascending by id.
+func IDOf(members []Member) StripeID { return idOf(appendTable(nil, members)) }
+
+func appendTable(b []byte, members []Member) []byte {
+	for _, m := range members {
+		b = append(b, m.ID[:]...)
+		b = binary.LittleEndian.AppendUint32(b, m.Size)
+		b = binary.LittleEndian.AppendUint32(b, 0) // reserved
+		b = binary.LittleEndian.AppendUint64(b, m.Sum)
+	}
+	return b
+}
+
 func stripeHeadSize(members, length int) int {
 	return headerSize + members*memberSize + 8*shardsOf(length) + sumSize
 }
@@ -236,12 +249,7 @@ func (b *Builder) Finish() (StripeID, []byte) {
 	binary.LittleEndian.PutUint32(head[12:], stripeShard)
 	binary.LittleEndian.PutUint64(head[32:], uint64(length))
 	table := head[headerSize:][:len(b.members)*memberSize]
-	for i, m := range b.members {
-		row := table[i*memberSize:]
-		copy(row, m.ID[:])
-		binary.LittleEndian.PutUint32(row[16:], m.Size)
-		binary.LittleEndian.PutUint64(row[24:], m.Sum)
-	}
+	appendTable(table[:0], b.members)
 	id := idOf(table)
 	copy(head[16:], id[:])
 	body := b.buf[b.front:][:length]
