@@ -89,7 +89,13 @@ func both(prefix string) func(map[string][]byte) []string {
 }
 
 func (k objectKind) is(name string) bool {
-	return strings.HasPrefix(name, k.prefix) && (k.not == "" || !strings.HasPrefix(name, k.not))
+	return strings.HasPrefix(name, k.prefix) && (k.not == "" || !strings.HasPrefix(name, k.not)) && !passing(name)
+}
+
+// passing tells notes of who is at work and who waits for whom: their loss costs
+// time only, and so they are neither kept twice nor checked.
+func passing(name string) bool {
+	return strings.HasPrefix(name, "gc/sessions/") || strings.HasPrefix(name, "gc/turns/") || name == "gc/seen" || strings.HasSuffix(name, ".wait")
 }
 
 // bySize returns the objects of a kind, the largest first.
@@ -228,12 +234,11 @@ func (w *world) condemnSome(r *repository.Repository) {
 // TestCorruption damages every kind of object in every way and writes down what
 // becomes of it: the table of docs/reliability.md.
 func TestCorruption(t *testing.T) {
-	small, large := matrixWorld(t, 1), matrixWorld(t, 20)
+	small, large := matrixWorld(t, 1), matrixWorld(t, 17)
 	objects := small.disk.Objects()
 	for name := range objects {
 		known := slices.ContainsFunc(kinds, func(k objectKind) bool { return k.is(name) })
-		passing := strings.HasPrefix(name, "gc/sessions/") || strings.HasPrefix(name, "gc/turns/") || name == "gc/seen"
-		if !known && !passing {
+		if !known && !passing(name) {
 			t.Errorf("no line of the table speaks of %s", name)
 		}
 	}
@@ -296,7 +301,7 @@ func (w *world) cell(t *testing.T, table *strings.Builder, kind, how string, dam
 	}
 	scrub := []string{"sees nothing", "sees it"}[min(seen, 1)]
 	if 0 < seen && seen < len(damaged) {
-		scrub = "sees one"
+		scrub = "sees one of the two"
 	}
 	found, restores, after := x.outcome(ctx, damaged, w.disk.Objects())
 	fmt.Fprintf(table, "| %s | %s | %s | %s | %s | %s |\n", kind, how, scrub, found, restores, after)
@@ -334,7 +339,7 @@ func (w *world) outcome(ctx context.Context, damaged, pristine map[string][]byte
 	case len(missed) == len(damaged):
 		found = unnoticed
 	case len(missed) > 0:
-		found = "names one"
+		found = "names one of the two"
 	case err == nil:
 		found = "names it as harmless"
 	default:
