@@ -36,12 +36,12 @@ func (b *Bus) Signs() *Signs {
 
 // Sign is a sign of life that is shown until Release.
 type Sign struct {
-	s      *Signs
-	name   string
-	stop   context.CancelFunc
-	shown  sync.WaitGroup
-	err    error
-	once   sync.Once
+	s     *Signs
+	name  string
+	stop  context.CancelFunc
+	shown sync.WaitGroup
+	err   error
+	once  sync.Once
 }
 
 // Show shows a sign of life of a ttl, and renews it three times in that. One that
