@@ -133,13 +133,13 @@ func (w *world) start(what string, run func(context.Context, *actor) error, ende
 }
 
 // underLocks are the operations during which goroutines of a program wait for each
-// other: they are done with the operation before. All but the first read what never
-// changes.
+// other: they are done with the operation before. They store a stripe or a line of the ledger, or
+// read what never changes.
 var underLocks = map[string]func(faults.Op, string) bool{
 	"backup":      storesStripe,
 	"file backup": storesStripe,
 	"prune":       readsPack,
-	"verify":      readsPack,
+	"verify":      func(op faults.Op, name string) bool { return readsPack(op, name) || strings.Contains(name, "ledger/") },
 	"repair":      readsPack,
 }
 
