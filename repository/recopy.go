@@ -209,7 +209,7 @@ func (c *Collector) copyBlob(ctx context.Context, s *Survey, w *Session, x copyI
 			done.Failed[s.packs[at].ID] = err
 			return true
 		})
-		return nil
+		return nil //nolint:nilerr // it is told in Failed
 	case w.Has(x.entry.ID) || !w.pending.claim(x.entry.ID):
 		return nil
 	}

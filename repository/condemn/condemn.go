@@ -30,9 +30,9 @@ import (
 )
 
 const (
-	// Prefix is where the lists are, and CopyPrefix where their copies are.
+	// Prefix is where the lists are.
 	Prefix     = "gc/condemned/"
-	CopyPrefix = "copies/" + Prefix
+	copyPrefix = "copies/" + Prefix
 
 	waitSuffix = ".wait"
 	magic      = "MHVdoom1"
@@ -138,7 +138,7 @@ func copyOf(name string) string { return "copies/" + name }
 // it. The error is of the storage.
 func Read(ctx context.Context, be storage.Backend, keys *seal.Keys) (*Lists, error) {
 	names := map[string]bool{}
-	for _, prefix := range []string{Prefix, CopyPrefix} {
+	for _, prefix := range []string{Prefix, copyPrefix} {
 		err := be.List(ctx, prefix, func(info storage.Info) error {
 			if name := strings.TrimPrefix(info.Name, "copies/"); !strings.HasSuffix(name, waitSuffix) {
 				names[name] = true

@@ -75,7 +75,7 @@ func (w *Watcher) dead(ctx context.Context, id ID, info Info) (bool, error) {
 		if err != nil && ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
-		return err == nil && !alive, nil //nolint:nilerr // who cannot be asked about is taken to live
+		return err == nil && !alive, nil // who cannot be asked about is taken to live
 	}
 	if info.Kept {
 		patience = unkept

@@ -53,11 +53,13 @@ func TestPlan(t *testing.T) {
 		{"to the last byte", planInput{packs: []repository.PackUse{use(1, 99)}}, "repack part of it is not needed;"},
 		{"within what may stay", planInput{packs: []repository.PackUse{use(1, 97)}, maxUnused: 5}, "keep little of it is not needed;"},
 		{
-			"the most wasteful first", planInput{packs: []repository.PackUse{use(1, 97), use(2, 10), use(3, 97)}, maxUnused: 5},
+			"the most wasteful first",
+			planInput{packs: []repository.PackUse{use(1, 97), use(2, 10), use(3, 97)}, maxUnused: 5},
 			"keep little of it is not needed;repack part of it is not needed;keep little of it is not needed;",
 		},
 		{
-			"as much as allowed", planInput{packs: []repository.PackUse{use(1, 50), use(2, 50), use(3, 50)}, maxRepack: 17 * mib},
+			"as much as allowed",
+			planInput{packs: []repository.PackUse{use(1, 50), use(2, 50), use(3, 50)}, maxRepack: 17 * mib},
 			"repack part of it is not needed;repack part of it is not needed;later part of it is not needed;",
 		},
 		{"one at least", planInput{packs: []repository.PackUse{use(1, 50)}, maxRepack: 1}, "repack part of it is not needed;"},
