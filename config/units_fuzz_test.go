@@ -13,13 +13,17 @@ type textual interface {
 
 // A value that is accepted is written in a way that reads as the same value.
 func FuzzUnits(f *testing.F) {
-	for _, s := range []string{"1h30m", "7d", "2w3d", "02:30", "Monday", "last", "28", "always", "0s", "1e9h", "9223372036854775807ns"} {
+	for _, s := range []string{"1h30m", "7d", "2w3d", "02:30", "Monday", "last", "28", "always", "0s", "1e9h", "9223372036854775807ns", "1.5TiB", "20 gb", "0"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, pair := range [][2]textual{
-			{new(Duration), new(Duration)}, {new(TimeOfDay), new(TimeOfDay)}, {new(Weekday), new(Weekday)},
-			{new(MonthDay), new(MonthDay)}, {new(SyncInterval), new(SyncInterval)},
+			{new(Duration), new(Duration)},
+			{new(TimeOfDay), new(TimeOfDay)},
+			{new(Weekday), new(Weekday)},
+			{new(MonthDay), new(MonthDay)},
+			{new(SyncInterval), new(SyncInterval)},
+			{new(Size), new(Size)},
 		} {
 			if pair[0].UnmarshalText([]byte(text)) != nil {
 				continue
