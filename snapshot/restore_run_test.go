@@ -19,8 +19,10 @@ func TestFilesOfEverySizeComeBack(t *testing.T) {
 	s := newStore(t)
 	src := t.TempDir()
 	files := map[string]string{}
-	for i, size := range []int{0, 1, fsmeta.Block - 1, fsmeta.Block, fsmeta.Block + 1, directFrom - 1, directFrom, directFrom + 1,
-		runWrite - 1, runWrite, runWrite + fsmeta.Block + 7, 3*runWrite + 5, runSpace + 3} {
+	for i, size := range []int{
+		0, 1, fsmeta.Block - 1, fsmeta.Block, fsmeta.Block + 1, directFrom - 1, directFrom, directFrom + 1,
+		runWrite - 1, runWrite, runWrite + fsmeta.Block + 7, 3*runWrite + 5, runSpace + 3,
+	} {
 		files[fmt.Sprintf("noise-%d", size)] = noise(byte(i), size)
 		files[fmt.Sprintf("text-%d", size)] = strings.Repeat(fmt.Sprintf("%d bytes of text\n", size), size/10+1)[:size]
 	}

@@ -160,7 +160,8 @@ func (h *handle) apply(n *tree.Node, o Ownership, owners *Owners) ([]Loss, error
 	if !h.bare || len(n.Xattrs) > 0 {
 		lost = append(lost, h.setXattrs(n, &st)...)
 	}
-	if h.typ != tree.Symlink && !(h.bare && mode == made && mode == mode&0o777 && len(n.Xattrs) == 0) {
+	right := h.bare && len(n.Xattrs) == 0 && mode == made && mode <= 0o777
+	if h.typ != tree.Symlink && !right {
 		if err := h.setMode(mode); err != nil {
 			lost = append(lost, Loss{fmt.Sprintf("mode %04o", mode), err})
 		}

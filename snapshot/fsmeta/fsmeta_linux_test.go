@@ -2,6 +2,7 @@ package fsmeta
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"slices"
@@ -275,6 +276,48 @@ func BenchmarkApplyFile(b *testing.B) {
 	for b.Loop() {
 		if _, err := d.ApplyFile(f, "f", &n, OwnerIDs); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestNewFilesGetTheirMetadata makes files with and without what lets calls be
+// spared, also below a directory that hands an access list down.
+func TestNewFilesGetTheirMetadata(t *testing.T) {
+	for _, list := range []bool{false, true} {
+		d := open(t, t.TempDir())
+		if list {
+			// user::rwx, user:1:r--, group::r--, mask::r--, other::---
+			acl := []byte{2, 0, 0, 0}
+			for _, e := range [][4]byte{{1, 7}, {2, 4, 1}, {4, 4}, {16, 4}, {32, 0}} {
+				id := []byte{255, 255, 255, 255}
+				if e[2] != 0 {
+					id = []byte{e[2], 0, 0, 0}
+				}
+				acl = append(append(acl, e[0], 0, e[1], 0), id...)
+			}
+			must(t, unix.Fsetxattr(d.fd, "system.posix_acl_default", acl, 0))
+		}
+		for i, mode := range []uint32{0o644, 0o755, 0o600, 0o640, 0o666, 0o444, 0o4755, 0o2750, 0} {
+			name := fmt.Sprint("f", i)
+			want := tree.Node{Type: tree.File, Mode: mode, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), ModTime: tree.Time{Sec: 1e9, Nsec: 7}}
+			if mode == 0o666 {
+				want.Xattrs = []tree.Xattr{{Name: []byte("user.a"), Value: []byte("b")}}
+			}
+			f, err := d.Create(name, &want)
+			must(t, err)
+			made, err := StatFile(f)
+			must(t, err)
+			if made.Mode&^want.Mode&0o077 != 0 {
+				t.Errorf("a file of mode %o begins with %o", want.Mode, made.Mode)
+			}
+			lost, err := d.ApplyNew(f, name, &want, OwnerIDs)
+			must(t, err)
+			must(t, f.Close())
+			got, _, err := d.Read(name)
+			must(t, err)
+			if len(lost) > 0 || got.Mode != want.Mode || got.ModTime != want.ModTime || len(got.Xattrs) != len(want.Xattrs) {
+				t.Errorf("access list %v, mode %o: got %o, %v, attributes %v, lost %v", list, mode, got.Mode, got.ModTime, got.Xattrs, lost)
+			}
 		}
 	}
 }
