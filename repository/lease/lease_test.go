@@ -122,6 +122,7 @@ func TestBeats(t *testing.T) {
 		// Somebody fences the living one too: wrongly, but so it is.
 		must(t, p.put(t.Context(), alive.ID().object()+endSuffix, []byte(`{"outcome":"fenced"}`+"\n"), storage.PutOptions{}))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if lost != 1 || !errors.Is(alive.Err(), ErrFenced) {
 			t.Errorf("lost %d times, %v", lost, alive.Err())
 		}
