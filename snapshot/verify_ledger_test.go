@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,12 +101,13 @@ func TestWhatWasNeverVerifiedWaitsSinceItWasStored(t *testing.T) {
 func TestVerifyNewDoesNotGrowWithTheRepository(t *testing.T) {
 	s := newStore(t)
 	src := t.TempDir()
-	cost := func(snap repository.Snapshot) (reads int, report VerifyReport) {
+	cost := func(snap repository.Snapshot) (int, VerifyReport) {
+		var reads atomic.Int64
 		repo, f := s.failing(t)
-		f.On(faults.Get).Times(-1).Do(func(string) { reads++ })
+		f.On(faults.Get).Times(-1).Do(func(string) { reads.Add(1) })
 		report, err := Verify(t.Context(), repo, VerifyOptions{New: true, Snapshots: []repository.Snapshot{snap}, Clock: s.options("").Clock})
 		s.must(err)
-		return reads, report
+		return int(reads.Load()), report
 	}
 	var first, last int
 	for i := range 12 {
