@@ -43,7 +43,7 @@ type ledgerObject struct {
 // in the future, seen from now, counts as never. A ledger that cannot be read
 // makes packs look longer unverified than they are and is left to CheckObjects.
 func (r *Repository) Ledger(ctx context.Context, now time.Time) (ledger.Ledger, error) {
-	objects, _, err := r.readLedgers(ctx)
+	objects, err := r.readLedgers(ctx)
 	if err != nil {
 		return ledger.Ledger{}, err
 	}
@@ -87,15 +87,14 @@ func (c *ledgerCache) put(name string, l ledger.Ledger) {
 	c.all[name] = l
 }
 
-// readLedgers returns every ledger, smallest first, and as problems those of which
-// an object is damaged.
-func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem, error) {
+// readLedgers returns every ledger, smallest first. One that cannot be read is
+// empty: it makes packs look longer unverified than they are.
+func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, error) {
 	read := map[string]ledgerObject{}
-	var problems []Problem
 	for {
 		names, err := r.listLedgers(ctx, false)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		merged := false // while they were read: another one says the same
 		for _, name := range names {
@@ -114,16 +113,14 @@ func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem
 			}
 			switch {
 			case ctx.Err() != nil:
-				return nil, nil, context.Cause(ctx)
+				return nil, context.Cause(ctx)
 			case errors.Is(err, storage.ErrNotFound):
 				merged = true
 				continue
 			case errors.Is(err, ErrUnreachable):
-				return nil, nil, err
+				return nil, err
 			}
-			if err := cmpError(err, served); err != nil {
-				problems = append(problems, Problem{Object: name, Kind: ObjectLedger, Err: damage(err), Harmless: true})
-			} else {
+			if cmpError(err, served) == nil {
 				r.ledgerCache.put(name, o.Ledger)
 			}
 			read[name] = o
@@ -133,7 +130,7 @@ func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, []Problem
 			objects := slices.SortedFunc(maps.Values(read), func(a, b ledgerObject) int {
 				return len(a.Marks) + len(a.Fates) - len(b.Marks) - len(b.Fates)
 			})
-			return objects, problems, nil
+			return objects, nil
 		}
 	}
 }
@@ -169,7 +166,7 @@ func (r *Repository) Record(ctx context.Context, l ledger.Ledger) error {
 // drops doubts about those. Whoever may delete calls it now and then; without
 // that right it does nothing. Verifiers may run at the same time.
 func (r *Repository) CompactLedger(ctx context.Context, now time.Time) error {
-	objects, _, err := r.readLedgers(ctx)
+	objects, err := r.readLedgers(ctx)
 	if err != nil {
 		return err
 	}
@@ -187,7 +184,7 @@ func (r *Repository) CompactLedger(ctx context.Context, now time.Time) error {
 // the small ones together are about as large, so that each mark is written a
 // few times at most.
 func (r *Repository) mergeSome(ctx context.Context, now time.Time) error {
-	objects, _, err := r.readLedgers(ctx)
+	objects, err := r.readLedgers(ctx)
 	if err != nil || len(objects) < maxLedgers {
 		return err
 	}

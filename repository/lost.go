@@ -76,7 +76,7 @@ func (c *checker) lostSnapshots(ctx context.Context) error {
 // ledgers checks both copies of every ledger and every list of doubts. What they
 // tell makes up for nothing, so their loss harms nothing.
 func (c *checker) ledgers(ctx context.Context) error {
-	objects, _, err := c.r.readLedgers(ctx)
+	objects, err := c.r.readLedgers(ctx)
 	if err != nil {
 		return err
 	}
