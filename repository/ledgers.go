@@ -12,6 +12,7 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/fault"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
@@ -117,8 +118,8 @@ func (r *Repository) readLedgers(ctx context.Context) ([]ledgerObject, error) {
 			case errors.Is(err, storage.ErrNotFound):
 				merged = true
 				continue
-			case errors.Is(err, ErrUnreachable):
-				return nil, err
+			case errors.Is(err, ErrUnreachable), errors.Is(err, keyring.ErrNoVersion):
+				return nil, err // what it says is not lost, and must not be merged away
 			}
 			if cmpError(err, served) == nil {
 				r.ledgerCache.put(name, o.Ledger)

@@ -1,8 +1,12 @@
 package histories
 
 import (
+	"errors"
 	"fmt"
 	"testing"
+	"time"
+
+	"mahavishnu/repository/keyring"
 )
 
 // A repair leaves alone what a compaction of the index has replaced: snapshots
@@ -21,5 +25,34 @@ func TestRepairAfterCompaction(t *testing.T) {
 		before := w.disk.Objects()
 		w.repairNow()
 		w.same("a repair with nothing to repair", before)
+	})
+}
+
+// Whoever has an older key ring must not merge away ledgers it cannot read: what a
+// newer one noted as forgotten would look lost.
+func TestOldRingLeavesLedgersAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, memoryDir(t))
+		old := w.open()
+		defer w.close(old)
+		if err := w.backupNow(t.Context(), old, 1, content{"d0/f0": 1}, "job"); err != nil {
+			t.Fatal(err)
+		}
+		w.verified() // sees the snapshot
+
+		w.ring = w.ring.Rotated(fileTime)
+		r := w.open()
+		defer w.close(r)
+		snaps, _, err := r.Snapshots(t.Context(), "")
+		if err != nil || len(snaps) != 1 {
+			t.Fatalf("%d snapshots, %v", len(snaps), err)
+		}
+		if err := r.DeleteSnapshot(t.Context(), snaps[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := old.CompactLedger(t.Context(), time.Now()); !errors.Is(err, keyring.ErrNoVersion) {
+			t.Errorf("compacting with the old ring: %v, want ErrNoVersion", err)
+		}
+		w.verified()
 	})
 }
