@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/storage/faults"
 )
 
 // A repair leaves alone what a compaction of the index has replaced: snapshots
@@ -54,5 +56,36 @@ func TestOldRingLeavesLedgersAlone(t *testing.T) {
 			t.Errorf("compacting with the old ring: %v, want ErrNoVersion", err)
 		}
 		w.verified()
+	})
+}
+
+// A snapshot that was forgotten stays so when the power goes: that its session is
+// done is durable before anybody relies on it.
+func TestForgottenStaysForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, memoryDir(t))
+		disk := faults.Wrap(w.disk)
+		r, err := repository.Open(t.Context(), disk, w.ring, repository.OpenOptions{CacheDir: w.dir + "/cache"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.backupNow(t.Context(), r, 1, content{"d0/f0": 1}, "job"); err != nil {
+			t.Fatal(err)
+		}
+		snaps, _, err := r.Snapshots(t.Context(), "")
+		if err != nil || len(snaps) != 1 {
+			t.Fatalf("%d snapshots, %v", len(snaps), err)
+		}
+		if err := r.DeleteSnapshot(t.Context(), snaps[0]); err != nil {
+			t.Fatal(err)
+		}
+		w.close(r)
+		if err := disk.PowerCut(t.Context(), faults.LoseAll); err != nil {
+			t.Fatal(err)
+		}
+		w.attempts[1].forgotten, w.attempts[1].gone = true, true
+		w.patience()
+		w.pruneNow()
+		w.check()
 	})
 }

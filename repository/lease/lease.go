@@ -282,7 +282,8 @@ func (l *Lease) Done(ctx context.Context) error {
 	if l.Err() != nil {
 		return err // what is there is the collector's to clear away
 	}
-	putErr := l.s.put(ctx, l.id.object()+doneSuffix, nil, storage.PutOptions{IfAbsent: true})
+	// Durable before anybody sees it: whoever forgets the snapshot relies on it.
+	putErr := l.s.put(ctx, l.id.object()+doneSuffix, nil, storage.PutOptions{IfAbsent: true, Sync: true})
 	if errors.Is(putErr, storage.ErrExists) {
 		putErr = nil
 	}
