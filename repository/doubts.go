@@ -92,14 +92,13 @@ func (r *Repository) gonePacks(ctx context.Context) ([]PackID, error) {
 	return gone, nil
 }
 
-// errDoubted is why a blob is not read: it opens well, but is another one; or this
-// process has tried it already.
+// errDoubted is why a blob is not read: it opens well, but is another one.
 func errDoubted(d ledger.Doubt) error {
-	if d.Found == 0 {
-		return fmt.Errorf("%w: it was found not to be readable there", ErrDamaged)
+	found := "just now"
+	if d.Found != 0 {
+		found = "on " + time.Unix(d.Found, 0).UTC().Format("2 January 2006")
 	}
-	return fmt.Errorf("%w: what is sealed there is not what its id says (found by verify on %s)",
-		ErrDamaged, time.Unix(d.Found, 0).UTC().Format("2 January 2006"))
+	return fmt.Errorf("%w: what is sealed there is not what its id says (found by verify %s)", ErrDamaged, found)
 }
 
 // Doubted tells whether a verification found that a blob cannot be had from a

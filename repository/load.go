@@ -81,7 +81,7 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 			}
 			tried[p.ID] = true
 			var err error
-			if d := r.doubts.Load().of(p.ID, id); d.Why == ledger.Content || d.Why != 0 && d.Found == 0 {
+			if d := r.doubts.Load().of(p.ID, id); d.Why == ledger.Content {
 				err = errDoubted(d)
 			} else if data, err = r.readBlob(ctx, p, e, buf); err == nil {
 				found = true
