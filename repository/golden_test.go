@@ -12,6 +12,7 @@ import (
 	"mahavishnu/repository/compress"
 	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/lease"
+	"mahavishnu/repository/ledger"
 )
 
 var update = flag.Bool("update", false, "write the golden repository of the present format anew")
@@ -55,6 +56,7 @@ func TestGoldenRepositories(t *testing.T) {
 					t.Errorf("blob of seed %d has the id %s today, it was %s", b.Seed, got, b.ID)
 				}
 			}
+			checkGoldenNotes(t, r, want)
 			for id, want := range want.Snapshots {
 				got, err := r.FindSnapshot(t.Context(), id)
 				if err != nil {
@@ -146,6 +148,7 @@ func writeGolden(t *testing.T, dir string) {
 		g.Snapshots[snap.ID] = snap
 	}
 	goldenGarbage(t, reopen(t, be, ring))
+	goldenNotes(t, reopen(t, be, ring), g)
 	if err := os.WriteFile(filepath.Join(dir, "content.json"), []byte(mustJSON(t, g)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -171,5 +174,51 @@ func goldenGarbage(t *testing.T, r *Repository) {
 	}
 	if err := c.End(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// goldenNotes leaves what is noted beside the data: a pin, a hold, a ledger.
+func goldenNotes(t *testing.T, r *Repository, g golden) {
+	t.Helper()
+	for _, snap := range g.Snapshots {
+		if snap.Job == "job-0" {
+			if err := r.Pin(t.Context(), snap, goldenKeep); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := r.Hold(t.Context(), Hold{Source: "Data Base/ü", Name: "anomaly", Keep: goldenKeep}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Record(t.Context(), goldenLedger); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var (
+	goldenKeep   = Keep{Reason: "kept for ever", By: "somebody", Time: testTime}
+	goldenLedger = ledger.New([]ledger.Mark{{ID: PackID{1}, Scrub: testTime.Unix(), Full: testTime.Unix() - 1}},
+		[]ledger.Fate{{Name: "snapshots/home/x", Seen: testTime.Unix(), Forgotten: testTime.Unix() + 1}})
+)
+
+// checkGoldenNotes reads them.
+func checkGoldenNotes(t *testing.T, r *Repository, g golden) {
+	t.Helper()
+	pins, err := r.Pins(t.Context(), "")
+	if err != nil || len(pins) != 1 {
+		t.Errorf("pins: %v, %v", pins, err)
+	}
+	for id, pin := range pins {
+		if g.Snapshots[id].Job != "job-0" || pin != goldenKeep {
+			t.Errorf("pin of %s: %+v", id, pin)
+		}
+	}
+	holds, err := r.Holds(t.Context())
+	if err != nil || len(holds) != 1 || holds[0] != (Hold{Source: "Data Base/ü", Name: "anomaly", Keep: goldenKeep}) {
+		t.Errorf("holds: %+v, %v", holds, err)
+	}
+	l, err := r.Ledger(t.Context(), testTime.Add(time.Hour))
+	if err != nil || l.Mark(PackID{1}) != goldenLedger.Marks[0] || l.Fate("snapshots/home/x") != goldenLedger.Fates[0] {
+		t.Errorf("ledger: %+v, %v", l, err)
 	}
 }
