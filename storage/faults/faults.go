@@ -48,6 +48,9 @@ type Backend struct {
 	stopped  bool
 	unsynced map[string]before
 	order    []string // of unsynced, by first change
+
+	changing sync.RWMutex // held for reading while an object is changed
+	cut      bool         // the power went; guarded by changing
 }
 
 // before is what an object was before changes that are not durable yet.
@@ -149,6 +152,17 @@ func (f *Backend) step(op Op, name string, change bool) error {
 	return nil
 }
 
+// change begins a change of the wrapped backend, for which a power cut waits: one
+// that programs in the background began counts, or never happens.
+func (f *Backend) change(op Op, name string) (done func(), err error) {
+	f.changing.RLock()
+	if f.cut {
+		f.changing.RUnlock()
+		return nil, &storage.Error{Op: string(op), Object: name, Err: ErrStopped}
+	}
+	return f.changing.RUnlock, nil
+}
+
 func (f *Backend) match(op Op, name string) *Rule {
 	for _, r := range f.rules {
 		if r.op != op || r.left == 0 || !strings.HasPrefix(name, r.prefix) {
@@ -171,6 +185,11 @@ func (f *Backend) Put(ctx context.Context, name string, data []byte, o storage.P
 	if err := f.step(Put, name, true); err != nil {
 		return err
 	}
+	done, err := f.change(Put, name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	first, err := f.remember(ctx, name)
 	if err != nil {
 		return err
@@ -192,6 +211,11 @@ func (f *Backend) Delete(ctx context.Context, name string) error {
 	if err := f.step(Delete, name, true); err != nil {
 		return err
 	}
+	done, err := f.change(Delete, name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := f.inner.Delete(ctx, name); err != nil {
 		return err
 	}
@@ -208,6 +232,11 @@ func (f *Backend) Sync(ctx context.Context, names []string) error {
 	if err := f.step(Sync, first, true); err != nil {
 		return err
 	}
+	done, err := f.change(Sync, first)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := f.inner.Sync(ctx, names); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,5 +91,32 @@ func TestPowerCut(t *testing.T) {
 		if string(got) != want || want != "" && err != nil {
 			t.Errorf("%s = %q, %v after the power cut, want %q", name, got, err, want)
 		}
+	}
+}
+
+// A put that runs when the power is cut is over before anything is lost, and none
+// comes after.
+func TestPowerCutWaits(t *testing.T) {
+	be := inner(t)
+	slow := faults.Wrap(be)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	slow.On(faults.Put).Do(func(string) { close(begun); <-goOn })
+	f := faults.Wrap(slow)
+	put, cut := make(chan error), make(chan error)
+	go func() { put <- f.Put(t.Context(), "late", []byte("late"), storage.PutOptions{}) }()
+	<-begun
+	go func() { cut <- f.PowerCut(t.Context(), faults.LoseAll) }()
+	for !f.Stopped() {
+		runtime.Gosched()
+	}
+	close(goOn)
+	if err := <-put; err != nil {
+		t.Errorf("the put that had begun: %v", err)
+	}
+	if err := <-cut; err != nil {
+		t.Errorf("power cut: %v", err)
+	}
+	if _, err := be.Stat(t.Context(), "late"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("what was not synced: %v", err)
 	}
 }

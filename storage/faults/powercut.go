@@ -54,6 +54,9 @@ func (f *Backend) remember(ctx context.Context, name string) (first bool, err er
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if _, known := f.unsynced[name]; known {
+		return false, nil // another put of it was faster
+	}
 	f.unsynced[name] = before{existed: err == nil, data: data}
 	f.order = append(f.order, name)
 	return true, nil
@@ -74,8 +77,13 @@ func (f *Backend) forget(names ...string) {
 // finds when it starts again; use it, not the wrapper, from here.
 func (f *Backend) PowerCut(ctx context.Context, loss Loss) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.stopped = true
+	f.mu.Unlock()
+	f.changing.Lock() // waits for changes that run
+	defer f.changing.Unlock()
+	f.cut = true
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i, name := range f.order {
 		old := f.unsynced[name]
 		data, err := storage.ReadAll(ctx, f.inner, name, 1<<40, nil)
