@@ -11,6 +11,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
@@ -68,6 +69,9 @@ type one struct {
 
 func (o one) missing() bool { return errors.Is(o.err, storage.ErrNotFound) }
 
+// lost tells what will not be read another time either.
+func (o one) lost() bool { return o.missing() || isDamage(o.err) }
+
 func (x *repairer) readOne(ctx context.Context, object, name string) one {
 	data, err := storage.ReadAll(ctx, x.r.be, object, maxSmallSize, nil)
 	if err != nil {
@@ -86,6 +90,11 @@ func (x *repairer) twice(ctx context.Context, name, kind string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	for _, o := range []one{first, second} {
+		if errors.Is(o.err, keyring.ErrNoVersion) || errors.Is(o.err, seal.ErrFormat) {
+			return fault.New("repair", name, o.err, "it is newer than the key ring or the program at hand: use the newest of both")
+		}
+	}
 	second.err = sameCopy(name, first, second)
 	switch {
 	case first.missing() && second.missing(), first.err == nil && second.err == nil:
@@ -96,7 +105,7 @@ func (x *repairer) twice(ctx context.Context, name, kind string) error {
 		return x.mend(ctx, Action{Object: copyOf(name), Kind: kind, Found: second.err, By: ByCopy}, first.data)
 	case second.err == nil:
 		return x.restore(ctx, Action{Object: name, Kind: kind, Found: gone(first.err), By: ByCopy}, second.data)
-	case kind == ObjectIndex:
+	case kind == ObjectIndex && first.lost() && second.lost():
 		x.fragments = append(x.fragments, name)
 		return nil
 	}
@@ -183,17 +192,22 @@ func (x *repairer) index(ctx context.Context) error {
 // lostFragments are those that are damaged beyond their copies, and those that a
 // snapshot names and that are not there at all.
 func (x *repairer) lostFragments(ctx context.Context) ([]string, error) {
-	there := map[string]bool{}
-	lost := slices.DeleteFunc(slices.Clone(x.fragments), x.r.index.standsIn)
-	for _, name := range x.fragments {
-		there[name] = true
-	}
-	if err := listTwice(ctx, x.r.be, indexPrefix, func(name string, _, _ bool) { there[name] = true }); err != nil {
-		return nil, err
-	}
+	// Snapshots first: the fragments that they name were there before them, or are
+	// replaced by others that the index knows after it is read again.
 	snaps, _, err := x.r.Snapshots(ctx, "")
 	if err != nil {
 		return nil, err
+	}
+	there := map[string]bool{}
+	if err := listTwice(ctx, x.r.be, indexPrefix, func(name string, _, _ bool) { there[name] = true }); err != nil {
+		return nil, err
+	}
+	if err := x.r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	lost := slices.DeleteFunc(slices.Clone(x.fragments), x.r.index.standsIn)
+	for _, name := range x.fragments {
+		there[name] = true
 	}
 	for _, snap := range snaps {
 		for _, name := range snap.Index {

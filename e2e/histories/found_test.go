@@ -1,6 +1,7 @@
 package histories
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -88,4 +89,60 @@ func TestForgottenStaysForgotten(t *testing.T) {
 		w.pruneNow()
 		w.check()
 	})
+}
+
+// A repair with an older key ring takes nothing for damaged that a newer one sealed.
+func TestOldRingRepairsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, memoryDir(t))
+		old := w.open()
+		defer w.close(old)
+		w.ring = w.ring.Rotated(fileTime)
+		r := w.open()
+		defer w.close(r)
+		if err := w.backupNow(t.Context(), r, 1, content{"d0/f0": 1}, "job"); err != nil {
+			t.Fatal(err)
+		}
+		before := w.disk.Objects()
+		if _, err := old.Repair(t.Context(), repository.RepairOptions{Packs: true, Parity: true}); !errors.Is(err, keyring.ErrNoVersion) {
+			t.Errorf("repair with the old ring: %v, want ErrNoVersion", err)
+		}
+		w.same("a repair with the old ring", before)
+		w.check()
+	})
+}
+
+// A repair beside a backup leaves alone what is stored while it looks.
+func TestRepairBesideBackup(t *testing.T) {
+	for n := range 120 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, t.TempDir())
+			w.cache = faults.Wrap(w.disk)
+			ended := func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			repair := w.start("repair", func(ctx context.Context, a *actor) (err error) {
+				r, err := w.openAs(ctx, a, w.ring)
+				if err != nil {
+					return err
+				}
+				defer closing(r, &err)
+				_, err = r.Repair(ctx, repository.RepairOptions{})
+				return err
+			}, ended)
+			for range n {
+				w.step(repair, (*faults.Step).Go)
+			}
+			r := w.open()
+			if err := w.backupNow(t.Context(), r, 1, content{"d0/f0": 1, "d1/f0": 2}, "job"); err != nil {
+				t.Fatal(err)
+			}
+			w.close(r)
+			w.finish()
+			w.check()
+			w.verified()
+		})
+	}
 }
