@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -242,7 +243,7 @@ func (m *many) prune(program bool) {
 			m.add("prunes fenced", 1)
 		case code != 0:
 			m.fail("prune: exit code %d\n%s%s", code, out, errs)
-		case json.Unmarshal([]byte(out), &report) != nil:
+		case lastDocument(out, &report) != nil:
 			m.fail("prune prints no report: %s", out)
 		default:
 			m.add("prunes done", 1)
@@ -253,6 +254,23 @@ func (m *many) prune(program bool) {
 			m.add("packs removed", report.RemovedPacks)
 		}
 		time.Sleep(time.Duration(rand.Int64N(int64(time.Second))))
+	}
+}
+
+// lastDocument reads the last of several JSON documents: events may come before.
+func lastDocument(text string, v any) error {
+	for in := json.NewDecoder(strings.NewReader(text)); ; {
+		var document json.RawMessage
+		err := in.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = json.Unmarshal(document, v)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
