@@ -312,7 +312,24 @@ func (b *bench) end(at *contest) error {
 	if err := os.RemoveAll(at.dir); err != nil {
 		return fault.New("clear away", at.dir, err, "")
 	}
+	if b.out.Corpus.Bytes < worthDropping {
+		return nil
+	}
+	if err := dropCaches(); err != nil {
+		b.note("caches could not be emptied after files were deleted (" + err.Error() + "): making files may be slower for whoever comes next")
+	}
 	return nil
+}
+
+// worthDropping is the size of a tree from which on the caches of the machine are
+// emptied after it was deleted: for less, nobody else should be made to wait.
+const worthDropping = 256 << 20
+
+// note adds a note to the comparison once.
+func (b *bench) note(text string) {
+	if !slices.Contains(b.out.Notes, text) {
+		b.out.Notes = append(b.out.Notes, text)
+	}
 }
 
 // slug makes a file name of a program's name.
