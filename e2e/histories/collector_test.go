@@ -120,6 +120,7 @@ func (w *world) quiet(t *rapid.T) {
 	w.now(t)
 	w.finish()
 	w.tell("all is quiet")
+	w.letGoAgain()
 	w.patience()
 	w.pruneNow()
 	w.noGarbage()
