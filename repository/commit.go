@@ -92,7 +92,7 @@ func (s *Session) publish(ctx context.Context, snap Snapshot) (Snapshot, error) 
 }
 
 func (s *Session) checkSnapshot(snap Snapshot) error {
-	if err := checkSource(snap.Source); err != nil {
+	if err := CheckSource(snap.Source); err != nil {
 		return err
 	}
 	if snap.Job != "" && snap.Time.IsZero() {

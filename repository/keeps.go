@@ -161,7 +161,7 @@ func (r *Repository) Pins(ctx context.Context, source string) (map[string]Keep, 
 // when there is a hold of that name.
 func (r *Repository) Hold(ctx context.Context, h Hold) error {
 	const op = "hold source"
-	if err := checkSource(h.Source); err != nil {
+	if err := CheckSource(h.Source); err != nil {
 		return fault.New(op, h.Source, err, "")
 	}
 	if !validHoldName(h.Name) {

@@ -199,7 +199,7 @@ func TestSaveRefuses(t *testing.T) {
 		t.Errorf("Commit without a root: %v", err)
 	}
 	root := mustSave(t, s, KindTree, nil)
-	for _, source := range []string{"", string(bytes.Repeat([]byte("ä"), 40))} {
+	for _, source := range []string{"", string(bytes.Repeat([]byte("ä"), 40)), "\xff"} {
 		if _, err := s.Commit(t.Context(), Snapshot{Source: source, Root: root}); !errors.Is(err, ErrBadSource) {
 			t.Errorf("Commit of source %q: %v", source, err)
 		}

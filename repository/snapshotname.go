@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -101,9 +102,15 @@ func unescapeSource(s string) (string, bool) {
 	return source, source != "" && escapeSource(source) == s
 }
 
-func checkSource(source string) error {
+// CheckSource tells whether a source can be called that: ErrBadSource. Snapshots
+// are JSON, which holds no bytes that are not UTF-8: one of such a source could
+// never be read again.
+func CheckSource(source string) error {
 	if source == "" || len(escapeSource(source)) > maxSourceName {
 		return fmt.Errorf("%w: %.40q; use 1 to %d small letters, digits, - and _", ErrBadSource, source, maxSourceName)
+	}
+	if !utf8.ValidString(source) {
+		return fmt.Errorf("%w: %.40q is not UTF-8", ErrBadSource, source)
 	}
 	return nil
 }

@@ -84,6 +84,8 @@ func runBackup(ctx context.Context, e *env, what string, o backupOptions) error 
 	}
 	source, configured := cfg.Sources[what]
 	switch {
+	case configured && o.name != "":
+		return usagef("mahavishnu backup", "--source is for a PATH; %s has its name from the configuration", what)
 	case configured && !o.direct && e.Repository == "" && o.verifyInline:
 		return usagef("mahavishnu backup", "--verify-inline needs --direct: workers verify one new piece of data of 64 while backing up")
 	case configured && !o.direct && e.Repository == "":
@@ -132,6 +134,9 @@ func pathBackup(cfg *config.Config, path string, o backupOptions) (snapshot.Back
 	name := o.name
 	if name == "" {
 		name = absolute
+	}
+	if err := repository.CheckSource(name); err != nil {
+		return snapshot.BackupOptions{}, &usageError{"mahavishnu backup", fault.New("back up", absolute, err, "give it a short name with --source NAME")}
 	}
 	return snapshot.BackupOptions{
 		Source: name, Path: absolute, Type: o.typ, Tags: o.tags, Exclude: o.exclude,
