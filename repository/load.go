@@ -160,8 +160,8 @@ func (r *Repository) openRecord(p index.Pack, e index.Entry, record, buf []byte)
 
 // decoder returns the decoder of a pack's records.
 func (r *Repository) decoder(keyVersion uint32, id PackID, kind Kind) (pack.Decoder, error) {
-	aead, err := r.keys.Pack(keyVersion, id)
-	return pack.Decoder{Kind: kind, AEAD: aead, Comp: r.comp}, err
+	key, err := r.keys.Pack(keyVersion, id)
+	return pack.Decoder{Kind: kind, Key: key, Comp: r.comp}, err
 }
 
 // blobCause says whether a blob is missing, damaged, or just out of reach now.

@@ -105,12 +105,12 @@ func (p *packers) open(ctx context.Context, kind Kind) (*openPack, error) {
 		return nil, err
 	}
 	h := pack.Header{Kind: kind, Flags: p.s.flags, KeyVersion: p.s.r.keys.Current(), ID: blob.NewPackID(p.s.tag)}
-	aead, err := p.s.r.keys.Pack(h.KeyVersion, h.ID)
+	key, err := p.s.r.keys.Pack(h.KeyVersion, h.ID)
 	if err != nil {
 		p.buffers.put(buf)
 		return nil, err
 	}
-	return &openPack{pack.NewWriter(buf, h, aead, p.s.enc, p.s.r.cfg.Padding == padding64th)}, nil
+	return &openPack{pack.NewWriter(buf, h, key, p.s.enc, p.s.r.cfg.Padding == padding64th)}, nil
 }
 
 // send finishes a pack and stores it in the background.

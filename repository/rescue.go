@@ -159,12 +159,7 @@ func (r *Repository) scan(id PackID, data []byte) ([]pack.Entry, pack.Header, er
 		if err != nil {
 			continue
 		}
-		var entries []pack.Entry
-		for _, f := range dec.Scan(data) {
-			if f.Err == nil {
-				entries = append(entries, f.Entry)
-			}
-		}
+		entries := dec.Scan(data, func(b []byte) ID { return r.ids.id(h.Kind, b) })
 		if len(entries) > 0 {
 			h.ID = id
 			return entries, h, nil

@@ -170,7 +170,7 @@ func (r *specReader) secret(t *testing.T, what string, n int) []byte {
 	return key
 }
 
-func (r *specReader) cipher(t *testing.T, version uint32, salt []byte, info string) cipher.AEAD {
+func (r *specReader) block(t *testing.T, version uint32, salt []byte, info string) cipher.Block {
 	t.Helper()
 	key, err := hkdf.Key(sha256.New, r.keys[version], append(append([]byte(nil), r.repo...), salt...), "mahavishnu v1 "+info, 32)
 	if err != nil {
@@ -180,11 +180,42 @@ func (r *specReader) cipher(t *testing.T, version uint32, salt []byte, info stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	gcm, err := cipher.NewGCM(block)
+	return block
+}
+
+func (r *specReader) cipher(t *testing.T, version uint32, salt []byte, info string) cipher.AEAD {
+	t.Helper()
+	gcm, err := cipher.NewGCM(r.block(t, version, salt, info))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return gcm
+}
+
+// specPack is the key of a pack.
+type specPack struct {
+	gcm     cipher.AEAD
+	headers cipher.Block
+}
+
+func (r *specReader) packKey(t *testing.T, version uint32, id []byte) specPack {
+	t.Helper()
+	return specPack{r.cipher(t, version, id, "pack"), r.block(t, version, id, "pack record headers")}
+}
+
+// open opens a record and returns its header in the clear and what it seals.
+func (p specPack) open(t *testing.T, record []byte) (header, text []byte) {
+	t.Helper()
+	header = make([]byte, 16)
+	p.headers.Decrypt(header, record[:16])
+	if string(header[:3]) != "MHV" || int(le.Uint32(header[4:])) != len(record)-16 {
+		t.Fatalf("record header % x", header)
+	}
+	text, err := p.gcm.Open(nil, counter(uint64(le.Uint32(header[8:]))), record[16:], record[:16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return header, text
 }
 
 // counter is a number as 96 bits.
@@ -245,18 +276,19 @@ func (r *specReader) readIndex(t *testing.T, object string, found map[string]boo
 			t.Errorf("%s: the filter denies entry %d", object, i)
 		}
 		p := x[64+40*int(le.Uint32(e[32:])):][:40]
-		stored := int(e[40]) | int(e[41])<<8 | int(e[42])<<16
-		raw := int(e[43]) | int(e[44])<<8 | int(e[45])<<16
+		stored, raw := uint24(e[40:]), uint24(e[43:])
 		digits := hex.EncodeToString(p[:16])
 		pack := r.object(t, "packs/"+digits[:2]+"/"+digits)
 		if len(pack) != int(le.Uint32(p[16:])) {
 			t.Errorf("%s: size of pack %s", object, digits)
 		}
-		gcm := r.cipher(t, le.Uint32(p[20:]), p[:16], "pack")
-		r.readBlob(t, gcm, pack[le.Uint32(e[36:]):][:stored], p[28], e[:32], raw)
+		key := r.packKey(t, le.Uint32(p[20:]), p[:16])
+		r.readBlob(t, key, pack[le.Uint32(e[36:]):][:stored], p[28], e[:32], raw)
 		found[id] = true
 	}
 }
+
+func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
 
 // mayHave is the filter.
 func mayHave(x, prints, id []byte) bool {
@@ -275,20 +307,13 @@ func mayHave(x, prints, id []byte) bool {
 	return byte(h^h>>32)^prints[h0]^prints[h1]^prints[h2] == 0
 }
 
-func (r *specReader) readBlob(t *testing.T, gcm cipher.AEAD, record []byte, kind byte, id []byte, raw int) {
+func (r *specReader) readBlob(t *testing.T, key specPack, record []byte, kind byte, id []byte, raw int) {
 	t.Helper()
-	sum := xxhash.Sum64(append(append([]byte(nil), record[:16]...), record[24:]...))
-	if string(record[:4]) != "MHVb" || int(le.Uint32(record[4:])) != len(record)-24 || record[12] != kind || sum != le.Uint64(record[16:]) {
-		t.Fatalf("record header % x", record[:24])
-	}
-	text, err := gcm.Open(nil, counter(uint64(le.Uint32(record[8:]))), record[24:], record[:16])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(text[:32], id) || int(le.Uint32(text[32:])) != raw {
+	header, text := key.open(t, record)
+	if header[3] != kind || !bytes.Equal(text[:8], id[:8]) || uint24(header[12:]) != raw {
 		t.Fatal("the record is of another blob")
 	}
-	data, err := expand(record[13], text[40:][:le.Uint32(text[36:])])
+	data, err := expand(header[15], text[8:])
 	if err != nil || len(data) != raw || !bytes.Equal(r.contentID(t, kind, data), id) {
 		t.Fatalf("blob %x: %d bytes, %v", id, len(data), err)
 	}
@@ -337,23 +362,22 @@ func (r *specReader) readPack(t *testing.T, object string) {
 	}
 	end := data[len(data)-64:]
 	offset, size, count := int(le.Uint32(end[8:])), int(le.Uint32(end[12:])), int(le.Uint32(end[16:]))
-	if string(end[:4]) != "MHVt" || !bytes.Equal(end[24:40], id) || size != 24+44*count+16 || offset+size+64 != len(data) {
+	if string(end[:4]) != "MHVt" || !bytes.Equal(end[24:40], id) || size < 16+38*count+16 || offset+size+64 != len(data) {
 		t.Fatalf("%s: trailer", object)
 	}
-	footer := data[offset:][:size]
-	gcm := r.cipher(t, le.Uint32(data[8:]), id, "pack")
-	table, err := gcm.Open(nil, counter(1<<32-1), footer[24:], footer[:16])
-	if err != nil || string(footer[:4]) != "MHVf" {
-		t.Fatalf("%s: footer: %v", object, err)
+	key := r.packKey(t, le.Uint32(data[8:]), id)
+	header, table := key.open(t, data[offset:][:size])
+	if header[3] != data[6]|128 || le.Uint32(header[8:]) != 1<<32-1 {
+		t.Fatalf("%s: footer's header % x", object, header)
 	}
 	at := 32
-	for ; len(table) > 0; table = table[44:] {
-		stored := int(le.Uint32(table[36:]))
-		if int(le.Uint32(table[32:])) != at {
-			t.Fatalf("%s: a record is not where the footer says", object)
-		}
-		r.readBlob(t, gcm, data[at:][:stored], data[6], table[:32], int(le.Uint32(table[40:])))
+	for ; count > 0; table, count = table[38:], count-1 {
+		stored := uint24(table[32:])
+		r.readBlob(t, key, data[at:][:stored], data[6], table[:32], uint24(table[35:]))
 		at += stored
+	}
+	if len(bytes.Trim(table, "\x00")) > 0 {
+		t.Errorf("%s: the padding is not zeros", object)
 	}
 	if at != offset {
 		t.Errorf("%s: something lies before the footer", object)

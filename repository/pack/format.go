@@ -3,20 +3,20 @@
 //
 //	header | record | record | ... | footer record | trailer
 //
-// Every record starts with a magic number, its length and a checksum, so that a
-// pack which lost its footer, or its middle, still gives all records that are
-// whole ([Scan]). The trailer's checksum covers everything before it, and needs
-// no key ([Scrub]). Integers are little-endian, sizes are bytes.
+// Every record starts with a block that tells its size to whoever has the key,
+// so that a pack which lost its footer, or its middle, still gives all records
+// that are whole ([Decoder.Scan]), and nobody else sees where one blob ends. The
+// trailer's checksum covers everything before it, and needs no key ([Scrub]).
+// Integers are little-endian, sizes are bytes.
 package pack
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"math/bits"
-
-	"github.com/cespare/xxhash/v2"
 
 	"mahavishnu/repository/blob"
 	"mahavishnu/repository/compress"
@@ -26,12 +26,13 @@ import (
 // Sizes of the parts.
 const (
 	HeaderSize       = 32
-	RecordHeaderSize = 24
+	RecordHeaderSize = 16
 	TrailerSize      = 64
-	EntrySize        = 44
-	// prefixSize is what stands before a blob's bytes inside its seal.
-	prefixSize = 40
-	// Overhead is what a record adds to the bytes of its blob, without padding.
+	EntrySize        = 38
+	// prefixSize is what stands before a blob's bytes inside its seal: the
+	// beginning of its id. All of it can be had from the bytes themselves.
+	prefixSize = 8
+	// Overhead is what a record adds to the bytes of its blob.
 	Overhead = RecordHeaderSize + prefixSize + seal.TagSize
 	// MinSize is the size of a pack that holds nothing.
 	MinSize = HeaderSize + RecordHeaderSize + seal.TagSize + TrailerSize
@@ -42,9 +43,9 @@ const (
 const (
 	format        = 1
 	headerMagic   = "MHVp"
-	blobMagic     = "MHVb"
-	footerMagic   = "MHVf"
+	recordMagic   = "MHV"
 	trailerMagic  = "MHVt"
+	footerMark    = 128 // in the header of the footer's record, beside the kind
 	footerOrdinal = math.MaxUint32
 )
 
@@ -143,54 +144,55 @@ func ParseTrailer(b []byte, size int64) (Trailer, error) {
 		Sum:          binary.LittleEndian.Uint64(b[56:]),
 	}
 	if int64(t.FooterOffset)+int64(t.FooterSize)+TrailerSize != size || t.FooterOffset < HeaderSize ||
-		int64(t.FooterSize) != footerSize(int64(t.Count)) {
+		int64(t.FooterSize) < footerSize(int64(t.Count)) {
 		return Trailer{}, fmt.Errorf("%w: its size does not fit its end", ErrNotPack)
 	}
 	return t, nil
 }
 
-// footerSize is the size of the footer's record for n blobs.
+// footerSize is the size of the footer's record for n blobs, without padding.
 func footerSize(n int64) int64 { return RecordHeaderSize + n*EntrySize + seal.TagSize }
 
-// recordHeader is the plain beginning of a record.
+// recordHeader is the beginning of a record, one block of the cipher.
 type recordHeader struct {
-	magic   string
+	kind    blob.Kind
+	footer  bool
 	sealed  uint32 // size of what follows the header
 	ordinal uint32 // the nonce
-	kind    blob.Kind
+	raw     uint32 // size of the blob
 	code    compress.Code
-	sum     uint64 // XXH64 of the header before it and of the sealed bytes
 }
 
-// put writes all but the checksum.
-func (h recordHeader) put(b []byte) {
-	copy(b, h.magic)
+// put writes the header and hides it: the number of each record is another, so
+// no two blocks under one key are equal.
+func (h recordHeader) put(b []byte, key cipher.Block) {
+	copy(b, recordMagic)
+	b[3] = byte(h.kind)
+	if h.footer {
+		b[3] |= footerMark
+	}
 	binary.LittleEndian.PutUint32(b[4:], h.sealed)
 	binary.LittleEndian.PutUint32(b[8:], h.ordinal)
-	b[12], b[13], b[14], b[15] = byte(h.kind), byte(h.code), 0, 0
+	binary.LittleEndian.PutUint32(b[12:], h.raw|uint32(h.code)<<24)
+	key.Encrypt(b[:RecordHeaderSize], b[:RecordHeaderSize])
 }
 
-func parseRecordHeader(b []byte, magic string) (recordHeader, bool) {
-	if len(b) < RecordHeaderSize || string(b[:4]) != magic || b[14] != 0 || b[15] != 0 {
+// parseRecordHeader reads the header at the start of b, which stays as it is.
+func parseRecordHeader(b []byte, key cipher.Block) (recordHeader, bool) {
+	if len(b) < RecordHeaderSize {
 		return recordHeader{}, false
 	}
+	var h [RecordHeaderSize]byte
+	key.Decrypt(h[:], b[:RecordHeaderSize])
+	last := binary.LittleEndian.Uint32(h[12:])
 	return recordHeader{
-		magic:   magic,
-		sealed:  binary.LittleEndian.Uint32(b[4:]),
-		ordinal: binary.LittleEndian.Uint32(b[8:]),
-		kind:    blob.Kind(b[12]),
-		code:    compress.Code(b[13]),
-		sum:     binary.LittleEndian.Uint64(b[16:]),
-	}, true
-}
-
-// recordSum is the checksum of a whole record.
-func recordSum(record []byte) uint64 {
-	var d xxhash.Digest
-	d.Reset()
-	_, _ = d.Write(record[:16]) // never fails
-	_, _ = d.Write(record[RecordHeaderSize:])
-	return d.Sum64()
+		kind:    blob.Kind(h[3] &^ footerMark),
+		footer:  h[3]&footerMark != 0,
+		sealed:  binary.LittleEndian.Uint32(h[4:]),
+		ordinal: binary.LittleEndian.Uint32(h[8:]),
+		raw:     last & (1<<24 - 1),
+		code:    compress.Code(last >> 24),
+	}, string(h[:3]) == recordMagic
 }
 
 // nonce is the ordinal as 96 bits, little-endian.
@@ -200,12 +202,13 @@ func nonce(ordinal uint32) []byte {
 	return n[:]
 }
 
-// Padded rounds a payload's size up to hide the exact size of blobs: to six
-// bits after the leading one, so by 1/64 at most.
-func Padded(n int) int {
-	if n < 128 {
-		return n
+// Padded rounds the size of a pack of some blobs up, so that it does not tell the
+// exact size of a single one, and of several not much about any: to the step
+// that leaves six bits behind the leading one of their mean size, by 1/64 at most.
+func Padded(size, blobs int) int {
+	if blobs == 0 {
+		return size
 	}
-	step := 1 << (bits.Len(uint(n)) - 7)
-	return (n + step - 1) &^ (step - 1)
+	step := 1 << max(bits.Len(uint(size/blobs))-7, 0)
+	return (size + step - 1) &^ (step - 1)
 }

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
@@ -25,13 +26,15 @@ type fixture struct {
 	blobs   [][]byte
 }
 
+func contentID(data []byte) blob.ID { return sha256.Sum256(data) }
+
 var ring = keyring.Generate(time.Unix(0, 0))
 
 func build(t testing.TB, sizes []int, pad bool) fixture {
 	t.Helper()
 	keys := seal.NewKeys(ring, make([]byte, 16))
 	f := fixture{header: Header{Kind: blob.KindData, Flags: FlagArchival, KeyVersion: 1, ID: blob.PackID{1, 2, 3}}}
-	aead, err := keys.Pack(1, f.header.ID)
+	key, err := keys.Pack(1, f.header.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +47,8 @@ func build(t testing.TB, sizes []int, pad bool) fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(comp.Close)
-	f.dec = Decoder{Kind: blob.KindData, AEAD: aead, Comp: comp}
-	w := NewWriter(make([]byte, 4<<20), f.header, aead, enc, pad)
+	f.dec = Decoder{Kind: blob.KindData, Key: key, Comp: comp}
+	w := NewWriter(make([]byte, 4<<20), f.header, key, enc, pad)
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i, n := range sizes {
 		data := make([]byte, n)
@@ -58,7 +61,7 @@ func build(t testing.TB, sizes []int, pad bool) fixture {
 		if !w.Fits(n) {
 			t.Fatalf("blob %d does not fit", i)
 		}
-		if _, err := w.Add(blob.ID{byte(i), 1}, data); err != nil {
+		if _, err := w.Add(contentID(data), data); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,10 +132,7 @@ func TestScanFindsWhatIsWhole(t *testing.T) {
 	clear(data[e.Offset+10 : e.Offset+e.Stored/2])
 	data = append([]byte("garbage before everything"), data...)
 	var got []blob.ID
-	for _, found := range f.dec.Scan(data) {
-		if found.Err != nil {
-			t.Errorf("record at %d: %v", found.Offset, found.Err)
-		}
+	for _, found := range f.dec.Scan(data, contentID) {
 		got = append(got, found.ID)
 	}
 	var want []blob.ID
@@ -148,7 +148,7 @@ func TestScanFindsWhatIsWhole(t *testing.T) {
 
 func TestFull(t *testing.T) {
 	keys := seal.NewKeys(ring, make([]byte, 16))
-	aead, err := keys.Pack(1, blob.PackID{})
+	key, err := keys.Pack(1, blob.PackID{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestFull(t *testing.T) {
 	}
 	for _, n := range []int{0, 1, 500, 3000} {
 		buf := make([]byte, 16<<10)
-		w := NewWriter(buf, Header{Kind: blob.KindTree, KeyVersion: 1}, aead, enc, true)
+		w := NewWriter(buf, Header{Kind: blob.KindTree, KeyVersion: 1}, key, enc, true)
 		added := 0
 		for w.Fits(n) {
 			if _, err := w.Add(blob.ID{}, make([]byte, n)); err != nil {
@@ -175,7 +175,7 @@ func TestFull(t *testing.T) {
 		}
 	}
 	for _, size := range []int{1 << 10, 16 << 10, 32 << 20} {
-		w := NewWriter(make([]byte, size), Header{Kind: blob.KindData}, aead, enc, true)
+		w := NewWriter(make([]byte, size), Header{Kind: blob.KindData}, key, enc, true)
 		if !w.Fits(Room(size)) {
 			t.Errorf("a blob of Room(%d) = %d bytes does not fit", size, Room(size))
 		}
@@ -183,24 +183,40 @@ func TestFull(t *testing.T) {
 }
 
 func TestPadded(t *testing.T) {
-	for n := range 1 << 17 {
-		p := Padded(n)
-		if p < n || p > n+n/64+1 || Padded(p) != p {
-			t.Fatalf("Padded(%d) = %d", n, p)
+	for blobs := range 50 {
+		last := 0
+		for size := 0; size < 1<<17; size += 1 + blobs {
+			p := Padded(size, blobs)
+			if p < size || p > size+size/max(blobs, 1)/64 || Padded(p, blobs) != p || p < last {
+				t.Fatalf("Padded(%d, %d) = %d after %d", size, blobs, p, last)
+			}
+			last = p
 		}
 	}
 }
 
-// fixSums makes every checksum agree, so that fuzzing gets behind them.
-func fixSums(data []byte) {
-	for pos := 0; pos+RecordHeaderSize <= len(data); pos++ {
-		h, ok := parseRecordHeader(data[pos:], blobMagic)
-		if !ok || uint64(h.sealed) > uint64(len(data)-pos-RecordHeaderSize) {
-			continue
-		}
-		record := data[pos : pos+RecordHeaderSize+int(h.sealed)]
-		binary.LittleEndian.PutUint64(record[16:], recordSum(record))
+// Packs show no more of the sizes of their blobs than their own size does, which
+// is the same for blobs of about the same size.
+func TestSizesAreHidden(t *testing.T) {
+	seen := map[int]bool{}
+	for n := range 1000 {
+		seen[len(build(t, []int{40000 + n}, true).data)] = true
 	}
+	if len(seen) > 3 {
+		t.Errorf("1000 sizes of a blob make packs of %d sizes", len(seen))
+	}
+	f := build(t, sizes, true)
+	for _, e := range f.entries {
+		for _, size := range []uint32{e.Stored, e.Stored - RecordHeaderSize, e.Raw} {
+			if b := binary.LittleEndian.AppendUint32(nil, size); size > 1<<16 && bytes.Contains(f.data, b) {
+				t.Errorf("the size %d can be read", size)
+			}
+		}
+	}
+}
+
+// fixSum makes the checksum agree, so that fuzzing gets behind it.
+func fixSum(data []byte) {
 	if n := len(data); n > 8 {
 		binary.LittleEndian.PutUint64(data[n-8:], xxhash.Sum64(data[:n-8]))
 	}
@@ -213,7 +229,7 @@ func FuzzPack(f *testing.F) {
 	f.Add(x.data[len(x.data)-TrailerSize:])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for range 2 {
-			x.dec.Scan(data)
+			x.dec.Scan(data, contentID)
 			trailer, err := Scrub(data, x.header.ID)
 			if err == nil {
 				_, _ = x.dec.Footer(trailer, bytes.Clone(data[trailer.FooterOffset:][:trailer.FooterSize]))
@@ -227,7 +243,7 @@ func FuzzPack(f *testing.F) {
 					t.Fatal("wrong bytes")
 				}
 			}
-			fixSums(data)
+			fixSum(data)
 		}
 	})
 }
@@ -236,22 +252,27 @@ func FuzzPack(f *testing.F) {
 // have errors too.
 func FuzzSealed(f *testing.F) {
 	x := build(f, []int{10}, true)
-	f.Add(make([]byte, EntrySize), uint8(0), false)
-	f.Add(make([]byte, 100), uint8(1), false)
-	f.Add(make([]byte, 2*EntrySize), uint8(2), true)
-	f.Fuzz(func(t *testing.T, text []byte, code uint8, footer bool) {
-		magic, ordinal := blobMagic, uint32(0)
+	f.Add(make([]byte, EntrySize), uint32(100), uint8(0), false)
+	f.Add(make([]byte, 100), uint32(100), uint8(1), false)
+	f.Add(make([]byte, 2*EntrySize), uint32(0), uint8(2), true)
+	f.Fuzz(func(t *testing.T, text []byte, raw uint32, code uint8, footer bool) {
+		h := recordHeader{
+			kind: blob.KindData, footer: footer, sealed: uint32(len(text) + seal.TagSize), raw: raw & (1<<24 - 1), code: compress.Code(code),
+		}
 		if footer {
-			magic, ordinal = footerMagic, footerOrdinal
+			h.ordinal = footerOrdinal
 		}
 		record := make([]byte, RecordHeaderSize, RecordHeaderSize+len(text)+seal.TagSize)
-		recordHeader{magic: magic, sealed: uint32(len(text) + seal.TagSize), ordinal: ordinal, kind: blob.KindData, code: compress.Code(code)}.put(record)
-		record = x.dec.AEAD.Seal(record, nonce(ordinal), text, record[:16])
+		h.put(record, x.dec.Key.Block)
+		record = x.dec.Key.AEAD.Seal(record, nonce(h.ordinal), text, record[:RecordHeaderSize])
 		if footer {
 			size := uint32(len(record))
-			_, _ = x.dec.Footer(Trailer{FooterOffset: 1 << 20, FooterSize: size, Count: size / EntrySize}, record)
+			for count := range size/EntrySize + 2 {
+				_, _ = x.dec.Footer(Trailer{FooterOffset: 1 << 20, FooterSize: size, Count: count}, bytes.Clone(record))
+			}
 			return
 		}
+		x.dec.Scan(record, contentID)
 		_, _, _ = x.dec.Blob(nil, record, blob.ID{}, 100)
 	})
 }

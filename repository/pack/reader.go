@@ -2,8 +2,6 @@ package pack
 
 import (
 	"bytes"
-	"crypto/cipher"
-	"encoding/binary"
 	"fmt"
 
 	"mahavishnu/repository/blob"
@@ -14,7 +12,7 @@ import (
 // Decoder opens the records of one pack.
 type Decoder struct {
 	Kind blob.Kind
-	AEAD cipher.AEAD
+	Key  seal.PackKey
 	Comp *compress.Decoder
 }
 
@@ -24,113 +22,100 @@ type Decoder struct {
 // is overwritten. Bytes that are not those of the blob asked for are never
 // returned.
 func (d Decoder) Blob(dst, record []byte, id blob.ID, raw uint32) (data []byte, inRecord bool, err error) {
-	got, size, payload, code, err := d.open(record)
+	h, payload, err := d.open(record, id, raw)
 	if err != nil {
 		return nil, false, err
 	}
-	if got != id || size != raw {
-		return nil, false, fmt.Errorf("%w: blob %s of %d bytes is there", ErrRecord, got, size)
-	}
-	data, err = d.Comp.Decode(dst, payload, code, int(raw))
-	return data, code == compress.CodeNone, err
+	data, err = d.Comp.Decode(dst, payload, h.code, int(raw))
+	return data, h.code == compress.CodeNone, err
 }
 
-// open decrypts a record in place.
-func (d Decoder) open(record []byte) (id blob.ID, raw uint32, payload []byte, code compress.Code, err error) {
-	h, ok := parseRecordHeader(record, blobMagic)
-	if !ok || uint64(h.sealed)+RecordHeaderSize != uint64(len(record)) || h.kind != d.Kind {
-		return id, 0, nil, 0, ErrRecord
+// open decrypts the record of the blob id, of raw bytes, in place.
+func (d Decoder) open(record []byte, id blob.ID, raw uint32) (recordHeader, []byte, error) {
+	h, ok := parseRecordHeader(record, d.Key.Block)
+	if !ok || h.footer || uint64(h.sealed)+RecordHeaderSize != uint64(len(record)) || h.kind != d.Kind {
+		return h, nil, ErrRecord
 	}
-	sealed := record[RecordHeaderSize:]
-	text, err := d.AEAD.Open(sealed[:0], nonce(h.ordinal), sealed, record[:16])
+	text, err := d.unseal(record[RecordHeaderSize:][:0], h, record)
 	if err != nil {
-		return id, 0, nil, 0, seal.ErrOpen
+		return h, nil, err
 	}
-	if len(text) < prefixSize {
-		return id, 0, nil, 0, ErrRecord
+	if len(text) < prefixSize || !bytes.Equal(text[:prefixSize], id[:prefixSize]) || h.raw != raw {
+		return h, nil, fmt.Errorf("%w: another blob, of %d bytes, is there", ErrRecord, h.raw)
 	}
-	id = blob.ID(text[:32])
-	raw = binary.LittleEndian.Uint32(text[32:])
-	size := binary.LittleEndian.Uint32(text[36:])
-	payload = text[prefixSize:]
-	if uint64(size) > uint64(len(payload)) || raw > blob.MaxSize {
-		return id, 0, nil, 0, ErrRecord
+	return h, text[prefixSize:], nil
+}
+
+// unseal decrypts a record into the space of dst.
+func (d Decoder) unseal(dst []byte, h recordHeader, record []byte) ([]byte, error) {
+	text, err := d.Key.AEAD.Open(dst, nonce(h.ordinal), record[RecordHeaderSize:], record[:RecordHeaderSize])
+	if err != nil {
+		return nil, seal.ErrOpen
 	}
-	return id, raw, payload[:size], h.code, nil
+	return text, nil
 }
 
 // Footer opens the footer's record and returns the blobs of the pack. record is
 // overwritten.
 func (d Decoder) Footer(t Trailer, record []byte) ([]Entry, error) {
-	h, ok := parseRecordHeader(record, footerMagic)
-	if !ok || uint32(len(record)) != t.FooterSize || h.sealed != t.FooterSize-RecordHeaderSize ||
+	h, ok := parseRecordHeader(record, d.Key.Block)
+	if !ok || !h.footer || uint32(len(record)) != t.FooterSize || h.sealed != t.FooterSize-RecordHeaderSize ||
 		h.ordinal != footerOrdinal || h.kind != d.Kind {
 		return nil, fmt.Errorf("%w: no footer where it should be", ErrNotPack)
 	}
-	sealed := record[RecordHeaderSize:]
-	text, err := d.AEAD.Open(sealed[:0], nonce(h.ordinal), sealed, record[:16])
+	text, err := d.unseal(record[RecordHeaderSize:][:0], h, record)
 	if err != nil {
-		return nil, fmt.Errorf("footer: %w", seal.ErrOpen)
+		return nil, fmt.Errorf("footer: %w", err)
+	}
+	if uint64(len(text)) < uint64(t.Count)*EntrySize {
+		return nil, fmt.Errorf("%w: its footer is too short", ErrNotPack)
 	}
 	entries := make([]Entry, 0, t.Count)
-	end := uint32(HeaderSize)
-	for ; len(text) >= EntrySize; text = text[EntrySize:] {
-		e := Entry{
-			ID:     blob.ID(text[:32]),
-			Offset: binary.LittleEndian.Uint32(text[32:]),
-			Stored: binary.LittleEndian.Uint32(text[36:]),
-			Raw:    binary.LittleEndian.Uint32(text[40:]),
-		}
-		if e.Offset < end || e.Stored < Overhead || e.Raw > blob.MaxSize ||
-			uint64(e.Offset)+uint64(e.Stored) > uint64(t.FooterOffset) {
+	offset := uint32(HeaderSize)
+	for ; len(entries) < int(t.Count); text = text[EntrySize:] {
+		e := Entry{ID: blob.ID(text[:32]), Offset: offset, Stored: uint24(text[32:]), Raw: uint24(text[35:])}
+		if e.Stored < Overhead || e.Raw > blob.MaxSize || uint64(offset)+uint64(e.Stored) > uint64(t.FooterOffset) {
 			return nil, fmt.Errorf("%w: its footer contradicts itself", ErrNotPack)
 		}
-		end = e.Offset + e.Stored
+		offset += e.Stored
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
 
-// Found is a record found by Scan.
-type Found struct {
-	Entry
-	Err error // why the record cannot be opened; then ID and Raw are zero
-}
+func uint24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
 
-// Scan finds every record of a damaged pack that is still whole, by magic
-// number, length and checksum, and opens it to learn its id. Entries are in
+// Scan finds every blob of a damaged pack whose record is still whole, by trying
+// to read a record's header at each byte; id computes content ids. Entries are in
 // order; what lies between them is lost. data stays as it is.
-func (d Decoder) Scan(data []byte) []Found {
-	var found []Found
-	var scratch []byte
-	for pos := 0; ; {
-		next := bytes.Index(data[pos:], []byte(blobMagic))
-		if next < 0 {
-			return found
-		}
-		pos += next
-		record, ok := wholeRecord(data[pos:])
-		if !ok {
+func (d Decoder) Scan(data []byte, id func([]byte) blob.ID) []Entry {
+	var found []Entry
+	var scratch, out []byte
+	for pos := 0; pos+Overhead <= len(data); {
+		h, ok := parseRecordHeader(data[pos:], d.Key.Block)
+		if !ok || h.footer || h.kind != d.Kind || h.sealed < prefixSize+seal.TagSize || h.raw > blob.MaxSize ||
+			uint64(h.sealed) > uint64(len(data)-pos-RecordHeaderSize) {
 			pos++
 			continue
 		}
-		scratch = append(scratch[:0], record...)
-		f := Found{Entry: Entry{Offset: uint32(pos), Stored: uint32(len(record))}}
-		if f.ID, f.Raw, _, _, f.Err = d.open(scratch); f.Err != nil {
-			f.ID, f.Raw = blob.ID{}, 0
+		record := data[pos:][:RecordHeaderSize+int(h.sealed)]
+		text, err := d.unseal(scratch[:0], h, record)
+		if err != nil {
+			pos++
+			continue
 		}
-		found = append(found, f)
+		scratch = text
+		content, err := d.Comp.Decode(out, text[prefixSize:], h.code, int(h.raw))
+		if err == nil {
+			e := Entry{ID: id(content), Offset: uint32(pos), Stored: uint32(len(record)), Raw: h.raw}
+			if bytes.Equal(e.ID[:prefixSize], text[:prefixSize]) {
+				found = append(found, e)
+			}
+			if h.code != compress.CodeNone {
+				out = content
+			}
+		}
 		pos += len(record)
 	}
-}
-
-// wholeRecord returns the blob record at the start of data, if its checksum
-// agrees.
-func wholeRecord(data []byte) ([]byte, bool) {
-	h, ok := parseRecordHeader(data, blobMagic)
-	if !ok || h.sealed < prefixSize+seal.TagSize || uint64(h.sealed) > uint64(len(data)-RecordHeaderSize) {
-		return nil, false
-	}
-	record := data[:RecordHeaderSize+int(h.sealed)]
-	return record, recordSum(record) == h.sum
+	return found
 }

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"crypto/cipher"
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,7 +22,7 @@ type Entry struct {
 // and sealed where it will stay. It is used by one goroutine at a time.
 type Writer struct {
 	header  Header
-	aead    cipher.AEAD
+	key     seal.PackKey
 	enc     *compress.Encoder
 	pad     bool
 	buf     []byte // what is written so far; its capacity is the limit
@@ -32,10 +31,10 @@ type Writer struct {
 	summed  int // bytes of buf that are in sum
 }
 
-// NewWriter starts a pack in the space of buf. aead must be the cipher of this
-// pack, used for nothing else ever. pad hides the exact sizes of blobs.
-func NewWriter(buf []byte, h Header, aead cipher.AEAD, enc *compress.Encoder, pad bool) *Writer {
-	w := &Writer{header: h, aead: aead, enc: enc, pad: pad, buf: h.append(buf[:0])}
+// NewWriter starts a pack in the space of buf. key must be the one of this
+// pack, used for nothing else ever. pad hides the exact size of few blobs.
+func NewWriter(buf []byte, h Header, key seal.PackKey, enc *compress.Encoder, pad bool) *Writer {
+	w := &Writer{header: h, key: key, enc: enc, pad: pad, buf: h.append(buf[:0])}
 	w.sum.Reset()
 	return w
 }
@@ -50,49 +49,36 @@ func (w *Writer) Entries() []Entry { return w.entries }
 // pack is stored.
 func (w *Writer) Buffer() []byte { return w.buf[:0] }
 
-// RecordLimit is the largest record of a blob of n bytes.
-func RecordLimit(n int) int { return Overhead + Padded(n) }
-
 // Room returns the largest blob that a pack of size bytes can hold.
-func Room(size int) int {
-	room := size - MinSize - EntrySize - Overhead
-	return room - room/64
-}
+func Room(size int) int { return size - size/64 - MinSize - EntrySize - Overhead }
 
 // Fits tells whether a blob of n bytes has room, whatever it compresses to.
 func (w *Writer) Fits(n int) bool {
-	rest := int(footerSize(int64(len(w.entries)+1))) + TrailerSize
-	return len(w.buf)+RecordLimit(n)+rest <= cap(w.buf)
+	blobs := len(w.entries) + 1
+	return Padded(len(w.buf)+Overhead+n+int(footerSize(int64(blobs)))+TrailerSize, blobs) <= cap(w.buf)
 }
 
 // Add compresses and seals a blob that fits, and returns its place.
 func (w *Writer) Add(id blob.ID, data []byte) (Entry, error) {
-	start := len(w.buf)
-	text := start + RecordHeaderSize
-	payload := text + prefixSize
+	payload := len(w.buf) + RecordHeaderSize + prefixSize
 	// Compression writes at its place, and may use the free space behind it on
 	// its way; the prefix before it comes afterwards, when the size is known.
 	out, code, err := w.enc.Append(w.buf[:payload], data)
 	if err != nil {
 		return Entry{}, err
 	}
-	size := len(out) - payload
-	end := len(out)
-	if w.pad {
-		end = payload + Padded(size)
-		clear(w.buf[len(out):end:cap(w.buf)])
-	}
-	prefix := w.buf[text:payload]
-	copy(prefix, id[:])
-	binary.LittleEndian.PutUint32(prefix[32:], uint32(len(data)))
-	binary.LittleEndian.PutUint32(prefix[36:], uint32(size))
+	return w.sealBlob(id, uint32(len(data)), code, len(out)), nil
+}
 
-	w.sealRecord(recordHeader{
-		magic: blobMagic, ordinal: uint32(len(w.entries)), kind: w.header.Kind, code: code,
-	}, end)
-	e := Entry{ID: id, Offset: uint32(start), Stored: uint32(len(w.buf) - start), Raw: uint32(len(data))}
+// sealBlob seals the payload that stands, with space for what comes before it,
+// between the end of buf and end.
+func (w *Writer) sealBlob(id blob.ID, raw uint32, code compress.Code, end int) Entry {
+	start := len(w.buf)
+	copy(w.buf[start+RecordHeaderSize:start+RecordHeaderSize+prefixSize], id[:])
+	w.sealRecord(recordHeader{kind: w.header.Kind, ordinal: uint32(len(w.entries)), raw: raw, code: code}, end)
+	e := Entry{ID: id, Offset: uint32(start), Stored: uint32(len(w.buf) - start), Raw: raw}
 	w.entries = append(w.entries, e)
-	return e, nil
+	return e
 }
 
 // sealRecord seals, in place, the text that stands between the space of a
@@ -102,10 +88,9 @@ func (w *Writer) sealRecord(h recordHeader, end int) {
 	text := start + RecordHeaderSize
 	h.sealed = uint32(end - text + seal.TagSize)
 	record := w.buf[start : end+seal.TagSize]
-	h.put(record)
-	w.aead.Seal(record[RecordHeaderSize:RecordHeaderSize], nonce(h.ordinal),
-		record[RecordHeaderSize:RecordHeaderSize+end-text], record[:16])
-	binary.LittleEndian.PutUint64(record[16:], recordSum(record))
+	h.put(record, w.key.Block)
+	w.key.AEAD.Seal(record[RecordHeaderSize:RecordHeaderSize], nonce(h.ordinal),
+		record[RecordHeaderSize:RecordHeaderSize+end-text], record[:RecordHeaderSize])
 	w.buf = w.buf[:end+seal.TagSize]
 	w.addToSum() // while the record is in the processor's cache
 }
@@ -127,11 +112,14 @@ func (w *Writer) Finish() []byte {
 	text := w.buf[:start+RecordHeaderSize]
 	for _, e := range w.entries {
 		text = append(text, e.ID[:]...)
-		text = binary.LittleEndian.AppendUint32(text, e.Offset)
-		text = binary.LittleEndian.AppendUint32(text, e.Stored)
-		text = binary.LittleEndian.AppendUint32(text, e.Raw)
+		text = append(text, byte(e.Stored), byte(e.Stored>>8), byte(e.Stored>>16))
+		text = append(text, byte(e.Raw), byte(e.Raw>>8), byte(e.Raw>>16))
 	}
-	w.sealRecord(recordHeader{magic: footerMagic, ordinal: footerOrdinal, kind: w.header.Kind}, len(text))
+	if w.pad {
+		whole := len(text) + seal.TagSize + TrailerSize
+		text = append(text, make([]byte, Padded(whole, len(w.entries))-whole)...)
+	}
+	w.sealRecord(recordHeader{kind: w.header.Kind, footer: true, ordinal: footerOrdinal}, len(text))
 	w.buf = Trailer{
 		Header: w.header, FooterOffset: uint32(start), FooterSize: uint32(len(w.buf) - start),
 		Count: uint32(len(w.entries)),

@@ -41,13 +41,24 @@ func (k *Keys) Secret(info string, n int) []byte {
 	return k.ring.DeriveID(k.repo, "mahavishnu v1 "+info, n)
 }
 
-// Pack returns the cipher of a pack.
-func (k *Keys) Pack(version uint32, id blob.PackID) (cipher.AEAD, error) {
-	return k.aead(version, id[:], "mahavishnu v1 pack")
+// PackKey is what opens one pack.
+type PackKey struct {
+	AEAD  cipher.AEAD  // of what the records hold
+	Block cipher.Block // of the records' headers
 }
 
-// aead derives a key from a version and a salt, and returns its cipher.
-func (k *Keys) aead(version uint32, salt []byte, info string) (cipher.AEAD, error) {
+// Pack returns the key of a pack.
+func (k *Keys) Pack(version uint32, id blob.PackID) (PackKey, error) {
+	aead, err := k.aead(version, id[:], "mahavishnu v1 pack")
+	if err != nil {
+		return PackKey{}, err
+	}
+	block, err := k.block(version, id[:], "mahavishnu v1 pack record headers")
+	return PackKey{AEAD: aead, Block: block}, err
+}
+
+// block derives a key from a version and a salt, and returns its cipher.
+func (k *Keys) block(version uint32, salt []byte, info string) (cipher.Block, error) {
 	full := make([]byte, 0, 64)
 	full = append(append(full, k.repo...), salt...)
 	key, err := k.ring.DeriveSeal(version, full, info)
@@ -57,6 +68,14 @@ func (k *Keys) aead(version uint32, salt []byte, info string) (cipher.AEAD, erro
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("start AES: %w", err)
+	}
+	return block, nil
+}
+
+func (k *Keys) aead(version uint32, salt []byte, info string) (cipher.AEAD, error) {
+	block, err := k.block(version, salt, info)
+	if err != nil {
+		return nil, err
 	}
 	aead, err := cipher.NewGCM(block)
 	if err != nil {

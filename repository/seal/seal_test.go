@@ -101,8 +101,14 @@ func TestPackKeysDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	nonce := make([]byte, 12)
-	if _, err := b.Open(nil, nonce, a.Seal(nil, nonce, []byte("x"), nil), nil); err == nil {
+	if _, err := b.AEAD.Open(nil, nonce, a.AEAD.Seal(nil, nonce, []byte("x"), nil), nil); err == nil {
 		t.Error("two packs have the same key")
+	}
+	ones, others := make([]byte, 16), make([]byte, 16)
+	a.Block.Encrypt(ones, make([]byte, 16))
+	b.Block.Encrypt(others, make([]byte, 16))
+	if bytes.Equal(ones, others) {
+		t.Error("two packs hide their headers with the same key")
 	}
 	if _, err := k.Pack(2, blob.PackID{1}); !errors.Is(err, keyring.ErrNoVersion) {
 		t.Errorf("version 2 of 1: %v", err)

@@ -41,7 +41,8 @@ type planInput struct {
 
 // unused is how much of a pack is blobs that nobody needs, in stored bytes.
 func unused(p repository.PackUse) int64 {
-	return max(0, p.Size-pack.MinSize-int64(p.Blobs)*pack.EntrySize-p.Live)
+	lean := pack.MinSize + int64(p.Blobs)*pack.EntrySize + p.Live
+	return max(0, p.Size-int64(pack.Padded(int(lean), p.Blobs)))
 }
 
 // plan decides about every pack. It is a function of its input alone, and each
