@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,13 +89,10 @@ func (c *Collector) Turn(ctx context.Context, census *lease.Census) error {
 	return c.lease.Turn(ctx, census)
 }
 
-// End ends the session and leaves to later collectors what this one has seen.
+// End ends the session, of which nothing stays, and leaves to later collectors
+// what this one has seen.
 func (c *Collector) End(ctx context.Context) error {
-	noteErr := c.watch.Note(ctx)
-	if err := c.lease.Done(ctx); err != nil {
-		return err
-	}
-	return noteErr
+	return errors.Join(c.watch.Note(ctx), c.lease.Clear(ctx))
 }
 
 // Tidy finishes what others who died left half-done, beside what sweeping does:
@@ -190,7 +188,10 @@ func (c *Collector) Discard(ctx context.Context, name string) error {
 }
 
 // Own tells whether a pack is one that this collector has stored.
-func (c *Collector) Own(id PackID) bool { return id.Tag() == c.lease.ID().Tag() }
+func (c *Collector) Own(id PackID) bool { return id.Tag() == c.Tag() }
+
+// Tag is what the ids of the packs end in that this collector stores.
+func (c *Collector) Tag() [4]byte { return c.lease.ID().Tag() }
 
 // writer returns a session that stores for the collector.
 func (c *Collector) writer(ctx context.Context, archival bool) (*Session, error) {

@@ -26,6 +26,14 @@ type PackUse struct {
 	Blobs      int
 	// Condemned packs are to go already.
 	Condemned bool
+	// Verified is when every byte of it was last known to be right, in Unix
+	// seconds; 0 is never.
+	Verified int64
+	// Suspect packs were found not to be whole.
+	Suspect bool
+	// Met is when trees first met a blob that is kept here: packs in this order
+	// hold what lies together in trees.
+	Met uint32
 	// Live counts the stored bytes that are needed and kept here: of a blob that
 	// is in several packs, one is where it is kept.
 	Live      int64
@@ -52,7 +60,12 @@ type Survey struct {
 	tiers     [2]bitmap // needed by snapshots that are archival, or not
 	kept      bitmap    // entries that are where a blob is kept
 	rescues   []place   // needed blobs that are in condemned packs only
+	unproven  map[pair]struct{}
 }
+
+// pair is a pack that was never verified and keeps a blob, and another one that
+// has the blob too.
+type pair struct{ kept, other int }
 
 const noPack = ^uint32(0)
 
@@ -70,7 +83,10 @@ func (s *Survey) at(p place) int { return s.base[p.fragment] + p.entry }
 // garbage collection's proof: condemned lists, snapshots, packs, index.
 func (r *Repository) Survey(ctx context.Context) (*Survey, error) {
 	s := &Survey{r: r}
-	var err error
+	verified, err := r.Ledger(ctx, clock.System().Now())
+	if err != nil {
+		return nil, err
+	}
 	if s.Condemned, err = condemn.Read(ctx, r.be, r.keys); err != nil {
 		return nil, err
 	}
@@ -78,7 +94,7 @@ func (r *Repository) Survey(ctx context.Context) (*Survey, error) {
 		return nil, err
 	}
 	err = r.eachPackObject(ctx, func(id PackID, size int64) error {
-		s.packs = append(s.packs, PackUse{ID: id, Size: size, Condemned: s.Condemned.Has(id)})
+		s.packs = append(s.packs, PackUse{ID: id, Size: size, Condemned: s.Condemned.Has(id), Verified: verified.Mark(id).Verified()})
 		return nil
 	})
 	if err != nil {
@@ -217,100 +233,6 @@ func (s *Survey) Inherit(ctx context.Context, old *Survey) error {
 		// locality only.
 	}
 	return nil
-}
-
-// Uses decides where each needed blob is kept and returns the packs that are
-// there, by id. It is called when everything that is needed has been marked.
-func (s *Survey) Uses(ctx context.Context) ([]PackUse, error) {
-	s.kept = newBitmap(len(s.met))
-	s.rescues = nil
-	for i := range s.packs {
-		s.packs[i].Live, s.packs[i].LiveBlobs = 0, 0
-	}
-	for i, f := range s.fragments {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		for n := range f.Len() {
-			at := s.at(place{i, n})
-			if s.met[at] != 0 {
-				s.keep(f.Entry(n).ID, s.tiers[0].has(at), s.tiers[1].has(at))
-			}
-		}
-	}
-	return s.packs, nil
-}
-
-// candidate is a place where a blob could be kept.
-type candidate struct {
-	place place
-	entry index.Entry
-	pack  int
-	worth int // more is better; negative is not safe
-}
-
-// keep chooses where a blob is kept: for each tier that needs it in a pack of
-// that tier, if there is one. Trusted copies come before doubted ones, packs of the
-// current key before old ones, and among equals the pack that comes first, so
-// that what is kept gathers in few.
-func (s *Survey) keep(id ID, normal, archival bool) {
-	var found []candidate
-	s.places(id, func(p place, e index.Entry, at int) bool {
-		use := s.packs[at]
-		c := candidate{place: p, entry: e, pack: at}
-		switch {
-		case use.Condemned:
-			c.worth = -1
-		case s.r.Doubted(use.ID, id):
-			c.worth = 0
-		case use.KeyVersion != s.r.keys.Current():
-			c.worth = 1
-		default:
-			c.worth = 2
-		}
-		found = append(found, c)
-		return true
-	})
-	for tier, needed := range []bool{normal, archival} {
-		if needed {
-			s.keepOne(found, tier == 1)
-		}
-	}
-}
-
-func (s *Survey) keepOne(found []candidate, archival bool) {
-	best := -1
-	for i, c := range found {
-		if c.worth < 0 {
-			continue
-		}
-		if best < 0 || s.better(c, found[best], archival) {
-			best = i
-		}
-	}
-	if best < 0 {
-		s.rescues = append(s.rescues, found[0].place)
-		return
-	}
-	c := found[best]
-	if n := s.at(c.place); !s.kept.has(n) {
-		s.kept.set(n)
-		s.packs[c.pack].Live += int64(c.entry.Stored)
-		s.packs[c.pack].LiveBlobs++
-	}
-}
-
-func (s *Survey) better(a, b candidate, archival bool) bool {
-	inA, inB := s.packs[a.pack].Archival == archival, s.packs[b.pack].Archival == archival
-	switch {
-	case (a.worth > 0) != (b.worth > 0):
-		return a.worth > 0
-	case inA != inB:
-		return inA
-	case a.worth != b.worth:
-		return a.worth > b.worth
-	}
-	return a.pack < b.pack
 }
 
 // Rescues is how many blobs are needed and kept nowhere, since all packs that

@@ -132,7 +132,7 @@ type Options struct {
 	Lost func()
 }
 
-// Lease is a session that is held. Done, Leave or Close ends it.
+// Lease is a session that is held. Done, Clear or Leave ends it.
 type Lease struct {
 	s       *Store
 	id      ID
@@ -288,6 +288,17 @@ func (l *Lease) Done(ctx context.Context) error {
 		putErr = nil
 	}
 	return errors.Join(err, putErr)
+}
+
+// Clear ends a session that commits nothing, and leaves nothing of it behind. Its
+// holder must be allowed to delete.
+func (l *Lease) Clear(ctx context.Context) error {
+	// As Done does; a fence that comes now is cleared by whoever puts it.
+	err := l.Leave(ctx)
+	if l.Err() != nil {
+		return err
+	}
+	return errors.Join(err, l.s.remove(ctx, l.id, "", beatSuffix))
 }
 
 // Leave stops the signs of life without saying that the session is done: its

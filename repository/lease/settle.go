@@ -37,6 +37,9 @@ type Session struct {
 	// Committed is true when its ticket says so and its snapshot may still come
 	// from itself.
 	Committed bool `json:"committed,omitempty"`
+	// Alive is true when this watcher saw signs of life: not when it has seen
+	// nothing yet.
+	Alive bool `json:"alive,omitempty"`
 }
 
 // String tells people who it is.
@@ -147,7 +150,7 @@ func (w *Watcher) one(ctx context.Context, r record, self ID, snaps Snapshots, c
 	if err != nil {
 		return err
 	}
-	s := Session{ID: r.id, Info: info}
+	s := Session{ID: r.id, Info: info, Alive: w.moved[r.id]}
 	if !dead || snaps == nil {
 		c.unfinished(s)
 		return nil
@@ -204,7 +207,7 @@ func (w *Watcher) ended(ctx context.Context, r record, snaps Snapshots, c *Censu
 		return err
 	}
 	if !dead || snaps == nil {
-		c.unfinished(Session{ID: r.id, Info: info, Committed: true})
+		c.unfinished(Session{ID: r.id, Info: info, Committed: true, Alive: w.moved[r.id]})
 		return nil
 	}
 	published, err := w.rollForward(ctx, r.id, t, snaps)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"time"
 
 	"mahavishnu/clock"
@@ -32,11 +33,13 @@ type Watcher struct {
 	clock  clock.Clock
 	seen   map[ID]sighting
 	loaded bool
+	noted  map[ID]sighting // as the storage has it
+	moved  map[ID]bool     // seen to be alive by this watcher
 }
 
 // Watch starts to watch. keeper may be nil.
 func (s *Store) Watch(keeper Keeper, c clock.Clock) *Watcher {
-	return &Watcher{s: s, keeper: keeper, clock: clock.Or(c), seen: map[ID]sighting{}}
+	return &Watcher{s: s, keeper: keeper, clock: clock.Or(c), seen: map[ID]sighting{}, moved: map[ID]bool{}}
 }
 
 // load reads the notes of earlier watchers.
@@ -51,13 +54,14 @@ func (w *Watcher) load(ctx context.Context) error {
 	if err == nil && json.Unmarshal(text, &w.seen) != nil {
 		clear(w.seen)
 	}
+	w.noted = maps.Clone(w.seen)
 	w.loaded = true
 	return nil
 }
 
 // Note leaves what was seen to later watchers.
 func (w *Watcher) Note(ctx context.Context) error {
-	if !w.loaded {
+	if !w.loaded || maps.EqualFunc(w.seen, w.noted, func(a, b sighting) bool { return a.Pulse == b.Pulse && a.Since.Equal(b.Since) }) {
 		return nil
 	}
 	text, err := json.Marshal(w.seen)
@@ -75,6 +79,7 @@ func (w *Watcher) dead(ctx context.Context, id ID, info Info) (bool, error) {
 		if err != nil && ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
+		w.moved[id] = err == nil && alive
 		return err == nil && !alive, nil // who cannot be asked about is taken to live
 	}
 	if info.Kept {
@@ -86,6 +91,7 @@ func (w *Watcher) dead(ctx context.Context, id ID, info Info) (bool, error) {
 	}
 	now := w.clock.Now()
 	last, known := w.seen[id]
+	w.moved[id] = w.moved[id] || known && last.Pulse != pulse
 	if !known || last.Pulse != pulse || now.Before(last.Since) {
 		w.seen[id] = sighting{Pulse: pulse, Since: now}
 		return false, nil

@@ -50,6 +50,7 @@ type Stage string
 const (
 	StageSessions Stage = "sessions" // who is at work
 	StageMark     Stage = "mark"     // walk the snapshots; counts snapshots
+	StageProve    Stage = "prove"    // read packs before other copies go; counts bytes
 	StageRepack   Stage = "repack"   // counts bytes of blobs
 	StageWait     Stage = "wait"     // for others; counts sessions
 	StageSweep    Stage = "sweep"    // counts packs

@@ -17,6 +17,8 @@ const (
 	smallEnough = 8
 	// examples is how many packs a line of the plan names.
 	examples = 5
+	// reasonAtWork is why packs are left that no survey can judge yet.
+	reasonAtWork = "of a session that is at work"
 )
 
 // decision is what is done with a pack, and why.
@@ -104,7 +106,7 @@ func first(p repository.PackUse, in planInput) decision {
 	case p.Condemned:
 		d.action, d.reason = Remove, "condemned by an earlier run"
 	case in.atWork[p.ID.Tag()]:
-		d.reason = "of a session that is at work"
+		d.reason = reasonAtWork
 	case !p.Indexed:
 		d.action, d.reason = Remove, "no index names it: left by a session that died"
 	case p.LiveBlobs == 0:
@@ -151,9 +153,13 @@ func lines(all []decision) []Line {
 			out[i].Examples = append(out[i].Examples, d.use.ID.Object())
 		}
 	}
-	order := map[Action]int{Remove: 0, Repack: 1, Later: 2, Keep: 3}
-	slices.SortStableFunc(out, func(a, b Line) int {
-		return cmp.Or(cmp.Compare(order[a.Action], order[b.Action]), cmp.Compare(a.Reason, b.Reason))
+	return order(out)
+}
+
+func order(lines []Line) []Line {
+	at := map[Action]int{Remove: 0, Repack: 1, Later: 2, Keep: 3}
+	slices.SortStableFunc(lines, func(a, b Line) int {
+		return cmp.Or(cmp.Compare(at[a.Action], at[b.Action]), cmp.Compare(a.Reason, b.Reason))
 	})
-	return out
+	return lines
 }

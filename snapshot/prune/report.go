@@ -96,13 +96,13 @@ type Report struct {
 }
 
 // Clean tells whether nothing is left that a further run, with nobody else at
-// work, would remove or rewrite.
+// work, would remove or rewrite: not while sessions have packs that are not judged.
 func (r *Report) Clean() bool {
 	if len(r.Waiting) > 0 || len(r.Troubles) > 0 {
 		return false
 	}
 	for _, l := range r.Plan {
-		if l.Action == Later {
+		if l.Action == Later || l.Reason == reasonAtWork {
 			return false
 		}
 	}

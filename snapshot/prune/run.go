@@ -56,6 +56,7 @@ type pruner struct {
 	deadline time.Time
 	survey   *repository.Survey // the last one
 	compact  bool               // the index was looked at
+	suspect  map[repository.PackID]bool
 	report   Report
 }
 
@@ -75,23 +76,65 @@ func (p *pruner) run(ctx context.Context) error {
 	if err := p.discard(ctx); err != nil {
 		return err
 	}
-	decided, err := p.decide(ctx)
-	if err != nil {
-		return err
-	}
-	going, err := p.repack(ctx, decided)
-	if err != nil {
-		return err
-	}
-	if len(going) > 0 {
-		if _, err := p.c.Condemn(ctx, going); err != nil {
+	for {
+		decided, err := p.decide(ctx)
+		if err != nil {
 			return err
 		}
+		if err := p.condemn(ctx, decided); err != nil {
+			return err
+		}
+		rescued := p.report.RescuedBytes
+		if err := p.sweepAll(ctx); err != nil {
+			return err
+		}
+		if p.report.RescuedBytes > rescued && len(p.report.Waiting) == 0 {
+			continue // a bad copy of it need not stay any more
+		}
+		// What was left because somebody might be at work may be garbage after all.
+		switch again, err := p.outlive(ctx, decided); {
+		case err != nil:
+			return err
+		case !again:
+			return p.finish(ctx)
+		}
 	}
-	if err := p.sweepAll(ctx); err != nil {
-		return err
+}
+
+// outlive waits for sessions that packs were left to and that show no sign of life,
+// and reports whether one of them has ended.
+func (p *pruner) outlive(ctx context.Context, decided []decision) (ended bool, err error) {
+	left := map[[4]byte]bool{}
+	for _, d := range decided {
+		if d.reason == reasonAtWork {
+			left[d.use.ID.Tag()] = true
+		}
 	}
-	return p.finish(ctx)
+	for len(left) > 0 {
+		census, err := p.settle(ctx)
+		if err != nil {
+			return false, err
+		}
+		open := census.Tags()
+		silent := 0
+		for tag := range left {
+			if !open[tag] {
+				return true, nil
+			}
+		}
+		for _, s := range census.Unfinished {
+			if left[s.ID.Tag()] && !s.Alive {
+				silent++
+			}
+		}
+		if silent == 0 {
+			return false, nil
+		}
+		if waited, err := p.wait(ctx, silent); err != nil || !waited {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // settle goes through the sessions and notes what was done with them.
@@ -190,6 +233,9 @@ func (p *pruner) look(ctx context.Context) (*repository.Survey, error) {
 		}
 	}
 	p.survey = nil
+	for id := range p.suspect {
+		next.Suspect(id)
+	}
 	total := int64(len(todo))
 	p.progress(StageMark, 0, total)
 	err = mark(ctx, p.repo, next, todo, func(n int) { p.progress(StageMark, int64(n), total) })
@@ -217,80 +263,6 @@ func since(old, now []repository.Snapshot) []repository.Snapshot {
 	return fresh
 }
 
-// decide surveys and plans.
-func (p *pruner) decide(ctx context.Context) ([]decision, error) {
-	survey, err := p.look(ctx)
-	if err != nil {
-		return nil, err
-	}
-	uses, err := survey.Uses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// After packs were listed: whose packs these are had begun by then.
-	census, err := p.repo.Sessions(ctx, p.o.Keeper, p.o.Clock)
-	if err != nil {
-		return nil, err
-	}
-	p.report.Snapshots = len(survey.Snapshots)
-	for _, use := range uses {
-		p.report.Packs++
-		p.report.PackBytes += use.Size
-		p.report.UnusedBytes += unused(use)
-		switch {
-		case !use.Indexed:
-			p.report.UnindexedPacks++
-			p.report.UnindexedBytes += use.Size
-		case use.LiveBlobs == 0:
-			p.report.UnusedPacks++
-			p.report.UnusedPackBytes += use.Size
-		}
-	}
-	decided := plan(planInput{
-		packs: uses, atWork: census.Tags(), current: p.repo.KeyVersion(), reseal: p.o.Reseal,
-		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack,
-	})
-	p.report.Plan = lines(decided)
-	return decided, nil
-}
-
-// repack copies what is needed of packs that are to go, and returns all that
-// are. A pack of which something cannot be read stays.
-func (p *pruner) repack(ctx context.Context, decided []decision) (going []repository.PackID, err error) {
-	source := map[repository.PackID]bool{}
-	total := int64(0)
-	for _, d := range decided {
-		switch {
-		case d.use.Condemned:
-		case d.action == Remove:
-			going = append(going, d.use.ID)
-		case d.action == Repack:
-			source[d.use.ID] = true
-			total += d.use.Live
-			p.report.RepackedBytes += d.use.Size
-		}
-	}
-	if len(source) == 0 {
-		return going, nil
-	}
-	done := int64(0)
-	copied, err := p.c.Repack(ctx, p.survey, func(id repository.PackID) bool { return source[id] }, func(n int64) {
-		done += n
-		p.progress(StageRepack, done, total)
-	})
-	p.report.WrittenBytes += copied.Written
-	if err != nil {
-		return nil, err
-	}
-	p.spared(copied.Failed)
-	for id := range source {
-		if copied.Failed[id] == nil {
-			going = append(going, id)
-		}
-	}
-	return going, nil
-}
-
 // spared notes packs that stay because something in them cannot be read.
 func (p *pruner) spared(failed map[repository.PackID]error) {
 	for id, err := range failed {
@@ -298,8 +270,8 @@ func (p *pruner) spared(failed map[repository.PackID]error) {
 	}
 }
 
-// finish tidies the index and the stripes of parity, seals again what an older
-// key has sealed, and clears ended sessions away.
+// finish tidies the index, the stripes of parity and the ledger, and seals again
+// what an older key has sealed.
 func (p *pruner) finish(ctx context.Context) error {
 	if !p.compact || p.o.Reseal {
 		done, err := p.c.Compact(ctx, p.survey, repository.CompactOptions{Reseal: p.o.Reseal})
@@ -318,7 +290,8 @@ func (p *pruner) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	// Doubts about packs that are gone are about nothing.
+	return p.repo.CompactLedger(ctx, p.o.Clock.Now())
 }
 
 // dryRun plans without a session of its own, and writes nothing.

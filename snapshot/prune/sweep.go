@@ -83,7 +83,12 @@ func (p *pruner) size(list repository.Condemned) int64 {
 // those from which something could not be rescued. held says why nothing may be
 // deleted now.
 func (p *pruner) sweep(ctx context.Context, ready []repository.Condemned) (held, err error) {
-	spare := map[repository.PackID]error{}
+	spare, gone := map[repository.PackID]error{}, map[repository.PackID]bool{}
+	for _, list := range ready {
+		for _, id := range list.Packs {
+			gone[id] = true
+		}
+	}
 	for {
 		survey, err := p.look(ctx)
 		if err != nil {
@@ -91,6 +96,11 @@ func (p *pruner) sweep(ctx context.Context, ready []repository.Condemned) (held,
 		}
 		if _, err := survey.Uses(ctx); err != nil {
 			return nil, err
+		}
+		if wrong, err := p.prove(ctx, func(id repository.PackID) bool { return gone[id] }); err != nil {
+			return nil, err
+		} else if wrong {
+			continue // what is kept there is kept elsewhere, or rescued
 		}
 		if survey.Rescues() == 0 || len(spare) > 0 {
 			break

@@ -1,0 +1,149 @@
+package repository
+
+import (
+	"context"
+
+	"mahavishnu/repository/index"
+)
+
+// Uses decides where each needed blob is kept and returns the packs that are
+// there, by id. It is called when everything that is needed has been marked.
+func (s *Survey) Uses(ctx context.Context) ([]PackUse, error) {
+	s.kept = newBitmap(len(s.met))
+	s.rescues = nil
+	s.unproven = map[pair]struct{}{}
+	for i := range s.packs {
+		s.packs[i].Live, s.packs[i].LiveBlobs, s.packs[i].Met = 0, 0, 0
+	}
+	var space []candidate
+	for i, f := range s.fragments {
+		for n := range f.Len() {
+			if n%(1<<16) == 0 && ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if at := s.at(place{i, n}); s.met[at] != 0 {
+				space = s.keep(f.Entry(n).ID, at, space[:0])
+			}
+		}
+	}
+	return s.packs, nil
+}
+
+// candidate is a place where a blob could be kept.
+type candidate struct {
+	place place
+	entry index.Entry
+	pack  int
+	// safe packs are not condemned, trusted copies not known to be bad.
+	safe, trusted bool
+}
+
+// keep chooses where a blob is kept, whose first entry is the one at: for each
+// tier that needs it in a pack of that tier, if there is one. It returns the space
+// it was lent.
+func (s *Survey) keep(id ID, at int, found []candidate) []candidate {
+	s.places(id, func(p place, e index.Entry, pack int) bool {
+		use := s.packs[pack]
+		found = append(found, candidate{
+			place: p, entry: e, pack: pack, safe: !use.Condemned, trusted: !use.Suspect && !s.r.Doubted(use.ID, id),
+		})
+		return true
+	})
+	for tier, needed := range []bitmap{s.tiers[0], s.tiers[1]} {
+		if needed.has(at) {
+			s.keepOne(found, tier == 1, s.met[at])
+		}
+	}
+	return found
+}
+
+// keepOne chooses for one tier. While no copy that stays is trusted, none of them
+// is dropped, and one that is trusted and condemned is rescued.
+func (s *Survey) keepOne(found []candidate, archival bool, met uint32) {
+	best, going := -1, -1
+	for i, c := range found {
+		to := &best
+		if !c.safe {
+			to = &going
+		}
+		if *to < 0 || s.better(c, found[*to], archival) {
+			*to = i
+		}
+	}
+	if best < 0 || going >= 0 && found[going].trusted && !found[best].trusted {
+		s.rescues = append(s.rescues, found[going].place)
+	}
+	for i, c := range found {
+		switch {
+		case best < 0 || !c.safe:
+		case i == best || !found[best].trusted:
+			s.keepAt(c, met)
+		}
+		if best >= 0 && i != best && s.packs[found[best].pack].Verified == 0 {
+			s.unproven[pair{found[best].pack, c.pack}] = struct{}{}
+		}
+	}
+}
+
+func (s *Survey) keepAt(c candidate, met uint32) {
+	n, use := s.at(c.place), &s.packs[c.pack]
+	if s.kept.has(n) {
+		return
+	}
+	s.kept.set(n)
+	use.Live += int64(c.entry.Stored)
+	use.LiveBlobs++
+	if use.Met == 0 || met < use.Met {
+		use.Met = met
+	}
+}
+
+// better orders copies of a blob: trusted ones come before doubted ones, those of
+// the tier before others, those sealed with the current key before old ones, and
+// then what was verified last. Among equals comes the pack that comes first, so
+// that what is kept gathers in few.
+func (s *Survey) better(a, b candidate, archival bool) bool {
+	x, y := s.packs[a.pack], s.packs[b.pack]
+	current := s.r.keys.Current()
+	switch {
+	case a.trusted != b.trusted:
+		return a.trusted
+	case (x.Archival == archival) != (y.Archival == archival):
+		return x.Archival == archival
+	case (x.KeyVersion == current) != (y.KeyVersion == current):
+		return x.KeyVersion == current
+	case x.Verified != y.Verified:
+		return x.Verified > y.Verified
+	}
+	return a.pack < b.pack
+}
+
+// Unproven returns the packs that were never verified and keep a blob of which
+// another copy is in a pack that is going: before that copy is dropped they
+// must be proven.
+func (s *Survey) Unproven(going func(PackID) bool) []PackID {
+	is := make([]bool, len(s.packs))
+	for i, p := range s.packs {
+		is[i] = going(p.ID)
+	}
+	wanted := make([]bool, len(s.packs))
+	for p := range s.unproven {
+		if is[p.other] && !is[p.kept] && s.packs[p.kept].Verified == 0 && !s.packs[p.kept].Suspect {
+			wanted[p.kept] = true
+		}
+	}
+	var ids []PackID
+	for i, p := range s.packs {
+		if wanted[i] {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
+// Suspect trusts nothing in a pack any more. Uses then decides anew.
+func (s *Survey) Suspect(id PackID) {
+	if at, there := s.find(id); there {
+		s.packs[at].Suspect = true
+	}
+}

@@ -1,0 +1,183 @@
+package prune
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"mahavishnu/fault"
+	"mahavishnu/repository"
+)
+
+// sliceBlobs is how many blobs are copied before what they were copied from is
+// condemned: so much work is lost at most when a run dies, and kept in mind, some
+// 90 bytes each.
+const sliceBlobs = 256 << 10
+
+// decide surveys and plans.
+func (p *pruner) decide(ctx context.Context) ([]decision, error) {
+	survey, err := p.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uses, err := survey.Uses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// After packs were listed: whose packs these are had begun by then.
+	census, err := p.repo.Sessions(ctx, p.o.Keeper, p.o.Clock)
+	if err != nil {
+		return nil, err
+	}
+	in := planInput{
+		packs: uses, atWork: census.Tags(), current: p.repo.KeyVersion(), reseal: p.o.Reseal,
+		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack,
+	}
+	if p.c != nil {
+		delete(in.atWork, p.c.Tag())
+	}
+	decided := plan(in)
+	if !p.o.DryRun {
+		for {
+			wrong, err := p.prove(ctx, goingBy(decided))
+			if err != nil {
+				return nil, err
+			}
+			if !wrong {
+				break
+			}
+			if in.packs, err = survey.Uses(ctx); err != nil {
+				return nil, err
+			}
+			decided = plan(in)
+		}
+	}
+	p.found(in.packs, decided)
+	return decided, nil
+}
+
+// found notes what is stored as the run finds it, and adds what it decides.
+func (p *pruner) found(uses []repository.PackUse, decided []decision) {
+	r := &p.report
+	if r.Plan != nil {
+		done := slices.DeleteFunc(r.Plan, func(l Line) bool { return l.Action == Keep || l.Action == Later })
+		r.Plan = order(append(done, lines(decided)...))
+		return
+	}
+	r.Snapshots = len(p.survey.Snapshots)
+	for _, use := range uses {
+		r.Packs++
+		r.PackBytes += use.Size
+		r.UnusedBytes += unused(use)
+		switch {
+		case !use.Indexed:
+			r.UnindexedPacks++
+			r.UnindexedBytes += use.Size
+		case use.LiveBlobs == 0:
+			r.UnusedPacks++
+			r.UnusedPackBytes += use.Size
+		}
+	}
+	r.Plan = lines(decided)
+}
+
+// goingBy tells which packs are to go.
+func goingBy(decided []decision) func(repository.PackID) bool {
+	going := map[repository.PackID]bool{}
+	for _, d := range decided {
+		going[d.use.ID] = d.action == Remove || d.action == Repack
+	}
+	return func(id repository.PackID) bool { return going[id] }
+}
+
+// prove reads packs that were never verified and keep blobs of which another copy
+// is going. With wrong ones the last survey must decide anew.
+func (p *pruner) prove(ctx context.Context, going func(repository.PackID) bool) (wrong bool, err error) {
+	packs := p.survey.Unproven(going)
+	done, total := int64(0), int64(0)
+	for _, id := range packs {
+		total += p.survey.Size(id)
+	}
+	bad, err := p.c.Prove(ctx, p.survey, packs, func(n int64) {
+		done += n
+		p.progress(StageProve, done, total)
+	})
+	for id, why := range bad {
+		if p.suspect == nil {
+			p.suspect = map[repository.PackID]bool{}
+		}
+		p.suspect[id] = true
+		p.trouble(fault.New("read", id.Object(), why, "other copies of what is in it were kept: run `mahavishnu verify --repair`"))
+	}
+	return len(bad) > 0, err
+}
+
+// condemn copies what is needed of packs that are to go, and condemns all that
+// are, part by part. A pack of which something cannot be read stays.
+func (p *pruner) condemn(ctx context.Context, decided []decision) error {
+	var going []repository.PackID
+	var sources []repository.PackUse
+	total := int64(0)
+	for _, d := range decided {
+		switch {
+		case d.use.Condemned:
+		case d.action == Remove:
+			going = append(going, d.use.ID)
+		case d.action == Repack:
+			sources = append(sources, d.use)
+			total += d.use.Live
+			p.report.RepackedBytes += d.use.Size
+		}
+	}
+	slices.SortFunc(sources, func(a, b repository.PackUse) int {
+		return cmp.Or(cmp.Compare(a.Met, b.Met), a.ID.Compare(b.ID))
+	})
+	done := int64(0)
+	for len(sources) > 0 {
+		n, blobs := 0, 0
+		for ; n < len(sources) && (n == 0 || blobs+sources[n].LiveBlobs <= sliceBlobs); n++ {
+			blobs += sources[n].LiveBlobs
+		}
+		copied, err := p.repack(ctx, sources[:n], func(n int64) {
+			done += n
+			p.progress(StageRepack, done, total)
+		})
+		if err != nil {
+			return err
+		}
+		if err := p.give(ctx, append(going, copied...)); err != nil {
+			return err
+		}
+		going, sources = nil, sources[n:]
+	}
+	return p.give(ctx, going)
+}
+
+// give condemns packs.
+func (p *pruner) give(ctx context.Context, going []repository.PackID) error {
+	if len(going) == 0 {
+		return nil
+	}
+	_, err := p.c.Condemn(ctx, going)
+	return err
+}
+
+// repack copies what is needed of packs and returns those that may go then.
+func (p *pruner) repack(ctx context.Context, sources []repository.PackUse, progress func(n int64)) (going []repository.PackID, err error) {
+	chosen := map[repository.PackID]bool{}
+	for _, use := range sources {
+		chosen[use.ID] = true
+	}
+	copied, err := p.c.Repack(ctx, p.survey, func(id repository.PackID) bool { return chosen[id] }, progress)
+	p.report.WrittenBytes += copied.Written
+	if err != nil {
+		return nil, err
+	}
+	p.spared(copied.Failed)
+	for _, use := range sources {
+		if copied.Failed[use.ID] == nil {
+			going = append(going, use.ID)
+		}
+	}
+	return going, nil
+}
