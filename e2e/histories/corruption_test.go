@@ -290,14 +290,13 @@ func (w *world) cell(t *testing.T, table *strings.Builder, kind, how string, dam
 		x.disk.Set(name, data)
 	}
 	seen := 0
-	for name := range damaged {
-		problem, err := repository.Scrub(ctx, x.disk, name)
-		if err != nil {
-			t.Errorf("%s %s: scrub: %v", kind, how, err)
-		}
-		if problem != nil {
+	note := func(p repository.Problem) {
+		if _, harmed := damaged[p.Object]; harmed {
 			seen++
 		}
+	}
+	if _, err := repository.ScrubAll(ctx, x.disk, note, func(int64) {}); err != nil {
+		t.Errorf("%s %s: scrub: %v", kind, how, err)
 	}
 	scrub := []string{"sees nothing", "sees it"}[min(seen, 1)]
 	if 0 < seen && seen < len(damaged) {
