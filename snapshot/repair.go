@@ -8,7 +8,6 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/repository"
-	"mahavishnu/repository/lease"
 )
 
 // RepairReport says what was mended, and what is wrong afterwards.
@@ -57,7 +56,7 @@ func action(a repository.Action) RepairAction {
 func Repair(ctx context.Context, repo *repository.Repository, o VerifyOptions, onAction func(repository.Action)) (RepairReport, error) {
 	clk := clock.Or(o.Clock)
 	started := clk.Now()
-	reading, err := repo.Reader(ctx, lease.Options{Clock: clk})
+	reading, err := repo.Reader(ctx, o.lease())
 	if err != nil {
 		return RepairReport{}, err
 	}

@@ -48,6 +48,9 @@ type VerifyOptions struct {
 	// OnProblem hears of each problem of an object as it is found, before it
 	// is known what it affects. Calls come one at a time. It may be nil.
 	OnProblem func(repository.Problem)
+	// Lease says how collectors of garbage learn that somebody reads. The zero
+	// value is right without a queue.
+	Lease lease.Options
 	// Clock is asked for the duration, and for what the ledger notes. Default: the
 	// machine's.
 	Clock clock.Clock
@@ -155,11 +158,11 @@ func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (
 	if err := o.check(); err != nil {
 		return v.report, fault.New("verify", repo.Backend().Location(), err, "")
 	}
-	lease, err := repo.Reader(ctx, lease.Options{Clock: o.Clock})
+	reading, err := repo.Reader(ctx, o.lease())
 	if err != nil {
 		return v.report, err
 	}
-	defer func() { err = errors.Join(err, lease.Close(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, reading.Close(context.WithoutCancel(ctx))) }()
 	err = v.run(ctx)
 	err = errors.Join(err, v.record(ctx, err == nil))
 	v.finish(err == nil)
@@ -170,6 +173,14 @@ func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (
 		err = v.verdict()
 	}
 	return v.report, err
+}
+
+func (o VerifyOptions) lease() lease.Options {
+	l := o.Lease
+	if l.Clock == nil {
+		l.Clock = o.Clock
+	}
+	return l
 }
 
 func (o VerifyOptions) check() error {

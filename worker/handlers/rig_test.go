@@ -38,6 +38,9 @@ type rig struct {
 	clock   *skewed
 
 	settings Settings
+	sessions *keeper
+	// wrap stands between the repository and its storage; nil for nothing.
+	wrap func(storage.Backend) storage.Backend
 }
 
 // skewed is a clock ahead of the machine's, to be set before jobs run.
@@ -54,6 +57,7 @@ func newRig(t testing.TB) *rig {
 	r := &rig{
 		TB: t, source: filepath.Join(dir, "home"), staging: filepath.Join(dir, "staging"), store: filepath.Join(dir, "store"),
 		ring: keyring.Generate(time.Now()), clock: &skewed{Clock: clock.System()},
+		sessions: &keeper{held: map[string]bool{}},
 	}
 	r.settings.Sources = map[string]config.Source{
 		"home":      {Path: r.source, Region: region, Tags: []string{"daily"}, Exclude: []string{"*.tmp"}},
@@ -83,6 +87,7 @@ func (r *rig) start() {
 	handlers, err := New(Setup{
 		Repositories: r, Settings: func() Settings { return r.settings }, Staging: r.staging, Region: region,
 		Host: "host1", Version: "test", Clock: r.clock,
+		Sessions: r.sessions,
 	})
 	if err != nil {
 		r.Fatal(err)
@@ -111,6 +116,9 @@ func (r *rig) Open(ctx context.Context, create bool) (*repository.Repository, fu
 	be, err := storage.Open(ctx, "file://"+r.store)
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.wrap != nil {
+		be = r.wrap(be)
 	}
 	repo, err := repository.Open(ctx, be, r.ring, repository.OpenOptions{})
 	if create && err != nil {

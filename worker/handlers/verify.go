@@ -59,7 +59,7 @@ func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	options := snapshot.VerifyOptions{
 		Snapshots: snapshots, ReadData: spec.ReadData, Seed: seed(t.Job.ID), New: spec.New, Oldest: spec.Oldest,
 		MinAge: time.Duration(spec.OlderThanDays * 24 * float64(time.Hour)), MaxAge: h.Settings().MaxUnverifiedAge,
-		Progress: progress{t.Meter}, Clock: h.Clock,
+		Progress: progress{t.Meter}, Lease: h.lease(), Clock: h.Clock,
 	}
 	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData, New: spec.New, Oldest: spec.Oldest}
 	if spec.Repair {
