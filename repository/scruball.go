@@ -24,8 +24,10 @@ type Scrubbed struct {
 }
 
 // ScrubAll reads every object below a storage and compares its stored checksum,
-// as Scrub does, as many at once as there are cores; and it compares small objects
-// with their second copies. It needs no key. fn hears of each problem, and done of
+// as Scrub does, as many at once as there are cores; it compares small objects
+// with their second copies, and names what is missing as far as other objects tell
+// without a key: a pack by its parity, the configuration by its copy. What is
+// missing together with all that tells of it is left to CheckObjects. fn hears of each problem, and done of
 // the bytes of each object that was read; both one at a time. The error is about
 // the scrub itself, ErrUnreachable when many objects in a row could not be read.
 func ScrubAll(ctx context.Context, be storage.Backend, fn func(Problem), done func(bytes int64)) (Scrubbed, error) {
@@ -54,7 +56,10 @@ func ScrubAll(ctx context.Context, be storage.Backend, fn func(Problem), done fu
 	if err := cmpError(group.Wait(), context.Cause(ctx)); err != nil {
 		return s.out, err
 	}
-	return s.out, s.pairs(ctx)
+	if err := s.pairs(ctx); err != nil {
+		return s.out, err
+	}
+	return s.out, s.missing(ctx)
 }
 
 // scrubber is one ScrubAll.
@@ -170,4 +175,40 @@ func (s *scrubber) pairs(ctx context.Context) error {
 
 func (s *scrubber) read(ctx context.Context, name string) ([]byte, error) {
 	return storage.ReadAll(ctx, s.be, name, maxSnapshotSize+s.sizes[name], nil)
+}
+
+// missing names what was not listed although what comes with it was. A pack is
+// stored before its parity and deleted after it.
+func (s *scrubber) missing(ctx context.Context) error {
+	want := func(object, sign string) error {
+		if _, listed := s.sizes[object]; listed {
+			return nil
+		}
+		for _, name := range []string{object, sign} { // in this order: it may have come, or both may have gone, meanwhile
+			_, err := s.be.Stat(ctx, name)
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case (err == nil) == (name == object):
+				return nil
+			case err != nil && !errors.Is(err, storage.ErrNotFound):
+				return err
+			}
+		}
+		s.report(Problem{Object: object, Kind: objectKind(object), Err: fmt.Errorf("%w, and %s is there", ErrMissing, sign)})
+		return nil
+	}
+	for _, name := range s.names {
+		object := map[string]string{configName: configCopy, configCopy: configName}[name]
+		if id, ok := parityOf(name); ok {
+			object = id.Object()
+		}
+		if object == "" {
+			continue
+		}
+		if err := want(object, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -116,7 +116,7 @@ func (e *env) tellScrub(report scrubReport, took time.Duration) {
 		e.term.Printf("%s", e.term.Mark(terminal.Bad, terminal.Plural(harmful, "problem")+" found"))
 		return
 	}
-	e.term.Printf("%s", e.term.Mark(terminal.Good, "every object is as it was written"))
+	e.term.Printf("%s", e.term.Mark(terminal.Good, "every object that is there is as it was written"))
 }
 
 // tellStored prints what is wrong with a stored object; without the key nobody
