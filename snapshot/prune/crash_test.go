@@ -179,3 +179,35 @@ func TestStalledCollector(t *testing.T) {
 		}
 	}
 }
+
+// When a pack is deleted no part of the index names it any more, even if the power
+// goes at that moment.
+func TestIndexIsDurableBeforePacksGo(t *testing.T) {
+	start := littered(t)
+	for n, met := 0, true; met; n++ {
+		w := start.copyOf(t)
+		broken := faults.Wrap(w.disk)
+		going := ""
+		broken.On(faults.Delete).Under("packs/").After(n).Do(func(name string) {
+			going = name
+			if err := broken.PowerCut(context.Background(), faults.LoseAll); err != nil {
+				t.Error(err)
+			}
+		})
+		_, err := prune.Run(t.Context(), w.open(broken), patient())
+		if met = going != ""; met != errors.Is(err, faults.ErrStopped) {
+			t.Fatalf("deletion %d, of %q: %v", n, going, err)
+		}
+		w.cache = tempDir(t)
+		w.open(w.disk).EachBlob(func(id repository.ID, at repository.Location) bool {
+			if at.Pack.Object() == going {
+				t.Errorf("deletion %d: the index still says that %s is in %s", n, id, going)
+			}
+			return !t.Failed()
+		})
+		w.whole()
+		if n == 0 && !met {
+			t.Error("no pack was deleted")
+		}
+	}
+}
