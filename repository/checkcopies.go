@@ -147,7 +147,7 @@ func (c *checker) index(ctx context.Context) error {
 		whole, err := c.twice(ctx, name, ObjectIndex, index.MaxSize, false, func(data []byte) error {
 			text, err := c.r.keys.Open(seal.TypeIndex, name, data)
 			if err == nil {
-				_, err = index.Parse(text)
+				_, err = index.Decode(text)
 			}
 			return err
 		})

@@ -285,7 +285,7 @@ func (x *compaction) put(ctx context.Context, b *index.Builder) error {
 		return err
 	}
 	name := indexPrefix + randomHex(16)
-	sealed, err := x.c.r.keys.Seal(seal.TypeIndex, name, text)
+	sealed, err := x.c.r.keys.Seal(seal.TypeIndex, name, b.Stored())
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *Session) writeFragment(ctx context.Context, batch *index.Builder) error
 		return err
 	}
 	name := indexPrefix + randomHex(16)
-	sealed, err := s.r.keys.Seal(seal.TypeIndex, name, text)
+	sealed, err := s.r.keys.Seal(seal.TypeIndex, name, batch.Stored())
 	if err != nil {
 		return err
 	}

@@ -186,10 +186,15 @@ func (s *indexSet) load(ctx context.Context, name string) (*fragment, error) {
 	// Not cached, or the cache is damaged: it is only a cache.
 	var text []byte
 	served, err := readTwice(ctx, s.be, name, index.MaxSize, func(data []byte) error {
-		var err error
-		if text, err = s.keys.Open(seal.TypeIndex, name, data); err == nil {
-			_, err = index.Parse(text)
+		stored, err := s.keys.Open(seal.TypeIndex, name, data)
+		if err != nil {
+			return err
 		}
+		b, err := index.Decode(stored)
+		if err != nil {
+			return err
+		}
+		text, err = b.Build()
 		return err
 	})
 	if err != nil {

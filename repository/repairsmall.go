@@ -169,11 +169,7 @@ func (x *repairer) index(ctx context.Context) error {
 	}
 	for _, name := range lost {
 		a := Action{Object: name, Kind: ObjectIndex, Found: fmt.Errorf("%w, and so is its second copy", ErrMissing), By: ByPacks}
-		text, err := new(index.Builder).Build()
-		if err != nil {
-			return fault.New("write", name, err, "")
-		}
-		sealed, err := x.r.keys.Seal(seal.TypeIndex, name, text)
+		sealed, err := x.r.keys.Seal(seal.TypeIndex, name, new(index.Builder).Stored())
 		if err != nil {
 			return fault.New("write", name, err, "")
 		}

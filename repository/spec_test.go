@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -253,59 +252,50 @@ func (r *specReader) unseal(t *testing.T, name string, typ byte, info string) []
 
 func (r *specReader) readIndex(t *testing.T, object string, found map[string]bool) {
 	x := r.unseal(t, object, 1, "index")
-	packs, entries, prints := int(le.Uint32(x[16:])), int(le.Uint32(x[20:])), int(le.Uint32(x[40:]))
-	replaced := x[len(x)-8-16*int(le.Uint32(x[12:])) : len(x)-8]
-	for ; len(replaced) > 0; replaced = replaced[16:] {
-		r.replaced["index/"+hex.EncodeToString(replaced[:16])] = true
+	names, packs, entries := int(le.Uint32(x[12:])), int(le.Uint32(x[16:])), int(le.Uint32(x[20:]))
+	if string(x[:8]) != "MHVindex" {
+		t.Fatalf("%s: header % x", object, x[:8])
 	}
-	names := 16 * int(le.Uint32(x[12:]))
-	entriesAt := 64 + 40*packs
-	printsAt := entriesAt + 46*entries
-	if string(x[:8]) != "MHVindex" || len(x) != printsAt+prints+names+8 || xxhash.Sum64(x[:len(x)-8]) != le.Uint64(x[len(x)-8:]) {
-		t.Fatalf("%s does not add up", object)
+	for x = x[32:]; names > 0; x, names = x[16:], names-1 {
+		r.replaced["index/"+hex.EncodeToString(x[:16])] = true
+	}
+	number := func() int {
+		v, n := binary.Uvarint(x)
+		x = x[n:]
+		return int(v)
 	}
 	previous := ""
-	for i := range entries {
-		e := x[entriesAt+46*i:][:46]
-		id := string(e[:32])
-		if id <= previous {
-			t.Errorf("%s: entry %d is out of order", object, i)
-		}
-		previous = id
-		if !mayHave(x, x[printsAt:printsAt+prints], e[:32]) {
-			t.Errorf("%s: the filter denies entry %d", object, i)
-		}
-		p := x[64+40*int(le.Uint32(e[32:])):][:40]
-		stored, raw := uint24(e[40:]), uint24(e[43:])
+	for range packs {
+		p := x[:40]
+		x = x[40:]
 		digits := hex.EncodeToString(p[:16])
+		if digits <= previous {
+			t.Errorf("%s: pack %s is out of order", object, digits)
+		}
+		previous = digits
 		pack := r.object(t, "packs/"+digits[:2]+"/"+digits)
 		if len(pack) != int(le.Uint32(p[16:])) {
 			t.Errorf("%s: size of pack %s", object, digits)
 		}
 		key := r.packKey(t, le.Uint32(p[20:]), p[:16])
-		r.readBlob(t, key, pack[le.Uint32(e[36:]):][:stored], p[28], e[:32], raw)
-		found[id] = true
+		at := 0
+		for range number() {
+			id := x[:32]
+			x = x[32:]
+			at += number()
+			stored, raw := number(), number()
+			r.readBlob(t, key, pack[at:][:stored], p[28], id, raw)
+			at += stored
+			found[string(id)] = true
+			entries--
+		}
+	}
+	if len(x) > 0 || entries != 0 {
+		t.Fatalf("%s does not add up", object)
 	}
 }
 
 func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
-
-// mayHave is the filter.
-func mayHave(x, prints, id []byte) bool {
-	if len(prints) == 0 {
-		return true
-	}
-	seed, l, c := le.Uint64(x[24:]), le.Uint32(x[32:]), le.Uint32(x[36:])
-	h := le.Uint64(id[24:]) + seed
-	h = (h ^ h>>33) * 0xff51afd7ed558ccd
-	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
-	h ^= h >> 33
-	high, _ := bits.Mul64(h, uint64(c))
-	h0 := uint32(high)
-	h1 := (h0 + l) ^ uint32(h>>18)&(l-1)
-	h2 := (h0 + 2*l) ^ uint32(h)&(l-1)
-	return byte(h^h>>32)^prints[h0]^prints[h1]^prints[h2] == 0
-}
 
 func (r *specReader) readBlob(t *testing.T, key specPack, record []byte, kind byte, id []byte, raw int) {
 	t.Helper()

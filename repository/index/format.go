@@ -1,8 +1,11 @@
 // Package index finds blobs: fragments of sorted fixed-width entries with a
-// filter in front, read in place from a memory-mapped file. docs/format.md
-// specifies them byte by byte.
+// filter in front, read in place from a memory-mapped file, which is in a local
+// cache.
 //
 //	header | table of packs | entries, by id | filter | what it replaces | checksum
+//
+// They are stored in another form, which docs/format.md specifies byte by byte:
+// see [Builder.Stored] and [Decode].
 //
 // A fragment is never changed. A repository has many of them; an id may be in
 // several, and each is right. Nothing is kept per blob in memory: a look-up
@@ -63,6 +66,16 @@ type Pack struct {
 func (p Pack) Same(other Pack) bool {
 	p.Stored = other.Stored
 	return p == other
+}
+
+// append writes the pack as both forms of a fragment have it.
+func (p Pack) append(out []byte) []byte {
+	out = append(out, p.ID[:]...)
+	out = binary.LittleEndian.AppendUint32(out, p.Size)
+	out = binary.LittleEndian.AppendUint32(out, p.KeyVersion)
+	out = binary.LittleEndian.AppendUint32(out, p.Blobs)
+	out = append(out, byte(p.Kind), p.Flags, 0, 0)
+	return binary.LittleEndian.AppendUint64(out, uint64(p.Stored))
 }
 
 // Entry is a blob, and where it is. In a Builder, Pack counts the packs as they
@@ -129,17 +142,15 @@ func (b *Builder) AddAll(packs []Pack, entries []Entry, usedOnly bool) {
 // Packs returns the packs so far.
 func (b *Builder) Packs() []Pack { return b.packs }
 
-// Build returns the fragment's bytes. The builder keeps its content, in order
+// Build returns the fragment as look-ups read it. The builder keeps its content, in order
 // and each blob once.
 func (b *Builder) Build() ([]byte, error) {
 	b.sort()
-	packs, entries := b.packs, b.entries
+	packs, entries, replaces := b.packs, b.entries, b.replaces
 	if len(entries) > MaxEntries {
 		return nil, fmt.Errorf("%d blobs in a fragment, at most %d fit", len(entries), MaxEntries)
 	}
 	filter := buildFilter(entries)
-	slices.SortFunc(b.replaces, func(x, y Name) int { return bytes.Compare(x[:], y[:]) })
-	replaces := slices.Compact(b.replaces)
 	size := HeaderSize + len(packs)*PackSize + len(entries)*EntrySize + len(filter.Fingerprints) + len(replaces)*nameSize + sumSize
 	out := make([]byte, 0, size)
 	out = append(out, magic...)
@@ -153,12 +164,7 @@ func (b *Builder) Build() ([]byte, error) {
 	out = binary.LittleEndian.AppendUint32(out, uint32(len(filter.Fingerprints)))
 	out = append(out, make([]byte, HeaderSize-len(out))...)
 	for _, p := range packs {
-		out = append(out, p.ID[:]...)
-		out = binary.LittleEndian.AppendUint32(out, p.Size)
-		out = binary.LittleEndian.AppendUint32(out, p.KeyVersion)
-		out = binary.LittleEndian.AppendUint32(out, p.Blobs)
-		out = append(out, byte(p.Kind), p.Flags, 0, 0)
-		out = binary.LittleEndian.AppendUint64(out, uint64(p.Stored))
+		out = p.append(out)
 	}
 	for _, e := range entries {
 		if e.Stored > max24 || e.Raw > max24 {
@@ -177,7 +183,7 @@ func (b *Builder) Build() ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(out, xxhash.Sum64(out)), nil
 }
 
-// sort puts the packs in order by id and the entries too, each once. It does so
+// sort puts the packs in order by id, and entries and names too, each once. It does so
 // in place: a second set of entries would be the most of what a session holds.
 func (b *Builder) sort() {
 	order := make([]uint32, len(b.packs)) // place -> number before
@@ -201,6 +207,8 @@ func (b *Builder) sort() {
 	}
 	slices.SortFunc(b.entries, func(x, y Entry) int { return x.ID.Compare(y.ID) })
 	b.entries = slices.CompactFunc(b.entries, func(x, y Entry) bool { return x.ID == y.ID })
+	slices.SortFunc(b.replaces, func(x, y Name) int { return bytes.Compare(x[:], y[:]) })
+	b.replaces = slices.Compact(b.replaces)
 }
 
 // buildFilter returns a filter of the entries, or none: without one a fragment

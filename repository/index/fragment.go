@@ -97,7 +97,11 @@ func (f *Fragment) Pack(n uint32) (Pack, bool) {
 	if uint64(n) >= uint64(f.Packs()) {
 		return Pack{}, false
 	}
-	b := f.packs[int(n)*PackSize:][:PackSize]
+	return parsePack(f.packs[int(n)*PackSize:]), true
+}
+
+func parsePack(b []byte) Pack {
+	b = b[:PackSize]
 	return Pack{
 		ID:         blob.PackID(b[:16]),
 		Size:       binary.LittleEndian.Uint32(b[16:]),
@@ -106,7 +110,7 @@ func (f *Fragment) Pack(n uint32) (Pack, bool) {
 		Kind:       blob.Kind(b[28]),
 		Flags:      b[29],
 		Stored:     int64(binary.LittleEndian.Uint64(b[32:])),
-	}, true
+	}
 }
 
 // FindPack returns the number of a pack.
