@@ -120,7 +120,6 @@ func (w *world) start(what string, run func(context.Context, *actor) error, ende
 		Actor: w.stage.Actor(fmt.Sprintf("%s %d", what, w.begun), w.cache), what: what,
 		clock: &skewed{Clock: clock.System()}, cancel: cancel, ended: ended,
 	}
-	a.Passes = underLocks[what]
 	a.running.Store(true)
 	w.actors = append(w.actors, a)
 	w.tell("%s begins", a.Name)
@@ -130,29 +129,6 @@ func (w *world) start(what string, run func(context.Context, *actor) error, ende
 	}()
 	w.settle()
 	return a
-}
-
-// underLocks are the operations during which goroutines of a program wait for each
-// other: they are done with the operation before. They store a stripe or a line of the ledger, or
-// read what never changes.
-var underLocks = map[string]func(faults.Op, string) bool{
-	"backup":      storesStripe,
-	"file backup": storesStripe,
-	"prune":       readsPack,
-	"verify":      func(op faults.Op, name string) bool { return readsPack(op, name) || strings.Contains(name, "ledger/") },
-	"repair":      readsPack,
-}
-
-func storesStripe(op faults.Op, name string) bool {
-	return op == faults.Put && strings.HasPrefix(name, "parity/stripes/") || readsParity(op, name)
-}
-
-func readsParity(op faults.Op, name string) bool {
-	return (op == faults.Get || op == faults.Stat) && strings.HasPrefix(name, "parity/")
-}
-
-func readsPack(op faults.Op, name string) bool {
-	return (op == faults.Get || op == faults.Stat) && strings.HasPrefix(name, "packs/") || readsParity(op, name)
 }
 
 // settle waits until every program waits, and takes note of those that ended.
