@@ -77,7 +77,7 @@ func (r *Repository) CheckPacks(ctx context.Context, ids []PackID, fn func(id Pa
 	}
 	defer decoders.Wait()
 	defer close(work)
-	var mu sync.Mutex // guards fn
+	one := newTurn() // fn hears of one at a time
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(cores)
 	for _, id := range ids {
@@ -89,8 +89,10 @@ func (r *Repository) CheckPacks(ctx context.Context, ids []PackID, fn func(id Pa
 			if err != nil {
 				return err
 			}
-			mu.Lock()
-			defer mu.Unlock()
+			if err := one.take(groupCtx); err != nil {
+				return err
+			}
+			defer one.give()
 			fn(id, size, problem)
 			return nil
 		})

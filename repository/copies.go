@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -113,7 +114,7 @@ func listTwice(ctx context.Context, be storage.Backend, prefix string, fn func(n
 	if err != nil {
 		return err
 	}
-	for name := range copied {
+	for _, name := range slices.Sorted(maps.Keys(copied)) {
 		fn(name, false, true)
 	}
 	return nil

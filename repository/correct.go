@@ -38,14 +38,15 @@ const keepRebuilt = 2
 type corrector struct {
 	codec parity.Codec
 
-	turn    sync.Mutex // held while a pack is made whole; guards what follows
+	turn turn // held while a pack is made whole
+
+	mu      sync.Mutex // guards what follows
+	told    func(Correction)
+	seen    map[Correction]bool
 	kept    []*rebuilt // the last one first
 	beyond  map[PackID]error
 	stripes *stripeSet // nil until it is read
-
-	mu   sync.Mutex // guards what follows
-	told func(Correction)
-	seen map[Correction]bool
+	age     int        // counts how often what may have changed was forgotten
 }
 
 // rebuilt is a pack that was made whole in memory.
@@ -54,7 +55,7 @@ type rebuilt struct {
 	buf  *lent
 	data []byte // the pack
 	by   string // "" when nothing was wrong with it
-	uses int    // guarded by corrector.turn; 0 and not kept: free
+	uses int    // guarded by corrector.mu; 0 and not kept: free
 }
 
 // Corrections tells how many objects were read right although they are not
@@ -86,41 +87,70 @@ func (c *corrector) corrected(object, by string) {
 // forget drops what may have changed since: what is beyond mending, and which
 // stripes there are.
 func (c *corrector) forget() {
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.beyond, c.stripes = nil, nil
+	c.age++
+}
+
+// known returns a pack that was made whole before, or why it cannot be.
+func (c *corrector) known(id PackID) (k *rebuilt, age int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, k := range c.kept {
+		if k.id == id {
+			copy(c.kept[1:i+1], c.kept[:i])
+			c.kept[0] = k
+			k.uses++
+			return k, c.age, nil
+		}
+	}
+	return nil, c.age, c.beyond[id]
+}
+
+// giveUp notes that a pack cannot be made whole of what was there at an age.
+func (c *corrector) giveUp(id PackID, age int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.age != age {
+		return
+	}
+	if c.beyond == nil {
+		c.beyond = map[PackID]error{}
+	}
+	c.beyond[id] = err
 }
 
 // wholePack returns a pack that reading failed on, made whole in memory. Give it
 // back with release.
 func (r *Repository) wholePack(ctx context.Context, id PackID) (*rebuilt, error) {
 	c := &r.correct
-	c.turn.Lock()
-	defer c.turn.Unlock()
-	for i, k := range c.kept {
-		if k.id == id {
-			copy(c.kept[1:i+1], c.kept[:i])
-			c.kept[0] = k
-			k.uses++
-			return k, nil
-		}
-	}
-	if err := c.beyond[id]; err != nil {
+	if err := c.turn.take(ctx); err != nil {
 		return nil, err
 	}
-	k, err := r.rebuild(ctx, id)
-	if err != nil {
+	defer c.turn.give()
+	k, age, err := c.known(id)
+	if k != nil || err != nil {
+		return k, err
+	}
+	if k, err = r.rebuild(ctx, id); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, ErrUnreachable) {
-			if c.beyond == nil {
-				c.beyond = map[PackID]error{}
-			}
-			c.beyond[id] = err
+			c.giveUp(id, age, err)
 		}
 		return nil, err
 	}
 	if k.by != "" {
 		c.corrected(id.Object(), k.by)
 	}
+	r.keep(k)
+	return k, nil
+}
+
+// keep keeps a pack that its caller uses, and lets go of those used least lately.
+func (r *Repository) keep(k *rebuilt) {
+	c := &r.correct
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	k.uses++
 	c.kept = append([]*rebuilt{k}, c.kept...)
 	for len(c.kept) > keepRebuilt {
@@ -128,12 +158,11 @@ func (r *Repository) wholePack(ctx context.Context, id PackID) (*rebuilt, error)
 		c.kept = c.kept[:len(c.kept)-1]
 		r.letGo(last)
 	}
-	return k, nil
 }
 
 func (r *Repository) release(k *rebuilt) {
-	r.correct.turn.Lock()
-	defer r.correct.turn.Unlock()
+	r.correct.mu.Lock()
+	defer r.correct.mu.Unlock()
 	k.uses--
 	for _, kept := range r.correct.kept {
 		if kept == k {

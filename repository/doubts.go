@@ -126,15 +126,18 @@ func (r *Repository) distrust(more ledger.Doubt) {
 }
 
 // loadDoubts learns what others doubt. Notes that cannot be read are left to
-// CheckObjects.
+// CheckObjects, or to whoever has the key.
 func (r *Repository) loadDoubts(ctx context.Context) error {
-	r.doubtMu.Lock()
-	defer r.doubtMu.Unlock()
+	if err := r.doubtTurn.take(ctx); err != nil {
+		return err
+	}
+	defer r.doubtTurn.give()
 	names, err := r.listLedgers(ctx, true)
 	if err != nil {
 		return err
 	}
 	var all *doubts
+	var read []string
 	for _, name := range names {
 		found, _, err := r.readDoubts(ctx, name)
 		switch {
@@ -142,16 +145,20 @@ func (r *Repository) loadDoubts(ctx context.Context) error {
 			return context.Cause(ctx)
 		case errors.Is(err, ErrUnreachable):
 			return err
+		case err == nil:
+			read = append(read, name)
 		}
 		for _, d := range found {
 			all = all.with(d)
 		}
 	}
+	r.doubtMu.Lock()
+	defer r.doubtMu.Unlock()
 	for _, d := range r.fresh {
 		all = all.with(d)
 	}
 	r.doubts.Store(all)
-	r.notes = names
+	r.notes = read
 	return nil
 }
 
@@ -166,26 +173,16 @@ func (r *Repository) readDoubts(ctx context.Context, name string) (found []ledge
 
 // RecordDoubts stores what this process has come to doubt, and takes back the
 // doubts about packs that are settled: found whole, or gone. Without the right to
-// delete they stay, which costs nothing but that their blobs are stored twice.
+// delete they stay, which costs nothing but that their blobs are stored twice. Notes
+// that could not be read are left alone.
 func (r *Repository) RecordDoubts(ctx context.Context, now time.Time, settled []PackID) error {
-	r.doubtMu.Lock()
-	defer r.doubtMu.Unlock()
-	all := r.doubts.Load()
-	if all == nil {
+	if err := r.doubtTurn.take(ctx); err != nil {
+		return err
+	}
+	defer r.doubtTurn.give()
+	notes, fresh, settles := r.doubtsToNote(now, settled)
+	if len(notes) == 0 && !settles {
 		return nil
-	}
-	settled = slices.DeleteFunc(slices.Clone(settled), func(id PackID) bool { return all.packs[id] == nil })
-	if len(r.fresh) == 0 && len(settled) == 0 {
-		return nil
-	}
-	notes := slices.Clone(r.fresh)
-	if len(settled) > 0 {
-		notes = all.list(func(id PackID) bool { return !slices.Contains(settled, id) })
-	}
-	for i := range notes {
-		if notes[i].Found == 0 {
-			notes[i].Found = now.Unix()
-		}
 	}
 	var added []string
 	if len(notes) > 0 {
@@ -195,21 +192,48 @@ func (r *Repository) RecordDoubts(ctx context.Context, now time.Time, settled []
 		}
 		added = []string{name}
 	}
-	r.fresh = nil
-	if len(settled) == 0 {
+	r.doubtMu.Lock()
+	r.fresh = slices.Clone(r.fresh[fresh:])
+	old := r.notes
+	if settles {
+		var next *doubts
+		for _, d := range slices.Concat(notes, r.fresh) {
+			next = next.with(d)
+		}
+		r.doubts.Store(next)
+	}
+	r.doubtMu.Unlock()
+	if !settles {
 		r.notes = append(r.notes, added...)
 		return nil
 	}
-	var next *doubts
-	for _, d := range notes {
-		next = next.with(d)
-	}
-	r.doubts.Store(next)
-	for _, name := range r.notes {
+	for _, name := range old {
 		if err := deleteTwice(ctx, r.be, name); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return mayNotDelete(err)
 		}
 	}
 	r.notes = added
 	return nil
+}
+
+// doubtsToNote returns the doubts to store: those that are not stored yet, of which
+// there are fresh, or all that are left when some are settled.
+func (r *Repository) doubtsToNote(now time.Time, settled []PackID) (notes []ledger.Doubt, fresh int, settles bool) {
+	r.doubtMu.Lock()
+	defer r.doubtMu.Unlock()
+	all := r.doubts.Load()
+	if all == nil {
+		return nil, 0, false
+	}
+	settled = slices.DeleteFunc(slices.Clone(settled), func(id PackID) bool { return all.packs[id] == nil })
+	notes = slices.Clone(r.fresh)
+	if len(settled) > 0 {
+		notes = all.list(func(id PackID) bool { return !slices.Contains(settled, id) })
+	}
+	for i := range notes {
+		if notes[i].Found == 0 {
+			notes[i].Found = now.Unix()
+		}
+	}
+	return notes, len(r.fresh), len(settled) > 0
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,7 +42,8 @@ type indexSet struct {
 	// served is told of a fragment that was read from its copy.
 	served func(name string)
 
-	mu      sync.Mutex // guards refresh, add, close
+	turn    turn       // held by refresh while it reads
+	mu      sync.Mutex // guards what follows
 	bad     map[string]error
 	stood   map[string]bool // fragments that others stand for, there or not
 	left    []string        // those of them that are there
@@ -49,7 +52,7 @@ type indexSet struct {
 }
 
 func newIndexSet(be storage.Backend, keys *seal.Keys, repo, cacheDir string) (*indexSet, error) {
-	s := &indexSet{be: be, keys: keys, bad: map[string]error{}}
+	s := &indexSet{be: be, keys: keys, turn: newTurn(), bad: map[string]error{}}
 	s.current.Store(&[]*fragment{})
 	if cacheDir == "" {
 		dir, err := os.MkdirTemp("", "mahavishnu-index-")
@@ -72,41 +75,64 @@ func (s *indexSet) fragments() []*fragment { return *s.current.Load() }
 // refresh loads fragments that are new in the storage and forgets those that
 // are gone.
 func (s *indexSet) refresh(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.turn.take(ctx); err != nil {
+		return err
+	}
+	defer s.turn.give()
+	before := s.fragments()
 	listed := map[string]bool{}
 	err := listTwice(ctx, s.be, indexPrefix, func(name string, _, _ bool) { listed[name] = true })
 	if err != nil {
 		return err
 	}
-	next := make([]*fragment, 0, len(listed))
-	for _, f := range s.fragments() {
+	var next, gone []*fragment
+	for _, f := range before {
 		if f.name == "" || listed[f.name] {
 			next = append(next, f)
 			delete(listed, f.name)
 			continue
 		}
-		s.retired = append(s.retired, f)
+		gone = append(gone, f)
 	}
-	clear(s.bad)
+	loaded, bad, err := s.loadAll(ctx, slices.Sorted(maps.Keys(listed)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.retired = append(s.retired, loaded...)
+		return err
+	}
+	for _, f := range s.fragments()[len(before):] { // added since
+		if !listed[f.name] {
+			next = append(next, f)
+		} else {
+			gone = append(gone, f)
+		}
+	}
+	s.bad, s.retired = bad, append(s.retired, gone...)
+	s.bring(s.withoutReplaced(append(next, loaded...)))
+	return nil
+}
+
+// loadAll loads fragments, and returns those that cannot be read.
+func (s *indexSet) loadAll(ctx context.Context, names []string) (loaded []*fragment, bad map[string]error, err error) {
+	bad = map[string]error{}
 	unreadable := 0
-	for name := range listed {
+	for _, name := range names {
 		f, err := s.load(ctx, name)
 		switch {
 		case err == nil:
-			next = append(next, f)
+			loaded = append(loaded, f)
 		case isDamage(err):
-			s.bad[name] = err
+			bad[name] = err
 		case errors.Is(err, ErrUnreadable) && unreadable < patience:
 			unreadable++ // a bad sector; many of them are a storage that is out of reach
-			s.bad[name] = err
+			bad[name] = err
 		case errors.Is(err, storage.ErrNotFound): // compacted since it was listed
 		default:
-			return err
+			return loaded, nil, err
 		}
 	}
-	s.bring(s.withoutReplaced(next))
-	return nil
+	return loaded, bad, nil
 }
 
 // mappedEntries is up to how many blobs the index is read where it is mapped,

@@ -20,7 +20,7 @@ type protector struct {
 	r      *Repository
 	scheme parity.Scheme
 
-	mu     sync.Mutex // guards what follows
+	turn   turn // held while a stripe is stored; guards what follows
 	stripe *parity.Builder
 	buf    []byte // the builder's, outside Go's heap
 	limit  int    // the largest pack the builder takes
@@ -30,7 +30,7 @@ type protector struct {
 }
 
 func (p *protector) init(r *Repository, packSize int) {
-	p.r, p.scheme, p.limit = r, r.cfg.Parity, packSize
+	p.r, p.scheme, p.limit, p.turn = r, r.cfg.Parity, packSize, newTurn()
 }
 
 // add makes and stores the parity of a pack that is stored. It runs on the
@@ -84,10 +84,12 @@ func (p *protector) note(name string) {
 }
 
 func (p *protector) addToStripe(ctx context.Context, id PackID, packed []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.turn.take(ctx); err != nil {
+		return err
+	}
+	defer p.turn.give()
 	if len(packed) > p.limit { // adopted, and larger than this session's own
-		if err := errors.Join(p.finishLocked(ctx), p.freeLocked()); err != nil {
+		if err := errors.Join(p.finishOne(ctx), p.free()); err != nil {
 			return err
 		}
 		p.limit = len(packed)
@@ -103,17 +105,19 @@ func (p *protector) addToStripe(ctx context.Context, id PackID, packed []byte) e
 	if p.stripe.Len() < p.scheme.Stripe {
 		return nil
 	}
-	return p.finishLocked(ctx)
+	return p.finishOne(ctx)
 }
 
 // finish stores the stripe that is being made, however few packs it has.
 func (p *protector) finish(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.finishLocked(ctx)
+	if err := p.turn.take(ctx); err != nil {
+		return err
+	}
+	defer p.turn.give()
+	return p.finishOne(ctx)
 }
 
-func (p *protector) finishLocked(ctx context.Context) error {
+func (p *protector) finishOne(ctx context.Context) error {
 	if p.stripe == nil || p.stripe.Len() == 0 {
 		return nil
 	}
@@ -159,7 +163,7 @@ func (p *protector) adopt(ctx context.Context, o packObject) error {
 	return p.addAs(ctx, o.id, buf.b, p.putOther)
 }
 
-func (p *protector) freeLocked() error {
+func (p *protector) free() error {
 	if p.buf == nil {
 		return nil
 	}
@@ -169,8 +173,4 @@ func (p *protector) freeLocked() error {
 }
 
 // close gives the memory back. Nobody may be adding.
-func (p *protector) close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.freeLocked()
-}
+func (p *protector) close() error { return p.free() }

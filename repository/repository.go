@@ -54,13 +54,14 @@ type Repository struct {
 
 	ledgerCache ledgerCache
 
-	doubts  atomic.Pointer[doubts]
-	doubtMu sync.Mutex     // guards changes of doubts and what follows
-	fresh   []ledger.Doubt // doubts that are not stored yet
-	notes   []string       // objects that hold the others
+	doubts    atomic.Pointer[doubts]
+	doubtTurn turn           // held while notes of doubts are read or stored; guards notes
+	notes     []string       // objects that hold those that could be read
+	doubtMu   sync.Mutex     // guards changes of doubts and what follows
+	fresh     []ledger.Doubt // doubts that are not stored yet
 
-	rescueMu    sync.Mutex // guards what follows
-	rescued     bool       // packs without an index were looked into
+	rescueTurn  turn // held while packs without an index are looked into; guards what follows
+	rescued     bool // they were
 	rescueFound bool
 }
 
@@ -137,8 +138,11 @@ func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOpt
 	if err != nil {
 		return nil, fault.New(op, be.Location(), err, "")
 	}
-	r := &Repository{be: be, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index}
-	r.correct.told = o.OnCorrection
+	r := &Repository{
+		be: be, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
+		doubtTurn: newTurn(), rescueTurn: newTurn(),
+	}
+	r.correct.turn, r.correct.told = newTurn(), o.OnCorrection
 	index.served = func(name string) { r.correct.corrected(name, ByCopy) }
 	if err := r.Refresh(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -163,9 +167,11 @@ func (r *Repository) Backend() storage.Backend { return r.be }
 // A damaged fragment is no error here: reading makes up for it from the packs
 // themselves, and CheckObjects names it.
 func (r *Repository) Refresh(ctx context.Context) error {
-	r.rescueMu.Lock()
+	if err := r.rescueTurn.take(ctx); err != nil {
+		return err
+	}
 	r.rescued, r.rescueFound = false, false
-	r.rescueMu.Unlock()
+	r.rescueTurn.give()
 	r.correct.forget()
 	if err := r.loadDoubts(ctx); err != nil {
 		return err

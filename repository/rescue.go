@@ -19,8 +19,10 @@ const packPrefix = "packs/"
 // nothing but this. It runs once, when a blob cannot be found, and reports
 // whether there is anything new.
 func (r *Repository) rescue(ctx context.Context) (more bool, err error) {
-	r.rescueMu.Lock()
-	defer r.rescueMu.Unlock()
+	if err := r.rescueTurn.take(ctx); err != nil {
+		return false, err
+	}
+	defer r.rescueTurn.give()
 	if r.rescued {
 		return r.rescueFound, nil
 	}

@@ -78,14 +78,23 @@ const stripeReaders = 8
 // stripeSet returns the stripes, read once until the next Refresh. Its caller
 // holds the corrector's turn.
 func (r *Repository) stripeSet(ctx context.Context) (*stripeSet, error) {
-	if r.correct.stripes == nil {
-		set, err := r.readStripes(ctx)
-		if err != nil {
-			return nil, err
-		}
-		r.correct.stripes = set
+	c := &r.correct
+	c.mu.Lock()
+	set, age := c.stripes, c.age
+	c.mu.Unlock()
+	if set != nil {
+		return set, nil
 	}
-	return r.correct.stripes, nil
+	set, err := r.readStripes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.age == age {
+		c.stripes = set
+	}
+	return set, nil
 }
 
 // readStripes reads the heads of all stripes.
