@@ -15,18 +15,20 @@ func (s *Survey) Uses(ctx context.Context) ([]PackUse, error) {
 	for i := range s.packs {
 		s.packs[i].Live, s.packs[i].LiveBlobs, s.packs[i].Met = 0, 0, 0
 	}
-	var space []candidate
-	for i, f := range s.fragments {
-		for n := range f.Len() {
-			if n%(1<<16) == 0 && ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			if at := s.at(place{i, n}); s.met[at] != 0 {
-				space = s.keep(f.Entry(n).ID, at, space[:0])
+	var found []candidate
+	err := merge(ctx, s.fragments, func(places []place) {
+		at := s.at(places[0])
+		if s.met[at] == 0 {
+			return
+		}
+		found = s.candidates(places, found[:0])
+		for tier, needed := range s.tiers {
+			if needed.has(at) && len(found) > 0 {
+				s.keepOne(found, tier == 1, s.met[at])
 			}
 		}
-	}
-	return s.packs, nil
+	})
+	return s.packs, err
 }
 
 // candidate is a place where a blob could be kept.
@@ -38,26 +40,28 @@ type candidate struct {
 	safe, trusted bool
 }
 
-// keep chooses where a blob is kept, whose first entry is the one at: for each
-// tier that needs it in a pack of that tier, if there is one. It returns the space
-// it was lent.
-func (s *Survey) keep(id ID, at int, found []candidate) []candidate {
-	s.places(id, func(p place, e index.Entry, pack int) bool {
-		use := s.packs[pack]
-		found = append(found, candidate{
-			place: p, entry: e, pack: pack, safe: !use.Condemned, trusted: !use.Suspect && !s.r.Doubted(use.ID, id),
-		})
-		return true
-	})
-	for tier, needed := range []bitmap{s.tiers[0], s.tiers[1]} {
-		if needed.has(at) {
-			s.keepOne(found, tier == 1, s.met[at])
+// candidates returns the places of a blob in packs that are there, in space that
+// is lent.
+func (s *Survey) candidates(places []place, found []candidate) []candidate {
+	for _, p := range places {
+		e := s.fragments[p.fragment].Entry(p.entry)
+		if int(e.Pack) >= len(s.packOf[p.fragment]) {
+			continue
 		}
+		at := s.packOf[p.fragment][e.Pack]
+		if at == noPack {
+			continue
+		}
+		use := &s.packs[at]
+		found = append(found, candidate{
+			place: p, entry: e, pack: int(at), safe: !use.Condemned, trusted: !use.Suspect && !s.r.Doubted(use.ID, e.ID),
+		})
 	}
 	return found
 }
 
-// keepOne chooses for one tier. While no copy that stays is trusted, none of them
+// keepOne chooses where a blob is kept for one tier that needs it: in a pack of
+// that tier, if there is one. While no copy that stays is trusted, none of them
 // is dropped, and one that is trusted and condemned is rescued.
 func (s *Survey) keepOne(found []candidate, archival bool, met uint32) {
 	best, going := -1, -1

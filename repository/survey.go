@@ -187,7 +187,7 @@ func (s *Survey) Need(id ID, archival bool) (news bool, err error) {
 	there := false
 	first, known := s.places(id, func(place, index.Entry, int) bool { there = true; return false })
 	if !known || !there {
-		return true, &BlobError{ID: id, Err: fmt.Errorf("%w: no index and no pack that is there knows it", ErrBlobMissing)}
+		return true, missing(id)
 	}
 	return s.need(first, archival), nil
 }
@@ -210,29 +210,48 @@ func (s *Survey) need(first place, archival bool) bool {
 }
 
 // Inherit needs everything that an earlier survey found needed, so that only
-// snapshots that came since must be walked.
+// snapshots that came since must be walked. It comes before anything else is needed.
 func (s *Survey) Inherit(ctx context.Context, old *Survey) error {
-	for i, f := range old.fragments {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	both := append(slices.Clone(old.fragments), s.fragments...)
+	s.last = old.last
+	var lost error
+	err := merge(ctx, both, func(places []place) {
+		if lost != nil || places[0].fragment >= len(old.fragments) {
+			return
 		}
-		for n := range f.Len() {
-			at := old.at(place{i, n})
-			if old.met[at] == 0 {
+		was := old.at(places[0])
+		if old.met[was] == 0 {
+			return
+		}
+		there := false
+		now := -1
+		for _, p := range places {
+			if p.fragment < len(old.fragments) {
 				continue
 			}
-			for tier, archival := range []bool{false, true} {
-				if old.tiers[tier].has(at) {
-					if _, err := s.Need(f.Entry(n).ID, archival); err != nil {
-						return err
-					}
-				}
+			p.fragment -= len(old.fragments)
+			if now < 0 {
+				now = s.at(p)
+			}
+			pack := s.fragments[p.fragment].Entry(p.entry).Pack
+			there = there || int(pack) < len(s.packOf[p.fragment]) && s.packOf[p.fragment][pack] != noPack
+		}
+		if !there {
+			lost = missing(both[places[0].fragment].Entry(places[0].entry).ID)
+			return
+		}
+		s.met[now] = old.met[was]
+		for tier := range s.tiers {
+			if old.tiers[tier].has(was) {
+				s.tiers[tier].set(now)
 			}
 		}
-		// The order of meeting is that of the first survey no more; it serves
-		// locality only.
-	}
-	return nil
+	})
+	return cmpError(err, lost)
+}
+
+func missing(id ID) error {
+	return &BlobError{ID: id, Err: fmt.Errorf("%w: no index and no pack that is there knows it", ErrBlobMissing)}
 }
 
 // Rescues is how many blobs are needed and kept nowhere, since all packs that
