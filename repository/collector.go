@@ -11,7 +11,6 @@ import (
 	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/repository/blob"
-	"mahavishnu/repository/compress"
 	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/lease"
 	"mahavishnu/repository/pack"
@@ -199,11 +198,11 @@ func (c *Collector) writer(ctx context.Context, archival bool) (*Session, error)
 	if err != nil {
 		return nil, err
 	}
-	enc, err := compress.NewEncoder(o.Compression)
+	encs, err := newEncoders(o.Compression)
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{r: c.r, o: o, enc: enc, enough: fragmentEntries, tag: c.lease.ID().Tag(), condemned: &condemn.Lists{}}
+	s := &Session{r: c.r, o: o, encs: encs, enough: fragmentEntries, tag: c.lease.ID().Tag(), condemned: &condemn.Lists{}}
 	if archival {
 		s.flags = pack.FlagArchival
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"mahavishnu/repository/blob"
+	"mahavishnu/repository/compress"
 	"mahavishnu/repository/pack"
 )
 
@@ -19,6 +20,23 @@ type packers struct {
 	kinds   map[Kind]*packStack
 	buffers bufferPool
 }
+
+// encoders compress the blobs of each kind.
+type encoders map[Kind]*compress.Encoder
+
+func newEncoders(s compress.Setting) (encoders, error) {
+	data, err := compress.NewEncoder(s)
+	if err != nil {
+		return nil, err
+	}
+	trees, err := compress.NewEncoder(s.ForTrees())
+	if err != nil {
+		return nil, errors.Join(err, data.Close())
+	}
+	return encoders{KindData: data, KindTree: trees}, nil
+}
+
+func (e encoders) close() error { return errors.Join(e[KindData].Close(), e[KindTree].Close()) }
 
 // openPack is a pack being filled.
 type openPack struct{ *pack.Writer }
@@ -110,7 +128,7 @@ func (p *packers) open(ctx context.Context, kind Kind) (*openPack, error) {
 		p.buffers.put(buf)
 		return nil, err
 	}
-	return &openPack{pack.NewWriter(buf, h, key, p.s.enc, p.s.r.cfg.Padding == padding64th)}, nil
+	return &openPack{pack.NewWriter(buf, h, key, p.s.encs[kind], p.s.r.cfg.Padding == padding64th)}, nil
 }
 
 // send finishes a pack and stores it in the background.

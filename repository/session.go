@@ -82,7 +82,7 @@ type Session struct {
 	r       *Repository
 	o       SessionOptions
 	flags   uint8 // of new packs
-	enc     *compress.Encoder
+	encs    encoders
 	stats   counters
 	view    atomic.Pointer[view] // what is indexed and may be reused
 	pending pending              // what is in this session and in no fragment yet
@@ -121,11 +121,11 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 	if err != nil {
 		return nil, fault.New(op, r.be.Location(), err, "")
 	}
-	enc, err := compress.NewEncoder(o.Compression)
+	encs, err := newEncoders(o.Compression)
 	if err != nil {
 		return nil, fault.New(op, r.be.Location(), err, "")
 	}
-	s := &Session{r: r, o: o, enc: enc, enough: fragmentEntries}
+	s := &Session{r: r, o: o, encs: encs, enough: fragmentEntries}
 	if o.Type == TypeArchival {
 		s.flags = pack.FlagArchival
 	}
@@ -217,5 +217,5 @@ func (s *Session) drain(ctx context.Context) error {
 func (s *Session) close() error {
 	s.closed = true
 	s.cancel(ErrSessionEnded)
-	return errors.Join(s.packs.close(), s.protect.close(), s.enc.Close())
+	return errors.Join(s.packs.close(), s.protect.close(), s.encs.close())
 }

@@ -3,6 +3,7 @@ package compress
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,7 +18,8 @@ func samples() map[string][]byte {
 	text := []byte(strings.Repeat("the quick brown fox ", 20000))
 	return map[string][]byte{
 		"empty": {}, "one": {1}, "zeros": make([]byte, 100000), "text": text, "random": random,
-		"short": []byte("abcabcabcabcabcabcabcabcabcabcabcabcabcabc"), "mixed": append(bytes.Clone(random), text...),
+		"digits": []byte(hex.EncodeToString(random)),
+		"short":  []byte("abcabcabcabcabcabcabcabcabcabcabcabcabcabc"), "mixed": append(bytes.Clone(random), text...),
 	}
 }
 
@@ -68,7 +70,7 @@ func TestWhatCannotShrinkIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, want := range map[string]Code{"random": CodeNone, "text": e.code, "zeros": e.code, "mixed": e.code} {
+		for name, want := range map[string]Code{"random": CodeNone, "text": e.code, "zeros": e.code, "mixed": e.code, "digits": e.code} {
 			if _, code, err := e.Append(nil, samples()[name]); err != nil || code != want {
 				t.Errorf("%v %s: code %d, %v; want %d", s, name, code, err, want)
 			}
