@@ -14,7 +14,7 @@ import (
 
 const (
 	// compactEntries is how many blobs a compacted fragment has at most, unless
-	// a single one that it replaces has more: writing it takes about 150 bytes of
+	// a single one that it replaces has more: writing it takes about 400 bytes of
 	// memory for each.
 	compactEntries = 512 << 10
 	// compactFrom is how many small fragments there must be to be joined when
