@@ -80,7 +80,7 @@ func TestStopAtEveryChange(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = prune.Run(t.Context(), repo, patient())
+				_, err = prune.Run(t.Context(), repo, prune.InParts(patient(), 1))
 				if closeErr := repo.Close(); closeErr != nil {
 					t.Fatal(closeErr)
 				}

@@ -9,10 +9,10 @@ import (
 	"mahavishnu/repository"
 )
 
-// sliceBlobs is how many blobs are copied before what they were copied from is
+// partBlobs is how many blobs are copied before what they were copied from is
 // condemned: so much work is lost at most when a run dies, and kept in mind, some
 // 90 bytes each.
-const sliceBlobs = 256 << 10
+const partBlobs = 256 << 10
 
 // decide surveys and plans.
 func (p *pruner) decide(ctx context.Context) ([]decision, error) {
@@ -135,7 +135,7 @@ func (p *pruner) condemn(ctx context.Context, decided []decision) error {
 	done := int64(0)
 	for len(sources) > 0 {
 		n, blobs := 0, 0
-		for ; n < len(sources) && (n == 0 || blobs+sources[n].LiveBlobs <= sliceBlobs); n++ {
+		for ; n < len(sources) && (n == 0 || blobs+sources[n].LiveBlobs <= cmp.Or(p.o.part, partBlobs)); n++ {
 			blobs += sources[n].LiveBlobs
 		}
 		copied, err := p.repack(ctx, sources[:n], func(n int64) {

@@ -40,6 +40,8 @@ type Options struct {
 	Progress func(Progress)
 	// Clock is asked for the time. Default: the machine's.
 	Clock clock.Clock
+
+	part int // blobs; 0 is partBlobs
 }
 
 // Stage is what a run is doing.
