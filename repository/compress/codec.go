@@ -30,9 +30,8 @@ var ErrCorrupt = errors.New("compressed data is corrupt")
 // reused.
 type Encoder struct {
 	code  Code
-	zstd  *zstd.Encoder // for blobs below probeFrom
-	large *zstd.Encoder // and for others
-	gzips sync.Pool     // of *gzip.Writer
+	zstd  *zstd.Encoder
+	gzips sync.Pool // of *gzip.Writer
 }
 
 // NewEncoder returns an encoder of the setting.
@@ -61,22 +60,14 @@ func NewEncoder(s Setting) (*Encoder, error) {
 	// Blobs are compressed one by one, so the seal's integrity check makes the
 	// one of zstd needless. Each encoder keeps a window of history, and by
 	// default room for a second: at the best level that is 64 MiB a core.
-	options := []zstd.EOption{
-		zstd.WithEncoderLevel(zstdLevel(s.Level)), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true),
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel(s.Level)), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithEncoderCRC(false), zstd.WithZeroFrames(true),
-	}
-	small, err := zstd.NewWriter(nil, options...)
+		// At its fastest the library leaves blocks without a match as they are. Hexadecimal digits and base64 shrink all the same.
+		zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		return nil, fmt.Errorf("start zstd: %w", err)
 	}
-	// At its fastest the library leaves blocks without a match as they are. Large
-	// blobs that pass the probe, of hexadecimal digits or base64, shrink all
-	// the same. In small ones it would cost a tenth of a backup's processor time.
-	large, err := zstd.NewWriter(nil, append(options, zstd.WithAllLitEntropyCompression(true))...)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start zstd: %w", err), small.Close())
-	}
-	return &Encoder{code: CodeZstd, zstd: small, large: large}, nil
+	return &Encoder{code: CodeZstd, zstd: z}, nil
 }
 
 // window is how far back zstd looks: all of a blob that chunking makes.
@@ -94,7 +85,7 @@ func (e *Encoder) Close() error {
 	if e.zstd == nil {
 		return nil
 	}
-	return errors.Join(e.zstd.Close(), e.large.Close())
+	return e.zstd.Close()
 }
 
 // minGain is the part of a blob that compression must save to be kept: less is
@@ -124,11 +115,8 @@ func (e *Encoder) Append(dst, src []byte) ([]byte, Code, error) {
 }
 
 func (e *Encoder) compress(dst, src []byte) ([]byte, error) {
-	if e.code == CodeZstd && len(src) < probeFrom {
-		return e.zstd.EncodeAll(src, dst), nil
-	}
 	if e.code == CodeZstd {
-		return e.large.EncodeAll(src, dst), nil
+		return e.zstd.EncodeAll(src, dst), nil
 	}
 	w := e.gzips.Get().(*gzip.Writer)
 	defer e.gzips.Put(w)
