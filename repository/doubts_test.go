@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/ledger"
 	"mahavishnu/storage"
 	"mahavishnu/storage/faults"
 )
@@ -170,6 +171,37 @@ func TestDoubtsEnd(t *testing.T) {
 	err = be.List(t.Context(), ledgerPrefix, func(o storage.Info) error { t.Errorf("left behind: %s", o.Name); return nil })
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Whoever settles doubts deletes no note that a newer key sealed.
+func TestDoubtsOfANewerKeyStay(t *testing.T) {
+	d := buildForDamage(t)
+	be := openDir(t, d.dir)
+	packs := d.objects(t, d.dir, packPrefix)
+	doubt := func(ring *keyring.Ring, name string) {
+		r := reopen(t, be, ring)
+		id, _ := parsePackObject(name)
+		r.Distrust(ledger.Doubt{Pack: id, Why: ledger.Stored, Blobs: r.blobsIn(id)})
+		if err := r.RecordDoubts(t.Context(), testTime, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newer := d.ring.Rotated(testTime)
+	doubt(d.ring, packs[0])
+	doubt(newer, packs[1])
+	old := reopen(t, be, d.ring)
+	if old.Doubts() != 1 {
+		t.Fatalf("%d packs are doubted, want 1", old.Doubts())
+	}
+	settled, _ := parsePackObject(packs[0])
+	if err := old.RecordDoubts(t.Context(), testTime, []PackID{settled}); err != nil {
+		t.Fatal(err)
+	}
+	r := reopen(t, be, newer)
+	other, _ := parsePackObject(packs[1])
+	if r.Doubts() != 1 || len(r.doubts.Load().packs[other]) == 0 {
+		t.Errorf("%d packs are doubted, want the second", r.Doubts())
 	}
 }
 

@@ -193,15 +193,22 @@ const mergeFrom = 16
 // MergeStripes joins small stripes, of up to half as many packs as a stripe may
 // have, when there are many: it reads and writes those stripes only, no packs. The
 // joined ones are deleted after the new one is durable. Whoever may delete calls it
-// now and then.
+// now and then. What is parity of nothing goes before.
 func (r *Repository) MergeStripes(ctx context.Context) error {
-	width := r.cfg.Parity.Stripe
-	if width == 0 {
+	if r.cfg.Parity.None() {
 		return nil
 	}
+	width := r.cfg.Parity.Stripe
 	set, err := r.readStripes(ctx)
 	if err != nil {
 		return err
+	}
+	if dropped, err := r.dropUseless(ctx, set); err != nil {
+		return err
+	} else if dropped {
+		if set, err = r.readStripes(ctx); err != nil {
+			return err
+		}
 	}
 	small := slices.DeleteFunc(set.all, func(s *stripe) bool { return len(s.head.Members) > width/2 || s.misnamed() })
 	if len(small) < mergeFrom {

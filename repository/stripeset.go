@@ -51,7 +51,8 @@ func (s *stripeSet) add(x *stripe) {
 }
 
 // staleStripes returns the stripes that can protect nothing any more, because a
-// pack of theirs was deleted.
+// pack of theirs was deleted. Packs are listed after the stripes: each was there
+// before its stripe was.
 func (r *Repository) staleStripes(ctx context.Context, set *stripeSet) (map[string]error, error) {
 	there := map[PackID]bool{}
 	err := r.eachPackObject(ctx, func(id PackID, _ int64) error {
@@ -61,15 +62,23 @@ func (r *Repository) staleStripes(ctx context.Context, set *stripeSet) (map[stri
 	if err != nil {
 		return nil, err
 	}
+	return set.stale(func(id PackID) bool {
+		_, indexed := r.index.pack(id)
+		return !indexed && !there[id]
+	}), nil
+}
+
+// stale returns the stripes with packs that are gone.
+func (s *stripeSet) stale(gone func(PackID) bool) map[string]error {
 	stale := map[string]error{}
-	for _, s := range set.all {
-		for _, m := range s.head.Members {
-			if _, indexed := r.index.pack(m.ID); !indexed && !there[m.ID] {
-				stale[s.object] = fmt.Errorf("a pack of it is gone: %s", m.ID.Object())
+	for _, x := range s.all {
+		for _, m := range x.head.Members {
+			if gone(m.ID) {
+				stale[x.object] = fmt.Errorf("a pack of it is gone: %s", m.ID.Object())
 			}
 		}
 	}
-	return stale, nil
+	return stale
 }
 
 // stripeReaders is how many heads of stripes are read at once.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/snapshot/prune"
 	"mahavishnu/storage/faults"
 )
 
@@ -145,4 +148,128 @@ func TestRepairBesideBackup(t *testing.T) {
 			w.verified()
 		})
 	}
+}
+
+// A repair that read a stripe before a prune took packs out of it, and puts it again
+// before the prune has deleted those packs, leaves something of no use to the next prune, not for ever.
+func TestRepairBesidePrune(t *testing.T) {
+	for n, through := 0, false; !through; n++ {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, t.TempDir())
+			w.cache = faults.Wrap(w.disk)
+			r := w.open()
+			for i, c := range []content{{"d0/f0": 1, "d0/f1": 2}, {"d1/f0": 3}} {
+				if err := w.backupNow(t.Context(), r, i+1, c, fmt.Sprint("job-", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.close(r)
+			repair := w.start("repair", func(ctx context.Context, a *actor) (err error) {
+				r, err := w.openAs(ctx, a, w.ring)
+				if err != nil {
+					return err
+				}
+				defer closing(r, &err)
+				_, err = r.Repair(ctx, repository.RepairOptions{Packs: true, Parity: true})
+				return err
+			}, func(error) {}) // what it takes for lost is gone
+			for range n {
+				through = !w.step(repair, (*faults.Step).Go)
+			}
+			w.forgetNow(1)
+			prune := w.start("prune", func(ctx context.Context, a *actor) (err error) {
+				r, err := w.openAs(ctx, a, w.ring)
+				if err != nil {
+					return err
+				}
+				defer closing(r, &err)
+				_, err = prune.Run(ctx, r, prune.Options{Wait: time.Hour, TTL: leaseTTL, Clock: a.clock})
+				return err
+			}, func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			for !slices.ContainsFunc(w.stage.WaitingOf(prune.Actor), func(s *faults.Step) bool {
+				return s.Op == faults.Delete && strings.HasPrefix(s.Name, "packs/")
+			}) {
+				w.step(prune, (*faults.Step).Go)
+			}
+			for w.step(repair, (*faults.Step).Go) {
+			}
+			w.finish()
+			w.check()
+			w.pruneNow()
+			before := w.disk.Objects()
+			w.repairNow()
+			w.same(fmt.Sprint("a repair after one that paused at operation ", n), before)
+		})
+	}
+}
+
+// forgetNow forgets the snapshot of an attempt.
+func (w *world) forgetNow(number int) {
+	r := w.open()
+	defer w.close(r)
+	snaps, _, err := r.Snapshots(context.Background(), "")
+	if err != nil {
+		w.fail("list snapshots: %v", err)
+	}
+	for _, snap := range snaps {
+		if snap.Attempt != number {
+			continue
+		}
+		if err := r.DeleteSnapshot(context.Background(), snap); err != nil {
+			w.fail("forget: %v", err)
+		}
+		w.attempts[number].forgotten = true
+	}
+}
+
+// What a loss of power leaves of the parity of packs that are gone is gone after a
+// prune, and is no damage.
+func TestPowerCutLeavesParity(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, memoryDir(t))
+		disk := faults.Wrap(w.disk)
+		r := w.open()
+		if err := w.backupNow(t.Context(), r, 1, content{"d0/f0": 1}, "job-1"); err != nil {
+			t.Fatal(err)
+		}
+		w.close(r)
+		before := w.disk.Objects()
+		r, err := repository.Open(t.Context(), disk, w.ring, repository.OpenOptions{CacheDir: w.dir + "/cache"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		disk.On(faults.Put).Under("index/").Times(-1).Fail(errStorage)
+		big := content{"d0/f0": 2, "d0/f1": 3, "d0/f2": 4, "d0/f3": 5, "d1/f0": 6, "d1/f1": 7, "d1/f2": 8, "d1/f3": 9}
+		if err := w.backupNow(t.Context(), r, 2, big, "job-2"); !errors.Is(err, errStorage) {
+			t.Fatal(err)
+		}
+		w.close(r)
+		stripes := 0
+		for name, data := range w.disk.Objects() {
+			if _, old := before[name]; old {
+				continue
+			}
+			switch {
+			case strings.HasPrefix(name, "packs/"):
+				w.disk.Set(name, nil)
+			case strings.HasPrefix(name, "parity/stripes/") && stripes == 0:
+				stripes++
+				w.disk.Set(name, make([]byte, len(data)))
+			}
+		}
+		if stripes != 1 {
+			t.Fatal("no stripe was stored")
+		}
+		w.patience()
+		w.pruneNow()
+		w.noGarbage()
+		w.verified()
+		before = w.disk.Objects()
+		w.repairNow()
+		w.same("a repair", before)
+	})
 }

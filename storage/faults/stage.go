@@ -43,10 +43,6 @@ type verdict struct {
 type Actor struct {
 	// Name is for people.
 	Name string
-	// Passes says which operations do not wait for their turn but are done with
-	// the one before: those during which other goroutines of the process wait for
-	// a lock, which a synctest bubble cannot tell from work. Nil is none.
-	Passes func(op Op, name string) bool
 
 	stage  *Stage
 	number int
@@ -126,9 +122,6 @@ func (a *Actor) turn(ctx context.Context, op Op, name string) (lost, err error) 
 	fail := func(err error) error { return &storage.Error{Op: string(op), Object: name, Err: err} }
 	if a.Dead() {
 		return nil, fail(ErrStopped)
-	}
-	if a.Passes != nil && a.Passes(op, name) {
-		return nil, nil
 	}
 	step := &Step{Actor: a, Op: op, Name: name, turn: make(chan verdict, 1)}
 	a.stage.mu.Lock()
