@@ -93,6 +93,13 @@ func (c *checker) pack(ctx context.Context, o packObject) error {
 		return nil
 	}
 	p := Problem{Object: o.id.Object(), Kind: ObjectPack, Err: damage(err), Harmless: !indexed && !c.lost}
+	if errors.Is(err, storage.ErrNotFound) { // since it was listed: lost, or collected, which the walk of snapshots tells
+		p.Err = ErrMissing
+		if p.Mendable = c.r.mendable(ctx, o.id); !p.Mendable {
+			p.Blobs = c.r.blobsIn(o.id)
+		}
+		return c.report(p)
+	}
 	if p.Mendable = c.r.mendable(ctx, o.id); indexed && !p.Mendable {
 		p.Blobs = c.r.salvage(ctx, o.id, known)
 		c.r.distrustStored(o.id, p.Blobs)

@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/clock"
 	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/repository/lease"
+	"mahavishnu/snapshot"
 	"mahavishnu/snapshot/prune"
 	"mahavishnu/storage/faults"
 )
@@ -177,23 +180,11 @@ func TestRepairBesidePrune(t *testing.T) {
 				through = !w.step(repair, (*faults.Step).Go)
 			}
 			w.forgetNow(1)
-			prune := w.start("prune", func(ctx context.Context, a *actor) (err error) {
-				r, err := w.openAs(ctx, a, w.ring)
-				if err != nil {
-					return err
-				}
-				defer closing(r, &err)
-				_, err = prune.Run(ctx, r, prune.Options{Wait: time.Hour, TTL: leaseTTL, Clock: a.clock})
-				return err
-			}, func(err error) {
-				if err != nil {
-					t.Error(err)
-				}
-			})
-			for !slices.ContainsFunc(w.stage.WaitingOf(prune.Actor), func(s *faults.Step) bool {
+			p := w.pruneBeside(t)
+			for !slices.ContainsFunc(w.stage.WaitingOf(p.Actor), func(s *faults.Step) bool {
 				return s.Op == faults.Delete && strings.HasPrefix(s.Name, "packs/")
 			}) {
-				w.step(prune, (*faults.Step).Go)
+				w.step(p, (*faults.Step).Go)
 			}
 			for w.step(repair, (*faults.Step).Go) {
 			}
@@ -271,5 +262,74 @@ func TestPowerCutLeavesParity(t *testing.T) {
 		before = w.disk.Objects()
 		w.repairNow()
 		w.same("a repair", before)
+	})
+}
+
+// A verification that lists a pack which a collection deletes before it is read, since
+// it was condemned before the verification began, takes that for no damage.
+func TestVerifyBesideSweep(t *testing.T) {
+	for n, through := 0, false; !through; n++ {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, t.TempDir())
+			w.cache = faults.Wrap(w.disk)
+			r := w.open()
+			for i, c := range []content{{"d0/f0": 1, "d0/f1": 2}, {"d1/f0": 3}} {
+				if err := w.backupNow(t.Context(), r, i+1, c, fmt.Sprint("job-", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.forgetNow(1)
+			reader, err := r.Reader(t.Context(), lease.Options{TTL: leaseTTL, Clock: clock.System()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := w.pruneBeside(t)
+			for w.step(p, (*faults.Step).Go) { // until it waits for the reader
+			}
+			if err := reader.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.close(r)
+			v := w.start("verify", func(ctx context.Context, a *actor) (err error) {
+				r, err := w.openAs(ctx, a, w.ring)
+				if err != nil {
+					return err
+				}
+				defer closing(r, &err)
+				_, err = snapshot.Verify(ctx, r, snapshot.VerifyOptions{ReadData: 100, Clock: a.clock})
+				return err
+			}, func(err error) {
+				if err != nil {
+					t.Errorf("one that paused at operation %d: %v", n, err)
+				}
+			})
+			for range n {
+				through = !w.step(v, (*faults.Step).Go)
+			}
+			for p.running.Load() {
+				if !w.step(p, (*faults.Step).Go) {
+					w.pass(time.Second)
+				}
+			}
+			w.finish()
+			w.check()
+		})
+	}
+}
+
+// pruneBeside starts a prune that must end well.
+func (w *world) pruneBeside(t *testing.T) *actor {
+	return w.start("prune", func(ctx context.Context, a *actor) (err error) {
+		r, err := w.openAs(ctx, a, w.ring)
+		if err != nil {
+			return err
+		}
+		defer closing(r, &err)
+		_, err = prune.Run(ctx, r, prune.Options{Wait: time.Hour, TTL: leaseTTL, Clock: a.clock})
+		return err
+	}, func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
 	})
 }
