@@ -11,6 +11,7 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/fault"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/ledger"
 	"mahavishnu/storage"
 )
@@ -98,6 +99,9 @@ func (r *Repository) Check(ctx context.Context, now time.Time, fn func(Problem) 
 	if err := r.Refresh(ctx); err != nil {
 		return Learned{}, err
 	}
+	if err := r.mayChange(ctx, "check"); err != nil { // what it cannot open would pass for damage
+		return Learned{}, err
+	}
 	for _, step := range []func(context.Context) error{
 		c.configs, c.index, c.snapshots, c.keeps, c.ledgers, c.lostSnapshots, c.packs, c.parity, c.condemned, c.strangers,
 	} {
@@ -129,6 +133,9 @@ func (c *checker) report(p Problem) error {
 func (c *checker) trouble(ctx context.Context, object, kind string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if errors.Is(err, keyring.ErrNoVersion) {
+		return fault.New("check", object, err, "") // no damage, and the rest cannot be judged either
 	}
 	if errors.Is(err, storage.ErrNotFound) {
 		err = ErrMissing

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"slices"
 
+	"mahavishnu/fault"
 	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
@@ -61,6 +63,9 @@ func (r *Repository) Mend(ctx context.Context) error {
 // is stored.
 func (c *checker) twice(ctx context.Context, name, kind string, limit int64, harmless bool, open func(data []byte) error) (whole bool, err error) {
 	trouble := func(object string, err error) error {
+		if errors.Is(err, keyring.ErrNoVersion) {
+			return fault.New("check", object, err, "")
+		}
 		return c.report(Problem{Object: object, Kind: kind, Err: damage(gone(err)), Harmless: harmless})
 	}
 	read := func(object string) ([]byte, error) {

@@ -14,6 +14,9 @@ import (
 // snapshot's backup stored or took over; complete is false when a fragment that would
 // tell more was merged into another, or lost. Refresh before.
 func (r *Repository) CheckSnapshot(ctx context.Context, snap Snapshot, fn func(Problem) error) (stored []PackID, complete bool, err error) {
+	if err := r.mayChange(ctx, "check"); err != nil {
+		return nil, false, err
+	}
 	c := &checker{r: r, fn: fn}
 	if err := c.configs(ctx); err != nil {
 		return nil, false, err
@@ -66,6 +69,9 @@ func Seen(at time.Time, snaps []Snapshot) []ledger.Fate {
 // RecordVerification adds to the ledger what a verification found, and merges
 // ledgers when there are many.
 func (r *Repository) RecordVerification(ctx context.Context, now time.Time, l ledger.Ledger) error {
+	if err := r.mayChange(ctx, "record verification in"); err != nil {
+		return err
+	}
 	if err := r.Record(ctx, l); err != nil {
 		return err
 	}

@@ -119,7 +119,9 @@ func (r *Repository) checkPack(ctx context.Context, id PackID, work chan<- func(
 			problem.Blobs = r.blobsIn(id)
 		}
 		return 0, problem, nil
-	case isDamage(err), errors.Is(err, pack.ErrFormat), errors.Is(err, keyring.ErrNoVersion), errors.Is(err, ErrUnreadable):
+	case errors.Is(err, keyring.ErrNoVersion):
+		return 0, nil, fault.New("check", id.Object(), err, "") // no damage
+	case isDamage(err), errors.Is(err, pack.ErrFormat), errors.Is(err, ErrUnreadable):
 	default:
 		err = r.reach.heard(ctx, id, err)
 	}

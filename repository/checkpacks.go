@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/storage"
 )
 
@@ -82,7 +83,7 @@ func (c *checker) pack(ctx context.Context, o packObject) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, ErrUnreachable):
+	case errors.Is(err, ErrUnreachable), errors.Is(err, keyring.ErrNoVersion):
 		return err
 	case errors.Is(err, storage.ErrNotFound) && !indexed:
 		return nil // collected since it was listed

@@ -41,6 +41,9 @@ func (r *Repository) Collect(ctx context.Context, o lease.Options) (*Collector, 
 			return nil, fault.New("prune", r.be.Location(), fmt.Errorf("%w: %s", ErrUnknownFeature, feature), "use a newer version of this program to remove anything")
 		}
 	}
+	if err := r.mayChange(ctx, "prune"); err != nil {
+		return nil, err
+	}
 	o.Clock = clock.Or(o.Clock)
 	c := &Collector{r: r, o: o, cancel: map[*context.CancelCauseFunc]struct{}{}}
 	c.watch = lease.NewStore(r.be, r.keys).Watch(o.Keeper, o.Clock)

@@ -36,6 +36,9 @@ var ErrForgotten = fmt.Errorf("the snapshot was forgotten: %w", storage.ErrNotFo
 // last, if nobody has a claim. Claims come before their holders look for marks:
 // either we see the claim, or they see the mark or what came of it.
 func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
+	if err := r.mayChange(ctx, "forget snapshot"); err != nil {
+		return err
+	}
 	name := snapshotObject(snap.Source, snap.Time, snap.ID)
 	// Without the note, its absence would mean that the snapshot was lost.
 	if err := r.noteForgotten(ctx, name); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 )
@@ -113,7 +114,8 @@ func (s *indexSet) refresh(ctx context.Context) error {
 	return nil
 }
 
-// loadAll loads fragments, and returns those that cannot be read.
+// loadAll loads fragments, and returns those that cannot be read, also because the
+// key ring is older: see mayChange.
 func (s *indexSet) loadAll(ctx context.Context, names []string) (loaded []*fragment, bad map[string]error, err error) {
 	bad = map[string]error{}
 	unreadable := 0
@@ -122,7 +124,7 @@ func (s *indexSet) loadAll(ctx context.Context, names []string) (loaded []*fragm
 		switch {
 		case err == nil:
 			loaded = append(loaded, f)
-		case isDamage(err):
+		case isDamage(err), errors.Is(err, keyring.ErrNoVersion):
 			bad[name] = err
 		case errors.Is(err, ErrUnreadable) && unreadable < patience:
 			unreadable++ // a bad sector; many of them are a storage that is out of reach

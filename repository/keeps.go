@@ -96,6 +96,9 @@ func isKeepObject(name string) bool {
 // at this moment cannot be pinned any more: ErrNoSnapshot.
 func (r *Repository) Pin(ctx context.Context, snap Snapshot, k Keep) error {
 	const op = "pin snapshot"
+	if err := r.mayChange(ctx, op); err != nil {
+		return err
+	}
 	pin := pinObject(snap.Source, snap.Time, snap.ID)
 	if err := r.putKeep(ctx, pin, k); err != nil {
 		return fault.New(op, snap.ID, err, "")
@@ -125,6 +128,9 @@ func (r *Repository) stillThere(ctx context.Context, object string) error {
 
 // Unpin leaves a snapshot to the retention policy again.
 func (r *Repository) Unpin(ctx context.Context, snap Snapshot) error {
+	if err := r.mayChange(ctx, "unpin snapshot"); err != nil {
+		return err
+	}
 	if err := deleteTwice(ctx, r.be, pinObject(snap.Source, snap.Time, snap.ID)); err != nil {
 		return fault.New("unpin snapshot", snap.ID, err, "")
 	}
@@ -161,6 +167,9 @@ func (r *Repository) Pins(ctx context.Context, source string) (map[string]Keep, 
 // when there is a hold of that name.
 func (r *Repository) Hold(ctx context.Context, h Hold) error {
 	const op = "hold source"
+	if err := r.mayChange(ctx, op); err != nil {
+		return err
+	}
 	if err := CheckSource(h.Source); err != nil {
 		return fault.New(op, h.Source, err, "")
 	}
@@ -175,6 +184,9 @@ func (r *Repository) Hold(ctx context.Context, h Hold) error {
 
 // Release ends a hold. One that is not there is no error.
 func (r *Repository) Release(ctx context.Context, source, name string) error {
+	if err := r.mayChange(ctx, "release source"); err != nil {
+		return err
+	}
 	if err := deleteTwice(ctx, r.be, holdObject(source, name)); err != nil {
 		return fault.New("release source", source, err, "")
 	}
@@ -217,6 +229,9 @@ func (r *Repository) NothingHeld(ctx context.Context) error {
 // Forget removes a snapshot unless it is pinned: ErrPinned. It fails half-way
 // as DeleteSnapshot does.
 func (r *Repository) Forget(ctx context.Context, snap Snapshot) error {
+	if err := r.mayChange(ctx, "forget snapshot"); err != nil {
+		return err
+	}
 	object := snapshotObject(snap.Source, snap.Time, snap.ID)
 	// The copy goes before the pin is looked for; see Pin.
 	if err := r.be.Delete(ctx, copyOf(object)); err != nil {

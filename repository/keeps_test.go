@@ -169,7 +169,9 @@ func TestPinAndForgetMeet(t *testing.T) {
 			}
 		}
 		a, b := newTurns(o.disk), newTurns(o.disk)
-		pinner, forgetter := &Repository{be: a, keys: o.keys}, &Repository{be: b, keys: o.keys}
+		pinner, forgetter := &Repository{be: a, keys: o.keys, index: o.index}, &Repository{be: b, keys: o.keys, index: o.index}
+		pinner.current.Store(true) // that the key is the newest was found before
+		forgetter.current.Store(true)
 		var pinErr, forgetErr error
 		a.start(func() { pinErr = pinner.Pin(context.Background(), o.snap, Keep{}) })
 		b.start(func() { forgetErr = forgetter.Forget(context.Background(), o.snap) })

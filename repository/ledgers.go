@@ -167,6 +167,9 @@ func (r *Repository) Record(ctx context.Context, l ledger.Ledger) error {
 // drops doubts about those. Whoever may delete calls it now and then; without
 // that right it does nothing. Verifiers may run at the same time.
 func (r *Repository) CompactLedger(ctx context.Context, now time.Time) error {
+	if err := r.mayChange(ctx, "merge ledgers of"); err != nil {
+		return err
+	}
 	objects, err := r.readLedgers(ctx)
 	if err != nil {
 		return err

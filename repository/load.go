@@ -113,6 +113,9 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 		}
 	}
 	if failed == nil {
+		if err := r.index.lacks(); err != nil {
+			return nil, &BlobError{ID: id, Err: err}
+		}
 		failed = &BlobError{ID: id, Err: fmt.Errorf("%w: no index and no pack knows it", ErrBlobMissing)}
 	}
 	return nil, failed

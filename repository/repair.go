@@ -86,6 +86,9 @@ var ErrLeft = errors.New("not everything could be mended")
 // it; afterwards the error wraps ErrLeft when something is left. Interrupted at any
 // step, it can be run again.
 func (r *Repository) Repair(ctx context.Context, o RepairOptions) (RepairReport, error) {
+	if err := r.mayChange(ctx, "repair"); err != nil {
+		return RepairReport{}, err
+	}
 	x := &repairer{r: r, o: o, named: map[string]bool{}}
 	for _, name := range o.Objects {
 		x.named[name] = true

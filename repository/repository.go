@@ -60,6 +60,8 @@ type Repository struct {
 	doubtMu   sync.Mutex     // guards changes of doubts and what follows
 	fresh     []ledger.Doubt // doubts that are not stored yet
 
+	current atomic.Bool // the key ring opens what is newest
+
 	rescueTurn  turn // held while packs without an index are looked into; guards what follows
 	rescued     bool // they were
 	rescueFound bool
@@ -173,6 +175,7 @@ func (r *Repository) Refresh(ctx context.Context) error {
 	r.rescued, r.rescueFound = false, false
 	r.rescueTurn.give()
 	r.correct.forget()
+	r.current.Store(false)
 	if err := r.loadDoubts(ctx); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/repository/blob"
 	"mahavishnu/repository/index"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/pack"
 	"mahavishnu/storage"
 )
@@ -36,7 +37,7 @@ func (r *Repository) rescue(ctx context.Context) (more bool, err error) {
 		case err == nil:
 			b.AddPack(p, entries)
 			return nil
-		case isDamage(err), errors.Is(err, storage.ErrNotFound):
+		case isDamage(err), errors.Is(err, storage.ErrNotFound), errors.Is(err, keyring.ErrNoVersion):
 			return nil // nothing to be had from it
 		}
 		return err

@@ -121,6 +121,9 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 	if err != nil {
 		return nil, fault.New(op, r.be.Location(), err, "")
 	}
+	if err := r.mayChange(ctx, op); err != nil {
+		return nil, err
+	}
 	encs, err := newEncoders(o.Compression)
 	if err != nil {
 		return nil, fault.New(op, r.be.Location(), err, "")
@@ -151,6 +154,9 @@ func (s *Session) look(ctx context.Context) error {
 	v, orphans, err := s.r.look(ctx, s.flags, s.condemned)
 	if err != nil {
 		return err
+	}
+	if err := s.r.index.lacks(); err != nil { // since it began: what is there is not known
+		return fault.New("start session", s.r.be.Location(), err, "")
 	}
 	s.view.Store(v)
 	return s.adopt(ctx, orphans)

@@ -104,6 +104,9 @@ func (r *Repository) Survey(ctx context.Context) (*Survey, error) {
 	if err := r.Refresh(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.index.lacks(); err != nil {
+		return nil, fault.New("survey", r.be.Location(), err, "")
+	}
 	if n := r.index.damaged(); n > 0 {
 		return nil, fault.New("survey", r.be.Location(), fmt.Errorf("%w: %d index fragments cannot be read, so it is not known what is in some packs", ErrDamaged, n),
 			"run `mahavishnu verify --repair`; a backup takes over what no index names")

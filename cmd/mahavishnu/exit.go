@@ -91,7 +91,7 @@ func exitCode(err error) int {
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &bad), errors.As(err, &refused), errors.Is(err, config.ErrUnreadable),
-		errors.Is(err, keyring.ErrNoRing), errors.Is(err, keyring.ErrMode), errors.Is(err, repository.ErrWrongKey):
+		errors.Is(err, keyring.ErrNoRing), errors.Is(err, keyring.ErrMode), errors.Is(err, keyring.ErrNoVersion), errors.Is(err, repository.ErrWrongKey):
 		return exitUsage
 	case isIntegrity(err):
 		return exitIntegrity

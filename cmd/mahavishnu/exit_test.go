@@ -27,6 +27,7 @@ func TestExitCodes(t *testing.T) {
 		{&messages.RefusedError{Reason: "no"}, 2},
 		{keyring.ErrNoRing, 2},
 		{keyring.ErrMode, 2},
+		{errors.Join(keyring.ErrNoVersion, repository.ErrDamaged), 2},
 		{repository.ErrWrongKey, 2},
 		{errUnreadable, 3},
 		{errIntegrity, 4},
