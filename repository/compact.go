@@ -46,10 +46,11 @@ func (c *Collector) Compact(ctx context.Context, s *Survey, o CompactOptions) (C
 	if err != nil {
 		return Compacted{}, err
 	}
-	if err := c.r.Refresh(ctx); err != nil {
-		return Compacted{}, err
-	}
 	x := &compaction{c: c, s: s, o: o, census: census, named: map[string]bool{}}
+	// Those that are replaced go before what stands for them may.
+	if err := x.leftovers(ctx); err != nil {
+		return x.done, err
+	}
 	for _, snap := range s.Snapshots {
 		for _, name := range snap.Index {
 			x.named[name] = true

@@ -207,6 +207,7 @@ func cutOff(t *testing.T, base *world, work string, n int, how string, loss faul
 	w.patience()
 	w.pruneNow()
 	w.noGarbage()
+	w.noSessions()
 	if loss != nil {
 		w.repairNow() // parity that was lost with the power
 	}

@@ -319,6 +319,14 @@ func TestVerifyBesideSweep(t *testing.T) {
 
 // pruneBeside starts a prune that must end well.
 func (w *world) pruneBeside(t *testing.T) *actor {
+	return w.startPrune(func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (w *world) startPrune(ended func(error)) *actor {
 	return w.start("prune", func(ctx context.Context, a *actor) (err error) {
 		r, err := w.openAs(ctx, a, w.ring)
 		if err != nil {
@@ -327,9 +335,39 @@ func (w *world) pruneBeside(t *testing.T) *actor {
 		defer closing(r, &err)
 		_, err = prune.Run(ctx, r, prune.Options{Wait: time.Hour, TTL: leaseTTL, Clock: a.clock})
 		return err
-	}, func(err error) {
-		if err != nil {
-			t.Error(err)
-		}
-	})
+	}, ended)
+}
+
+// A fragment of the index that a prune had replaced, and that it did not come to
+// delete, stays replaced when the next prune replaces what stands in for it.
+func TestPruneKilledWhileItCompacts(t *testing.T) {
+	for n, through := 0, false; !through; n++ {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, t.TempDir())
+			w.cache = faults.Wrap(w.disk)
+			for i, c := range []content{{"d0/f0": 1, "d0/f1": 2}, {"d0/f0": 1, "d1/f0": 3}, {"d0/f0": 1, "d1/f0": 3, "d2/f0": 4}, {"d2/f0": 5}} {
+				w.backupOf(t, i+1, c)
+			}
+			w.forgetNow(1)
+			p := w.startPrune(func(error) {})
+			for deletions := -1; p.running.Load(); {
+				if slices.ContainsFunc(w.stage.WaitingOf(p.Actor), func(s *faults.Step) bool {
+					return s.Op == faults.Delete && strings.HasPrefix(s.Name, "index/")
+				}) {
+					deletions++
+				}
+				if deletions == n {
+					break
+				}
+				w.step(p, (*faults.Step).Go)
+			}
+			through = !p.running.Load()
+			w.kill(w.actors...)
+			w.forgetNow(2)
+			w.forgetNow(3)
+			w.pruneNow()
+			w.noGarbage()
+			w.check()
+		})
+	}
 }
