@@ -91,10 +91,12 @@ func exitCode(err error) int {
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &bad), errors.As(err, &refused), errors.Is(err, config.ErrUnreadable),
-		errors.Is(err, keyring.ErrNoRing), errors.Is(err, keyring.ErrMode), errors.Is(err, keyring.ErrNoVersion), errors.Is(err, repository.ErrWrongKey):
+		errors.Is(err, keyring.ErrNoRing), errors.Is(err, keyring.ErrMode), errors.Is(err, repository.ErrWrongKey):
 		return exitUsage
 	case isIntegrity(err):
 		return exitIntegrity
+	case errors.Is(err, keyring.ErrNoVersion):
+		return exitUsage
 	case errors.Is(err, messages.ErrFenced), errors.Is(err, bus.ErrLeaseLost), errors.Is(err, repository.ErrFenced):
 		return exitFenced
 	case errors.Is(err, errUnreadable), errors.Is(err, snapshot.ErrIncomplete):

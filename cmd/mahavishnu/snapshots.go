@@ -12,6 +12,7 @@ import (
 
 	"mahavishnu/fault"
 	"mahavishnu/repository"
+	"mahavishnu/repository/keyring"
 	"mahavishnu/terminal"
 )
 
@@ -165,6 +166,14 @@ func notes(s repository.Snapshot, pins map[string]repository.Keep) string {
 func (e *env) damagedSnapshots(damaged []error) error {
 	if len(damaged) == 0 {
 		return nil
+	}
+	if !slices.ContainsFunc(damaged, func(err error) bool { return !errors.Is(err, keyring.ErrNoVersion) }) {
+		// A newer key sealed them: nothing is wrong with them.
+		err := fault.New("read "+terminal.Plural(len(damaged), "snapshot"), "", errors.Join(damaged...), "")
+		if e.term.JSON {
+			return reported{err}
+		}
+		return err
 	}
 	if e.term.JSON {
 		return reported{errIntegrity}
