@@ -95,8 +95,8 @@ type LocalStorage struct {
 	// The directory; made when missing. Backups written to the disk they protect
 	// die with it: use another disk, a mounted share, or replicate.
 	Path string `yaml:"path"`
-	// Whether a repository that is made there keeps parity: about 11 % more space,
-	// with which damaged sectors, files cut off and files lost are mended, by reading
+	// Whether a repository that is made there keeps parity: about 11 % more space
+	// for large backups and up to twice for small ones, with which damaged sectors, files cut off and files lost are mended, by reading
 	// and for good by `mahavishnu verify --repair`. Turn it off where the storage
 	// mends itself (RAID with checksums, ZFS with redundancy, an erasure-coded share). It
 	// is decided when the repository is made; changing it later changes nothing.
