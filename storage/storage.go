@@ -35,6 +35,16 @@ type (
 	Info = backend.Info
 	// Error is an operation that failed on an object.
 	Error = backend.Error
+	// TemporaryError is a failure that may be gone when tried again.
+	TemporaryError = backend.TemporaryError
+	// Retainer can keep objects from being deleted.
+	Retainer = backend.Retainer
+	// Thawer has objects in archive tiers.
+	Thawer = backend.Thawer
+	// ThawOptions says how objects are thawed.
+	ThawOptions = backend.ThawOptions
+	// ThawState is how far a thawing is.
+	ThawState = backend.ThawState
 )
 
 // Errors a caller may decide on, always wrapped in an [Error].
@@ -46,6 +56,11 @@ var (
 	ErrFull        = backend.ErrFull
 	ErrBadName     = backend.ErrBadName
 	ErrUnavailable = backend.ErrUnavailable
+	ErrDenied      = backend.ErrDenied
+	ErrRetained    = backend.ErrRetained
+	ErrArchived    = backend.ErrArchived
+	ErrDamaged     = backend.ErrDamaged
+	ErrUnsupported = backend.ErrUnsupported
 )
 
 // CheckName refuses a name that not every storage can hold as it is.

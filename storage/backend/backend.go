@@ -89,6 +89,13 @@ type PutOptions struct {
 	// before its name is visible, so that even the loss of power shows the
 	// whole object or none: commit points are put this way.
 	Sync bool
+	// RetainUntil keeps the object from being deleted or replaced until then, by
+	// anybody. Zero: no retention. A backend that is no [Retainer], or has it switched off,
+	// fails with ErrUnsupported instead of storing without it.
+	RetainUntil time.Time
+	// Cold says that the object will hardly ever be read: a backend with a storage
+	// class or tier for such objects puts it there. Others take no notice.
+	Cold bool
 }
 
 // Info describes an object.
