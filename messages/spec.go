@@ -69,11 +69,17 @@ type VerifySpec struct {
 	Repair        bool    `json:"repair,omitempty" jsonschema_description:"Write back what can be mended."`
 }
 
-// ReplicateSpec asks for snapshots to be copied to another region's storage.
+// ReplicateSpec asks for a region's repository to be copied to the place where
+// another region keeps its copy of it.
 type ReplicateSpec struct {
-	Source   string `json:"source,omitempty" jsonschema_description:"Only snapshots of this source; all sources when left out."`
-	Snapshot string `json:"snapshot,omitempty" jsonschema_description:"Only this snapshot."`
-	To       string `json:"to" jsonschema:"required" jsonschema_description:"Region whose storage receives the copy."`
+	From string `json:"from" jsonschema:"required" jsonschema_description:"Region whose repository is copied."`
+	To   string `json:"to" jsonschema:"required" jsonschema_description:"Region that keeps the copy."`
+	// Shard counts from 0. All shards together are one round; the one that ends
+	// last makes what was copied visible.
+	Shard  int `json:"shard,omitempty" jsonschema:"minimum=0" jsonschema_description:"Which share of the packs this job copies, from 0."`
+	Shards int `json:"shards,omitempty" jsonschema:"minimum=0,maximum=256" jsonschema_description:"Into how many shares the packs are divided; 1 when left out."`
+	// Force is a person's word that the primary is right.
+	Force bool `json:"force,omitempty" jsonschema_description:"Believe the primary although most of what it had is gone from it."`
 }
 
 // RestoreSpec asks for a snapshot to be written into a staging directory of
@@ -156,8 +162,6 @@ func SourceOf(s Spec) string {
 	case *BackupSpec:
 		return s.Source
 	case *VerifySpec:
-		return s.Source
-	case *ReplicateSpec:
 		return s.Source
 	case *RestoreSpec:
 		return s.Source

@@ -9,6 +9,8 @@ import (
 const (
 	maxText = 256
 	maxList = 1024
+	// maxShards is how many jobs may share the copying of one repository.
+	maxShards = 256
 )
 
 func (s *BackupSpec) check() *RefusedError {
@@ -34,7 +36,30 @@ func (s *VerifySpec) checkNew() *RefusedError {
 }
 
 func (s *ReplicateSpec) check() *RefusedError {
-	return first(text("source", s.Source), text("snapshot", s.Snapshot), required("to", s.To), name("to", s.To))
+	return first(
+		required("to", s.To), name("to", s.To), required("from", s.From), name("from", s.From),
+		notNegative("shard", float64(s.Shard)), notNegative("shards", float64(s.Shards)), s.checkPlace(), s.checkShard(),
+	)
+}
+
+func (s *ReplicateSpec) checkPlace() *RefusedError {
+	if s.From != s.To {
+		return nil
+	}
+	return &RefusedError{Reason: "\"to\" is the region " + quote(s.To) + " that is copied from: a copy belongs elsewhere", Field: "to"}
+}
+
+func (s *ReplicateSpec) checkShard() *RefusedError {
+	switch {
+	case s.Shards > maxShards:
+		return &RefusedError{Reason: fmt.Sprintf("%q is %d; at most %d are taken", "shards", s.Shards, maxShards), Field: "shards"}
+	case s.Shard >= max(s.Shards, 1):
+		return &RefusedError{
+			Reason: fmt.Sprintf("there is no shard %d of %d", s.Shard, max(s.Shards, 1)), Field: "shard",
+			Hint: "shards count from 0",
+		}
+	}
+	return nil
 }
 
 func (s *RestoreSpec) check() *RefusedError {

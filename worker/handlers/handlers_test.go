@@ -91,7 +91,7 @@ func TestEveryKindIsAnswered(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for want, spec := range map[string]messages.Spec{
-		"cannot copy backups to other regions yet": &messages.ReplicateSpec{To: "eu-west-1"},
+		"cannot copy backups to other regions yet": &messages.ReplicateSpec{From: region, To: "eu-west-1"},
 		"cannot rehearse disasters yet":            &messages.DrillSpec{Scenario: "region_failure"},
 		"cannot back up PostgreSQL clusters yet":   &messages.BaseBackupSpec{Source: "home"},
 	} {
@@ -270,5 +270,24 @@ func TestForgetJob(t *testing.T) {
 		if got := r.refused(spec); !strings.Contains(got, want) {
 			t.Errorf("%q does not tell %q", got, want)
 		}
+	}
+}
+
+// That there is no repository is told at once: no attempt finds one. One that is
+// known to exist may be there the next time.
+func TestAMissingRepositoryIsFinal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, spec := range []messages.Spec{
+		&messages.RestoreSpec{Snapshot: "latest", Target: "back"}, &messages.VerifySpec{}, &messages.ForgetSpec{},
+		&messages.PruneSpec{}, &messages.RestoreTestSpec{},
+	} {
+		if rec := r.do(spec); rec.State != messages.StateFailed || rec.Spent != 1 || !strings.Contains(rec.Error, repository.ErrNotRepository.Error()) {
+			t.Errorf("the %s job is %s after %d attempts: %s", spec.Kind(), rec.State, rec.Spent, rec.Error)
+		}
+	}
+	r.known = true
+	if rec := r.do(&messages.VerifySpec{}); rec.State != messages.StateDead || rec.Spent != 2 {
+		t.Errorf("with a repository that is elsewhere, the job is %s after %d attempts: %s", rec.State, rec.Spent, rec.Error)
 	}
 }

@@ -25,7 +25,8 @@ import (
 // Repositories opens the repository of the worker's region.
 type Repositories interface {
 	// Open returns the repository, made first where there is none and create is
-	// set. The caller calls close when it is done with it.
+	// set. The caller calls close when it is done with it. One that is known to
+	// exist elsewhere or to have been there is an error marked by Away.
 	Open(ctx context.Context, create bool) (repo *repository.Repository, close func() error, err error)
 }
 
@@ -82,6 +83,8 @@ type Setup struct {
 	Host string
 	// Version of the program, recorded in snapshots.
 	Version string
+	// Replicas opens what replicate jobs copy; nil refuses such jobs.
+	Replicas Replicas
 	// Sessions keeps the leases of sessions in the queue; nil leaves it to signs of
 	// life in the storage.
 	Sessions lease.Keeper
@@ -110,6 +113,30 @@ func New(s Setup) (worker.Handlers, error) {
 		messages.KindDrill:      unavailable{"rehearse disasters"},
 		messages.KindBaseBackup: unavailable{"back up PostgreSQL clusters"},
 	}, nil
+}
+
+// Away marks an error about a repository that is known to exist and is not where it
+// should be: its disk or share is not mounted, which the next attempt may find mended.
+func Away(err error) error { return &awayError{err} }
+
+type awayError struct{ error }
+
+func (e *awayError) Unwrap() error { return e.error }
+
+// open opens the repository. That there is none, or another than the key and this
+// program are for, is final: no attempt finds another one. A storage that does not
+// answer may answer the next one.
+func (s Setup) open(ctx context.Context, create bool) (*repository.Repository, func() error, error) {
+	repo, closeRepo, err := s.Repositories.Open(ctx, create)
+	if away := (*awayError)(nil); errors.As(err, &away) {
+		return nil, nil, err
+	}
+	for _, final := range []error{repository.ErrNotRepository, repository.ErrWrongKey, repository.ErrUnknownFeature} {
+		if errors.Is(err, final) {
+			return nil, nil, worker.Discard(err)
+		}
+	}
+	return repo, closeRepo, err
 }
 
 // source returns a configured source that workers of this region can read. The
