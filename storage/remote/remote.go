@@ -239,7 +239,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, plain("connect to storage", r.URL.Host)
 	}
-	resp, err := g.next.RoundTrip(r)
+	resp, err := g.next.RoundTrip(paced(r))
 	if err != nil {
 		return nil, explain(r.URL.Host, err)
 	}
@@ -256,6 +256,18 @@ func redirect(r *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	return nil
+}
+
+// Patience returns an [Options.Wrap] that gives up after d where one would wait for a
+// minute: for tests, and for links that are known to be fast.
+func Patience(d time.Duration) func(http.RoundTripper) http.RoundTripper {
+	return func(rt http.RoundTripper) http.RoundTripper {
+		if t, ok := rt.(*http.Transport); ok {
+			t.ResponseHeaderTimeout, t.IdleConnTimeout = d, d/2
+			t.DialContext = dialer(patience{dial: d, progress: d})
+		}
+		return rt
+	}
 }
 
 func dialer(wait patience) func(ctx context.Context, network, address string) (net.Conn, error) {
