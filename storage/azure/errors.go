@@ -1,0 +1,160 @@
+package azure
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+
+	"mahavishnu/storage/backend"
+	"mahavishnu/storage/objects"
+	"mahavishnu/storage/remote"
+)
+
+// The roles that operations need, as Azure names them.
+const (
+	reader      = "Storage Blob Data Reader"
+	contributor = "Storage Blob Data Contributor"
+	owner       = "Storage Blob Data Owner"
+)
+
+const noCredentials = "set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, name account_key_file= or sas_file=, give the machine a managed identity, or run az login"
+
+func line(err error) string { return objects.Line(err.Error()) }
+
+// failed returns an error of the SDK as one of the contract. needs is the role that
+// the operation takes.
+func (b *Backend) failed(ctx context.Context, op, object, needs string, err error) error {
+	if ended := objects.Ended(ctx, op, object); ended != nil {
+		return ended
+	}
+	var answer *azcore.ResponseError
+	if !errors.As(err, &answer) {
+		return b.unanswered(op, object, err)
+	}
+	cause, hint := b.judge(answer, needs)
+	return &backend.Error{Op: op, Object: object, Err: cause, Hint: hint}
+}
+
+// judge turns an answer of the service into an error of the contract and a hint.
+func (b *Backend) judge(answer *azcore.ResponseError, needs string) (cause error, hint string) {
+	said := told(answer)
+	switch bloberror.Code(answer.ErrorCode) {
+	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
+		// Not ErrNotFound: that would look like a place without a repository.
+		return fmt.Errorf("the container %s does not exist (%s)", b.config.Container, said),
+			"make it, or mend its name: az storage container create --name " + b.config.Container + " --account-name " + b.config.Account
+	case bloberror.BlobNotFound, bloberror.ResourceNotFound:
+		return backend.ErrNotFound, ""
+	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.UnauthorizedBlobOverwrite:
+		return fmt.Errorf("%w (%s)", backend.ErrExists, said), ""
+	case bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold":
+		return fmt.Errorf("%w (%s)", backend.ErrRetained, said), "wait until its immutability policy or legal hold has ended"
+	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
+		return fmt.Errorf("%w (%s)", backend.ErrArchived, said), "have it rehydrated first; a restore asks for that by itself and waits"
+	case bloberror.InvalidRange:
+		return fmt.Errorf("%w (%s)", backend.ErrShort, said), ""
+	case bloberror.MD5Mismatch, bloberror.CRC64Mismatch:
+		return &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}, ""
+	case bloberror.LeaseIDMissing, bloberror.LeaseIDMismatchWithBlobOperation, bloberror.LeaseLost:
+		return fmt.Errorf("%w: somebody has leased the blob (%s)", backend.ErrDenied, said), "end the lease: az storage blob lease break --container-name " + b.config.Container
+	case bloberror.BlobUsesCustomerSpecifiedEncryption:
+		return fmt.Errorf("%w: the blob was written under a customer key (%s)", backend.ErrDenied, said), "name the file of that key as customer_key_file="
+	case "BlobAccessTierNotSupportedForAccountType", "FeatureNotSupported", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, bloberror.UnsupportedQueryParameter:
+		return fmt.Errorf("%w (%s)", backend.ErrUnsupported, said), "the account lacks what tier=, cold_tier=, encryption_scope= or immutability= asks for"
+	case bloberror.AccountBeingCreated, bloberror.ServerBusy, bloberror.InternalError, bloberror.OperationTimedOut:
+		return b.temporary(answer, said), ""
+	}
+	switch code := answer.StatusCode; {
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return fmt.Errorf("%w (%s)", backend.ErrDenied, said), b.denied(answer, needs)
+	case code == http.StatusNotFound:
+		return fmt.Errorf("%w (%s)", backend.ErrNotFound, said), ""
+	case code == http.StatusRequestedRangeNotSatisfiable:
+		return fmt.Errorf("%w (%s)", backend.ErrShort, said), ""
+	case code == http.StatusInsufficientStorage:
+		return fmt.Errorf("%w (%s)", backend.ErrFull, said), "free space, or raise the account's capacity"
+	case remote.TemporaryStatus(code):
+		return b.temporary(answer, said), ""
+	}
+	return fmt.Errorf("the server answered %s", said), ""
+}
+
+func (b *Backend) temporary(answer *azcore.ResponseError, said string) error {
+	e := &backend.TemporaryError{Err: fmt.Errorf("the server answered %s", said)}
+	if answer.RawResponse != nil {
+		e.After = remote.RetryAfter(answer.RawResponse.Header, b.clock.Now())
+	}
+	return e
+}
+
+// told returns what the service answered, on one line: status and code. The message is
+// left out, since it may quote what was signed.
+func told(answer *azcore.ResponseError) string {
+	said := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	if answer.ErrorCode != "" {
+		said += ", " + objects.Line(answer.ErrorCode)
+	}
+	if answer.RawResponse != nil {
+		if id := answer.RawResponse.Header.Get("X-Ms-Request-Id"); id != "" {
+			said += ", request " + objects.Line(id)
+		}
+	}
+	return said
+}
+
+// denied says what to do about an answer of 401 or 403.
+func (b *Backend) denied(answer *azcore.ResponseError, needs string) string {
+	switch bloberror.Code(answer.ErrorCode) {
+	case bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo, bloberror.NoAuthenticationInformation:
+		return "the key or signature is wrong or has expired, or this machine's clock is wrong: compare the account's key, the signature's end (se=) and the time"
+	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
+		return "the account's network rules may keep this machine out: see the account's networking, and the addresses a signature is for (sip=)"
+	case bloberror.AccountIsDisabled:
+		return "the account is switched off: see its page in the portal"
+	case "KeyBasedAuthenticationNotPermitted":
+		return "the account takes no keys: use a managed or workload identity with the role " + needs
+	case "KeyVaultEncryptionKeyNotFound", "KeyVaultAccessTokenCannotBeAcquired", "KeyVaultVaultNotFound":
+		return "the encryption scope's key in the key vault cannot be used: give the account's identity access to it, and see that it was not disabled"
+	}
+	return fmt.Sprintf("give the identity the role %q on the container %s, or a signature with those rights", needs, b.config.Container)
+}
+
+// unanswered is an error that the service did not put into words: of the network, or of
+// the credentials.
+func (b *Backend) unanswered(op, object string, err error) error {
+	var none *credentialsError
+	var refused *azidentity.AuthenticationFailedError
+	var garbled *xml.SyntaxError
+	e := &backend.Error{Op: op, Object: object}
+	switch {
+	case errors.As(err, &refused) && refused.RawResponse != nil && remote.TemporaryStatus(refused.RawResponse.StatusCode):
+		after := remote.RetryAfter(refused.RawResponse.Header, b.clock.Now())
+		e.Err = &backend.TemporaryError{Err: errors.New("get credentials: " + line(err)), After: after}
+	case errors.As(err, &none) && remote.Temporary(none.err):
+		e.Err = &backend.TemporaryError{Err: errors.New("get credentials: " + line(err))}
+	case errors.As(err, &none):
+		e.Err, e.Hint = fmt.Errorf("%w: %s", backend.ErrDenied, line(err)), noCredentials
+	case errors.As(err, &garbled):
+		e.Err = &backend.TemporaryError{Err: fmt.Errorf("the server's answer cannot be read: %w", garbled)}
+	default:
+		e.Err = objects.Network(err)
+	}
+	return e
+}
+
+// missing tells whether an error says that there is no such object, in a container
+// that exists.
+func missing(err error) bool {
+	var answer *azcore.ResponseError
+	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound {
+		return false
+	}
+	return !strings.HasPrefix(answer.ErrorCode, "Container")
+}
