@@ -10,6 +10,7 @@ import (
 
 	"mahavishnu/fault"
 	"mahavishnu/repository"
+	"mahavishnu/worker/handlers"
 )
 
 // knownFile, in node.data_dir, holds the repository's id and then where it was
@@ -35,8 +36,8 @@ func (a Access) mustBeNew(location string) error {
 	if place != location {
 		return nil // such as one the configuration named before
 	}
-	return fault.New("open repository", location, fmt.Errorf("%w, and there was one: %s", repository.ErrNotRepository, id),
-		"mount the disk or share it is on; only if it is meant to be gone for good, remove "+path+" and the next backup makes a new one")
+	return handlers.Away(fault.New("open repository", location, fmt.Errorf("%w, and there was one: %s", repository.ErrNotRepository, id),
+		"mount the disk or share it is on; only if it is meant to be gone for good, remove "+path+" and the next backup makes a new one"))
 }
 
 // remember notes which repository the location holds.

@@ -64,7 +64,7 @@ func (h *backup) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	if err != nil {
 		return nil, err
 	}
-	repo, closeRepo, err := h.Repositories.Open(ctx, true)
+	repo, closeRepo, err := h.open(ctx, true)
 	if err != nil {
 		return nil, err
 	}

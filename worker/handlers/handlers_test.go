@@ -282,8 +282,8 @@ func TestAMissingRepositoryIsFinal(t *testing.T) {
 		&messages.RestoreSpec{Snapshot: "latest", Target: "back"}, &messages.VerifySpec{}, &messages.ForgetSpec{},
 		&messages.PruneSpec{}, &messages.RestoreTestSpec{},
 	} {
-		if rec := r.do(spec); rec.State != messages.StateFailed || rec.Spent != 1 || !strings.Contains(rec.Error, repository.ErrNotRepository.Error()) {
-			t.Errorf("the %s job is %s after %d attempts: %s", spec.Kind(), rec.State, rec.Spent, rec.Error)
+		if rec := r.do(spec); rec.State != messages.StateFailed || rec.Attempt != 1 || !strings.Contains(rec.Error, repository.ErrNotRepository.Error()) {
+			t.Errorf("the %s job is %s after %d attempts: %s", spec.Kind(), rec.State, rec.Attempt, rec.Error)
 		}
 	}
 	r.known = true

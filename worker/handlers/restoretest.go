@@ -71,7 +71,7 @@ func (h *restoreTest) Run(ctx context.Context, t *worker.Task) (_ any, err error
 		return nil, err
 	}
 	begin := h.Clock.Now()
-	repo, closeRepo, err := h.Repositories.Open(ctx, false)
+	repo, closeRepo, err := h.open(ctx, false)
 	if err != nil {
 		return nil, err
 	}

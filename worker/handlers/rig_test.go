@@ -41,6 +41,8 @@ type rig struct {
 	sessions *keeper
 	// wrap stands between the repository and its storage; nil for nothing.
 	wrap func(storage.Backend) storage.Backend
+	// known says that there is a repository, wherever it is.
+	known bool
 }
 
 // skewed is a clock ahead of the machine's, to be set before jobs run.
@@ -123,6 +125,9 @@ func (r *rig) Open(ctx context.Context, create bool) (*repository.Repository, fu
 	repo, err := repository.Open(ctx, be, r.ring, repository.OpenOptions{})
 	if create && err != nil {
 		repo, err = repository.Create(ctx, be, r.ring, repository.CreateOptions{Parity: repository.StandardParity()})
+	}
+	if err != nil && r.known {
+		err = Away(err)
 	}
 	if err != nil {
 		be.Close()

@@ -47,7 +47,7 @@ func (h *verify) Check(messages.Job) error { return nil }
 // Run implements worker.Handler.
 func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	spec := t.Job.Spec.(*messages.VerifySpec)
-	repo, closeRepo, err := h.Repositories.Open(ctx, false)
+	repo, closeRepo, err := h.open(ctx, false)
 	if err != nil {
 		return nil, err
 	}
