@@ -34,11 +34,20 @@ func ReadAll(ctx context.Context, be Backend, name string, limit int64, buf []by
 	return buf, nil
 }
 
-// ReadRange fills buf from the object's bytes at offset, or fails.
+// ReadRange fills buf from the object's bytes at offset, or fails. Bytes that changed
+// on the way are read once more.
 func ReadRange(ctx context.Context, be Backend, name string, offset int64, buf []byte) error {
 	if len(buf) == 0 {
 		return nil
 	}
+	err := readRange(ctx, be, name, offset, buf)
+	if errors.Is(err, ErrDamaged) {
+		err = readRange(ctx, be, name, offset, buf)
+	}
+	return err
+}
+
+func readRange(ctx context.Context, be Backend, name string, offset int64, buf []byte) error {
 	r, err := be.Get(ctx, name, offset, int64(len(buf)))
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@
 //	f := faults.Wrap(be)
 //	f.On(faults.Put).Under("packs/").After(3).Fail(io.ErrShortWrite)
 //	f.On(faults.Get).Under("index/").Times(2).Fail(errTimeout)
+//	f.On(faults.Put).Lose(errReset)          // done, and the answer is lost
+//	f.On(faults.Get).Break(1000, errReset)   // in the middle of the body
 //	f.StopAt(17)                // the 17th change and all that follows fail
 //	f.PowerCut(faults.LoseAll)  // what was not synced is gone
 //
@@ -74,6 +76,7 @@ type Rule struct {
 	left   int // how often it still applies; negative is for ever
 	err    error
 	hook   func(name string)
+	midway midway
 }
 
 // On starts a rule about an operation. Without Times it applies once.
@@ -125,8 +128,9 @@ func (f *Backend) Stopped() bool {
 	return f.stopped
 }
 
-// step decides about an operation.
-func (f *Backend) step(op Op, name string, change bool) error {
+// step decides about an operation that is about to begin: it fails, or is done with
+// what else the rule that it returns may do to it.
+func (f *Backend) step(op Op, name string, change bool) (midway, error) {
 	f.mu.Lock()
 	if change && !f.stopped {
 		f.changes++
@@ -136,20 +140,20 @@ func (f *Backend) step(op Op, name string, change bool) error {
 	}
 	if f.stopped {
 		f.mu.Unlock()
-		return &storage.Error{Op: string(op), Object: name, Err: ErrStopped}
+		return midway{}, &storage.Error{Op: string(op), Object: name, Err: ErrStopped}
 	}
 	rule := f.match(op, name)
 	f.mu.Unlock()
 	if rule == nil {
-		return nil
+		return midway{}, nil
 	}
 	if rule.hook != nil {
 		rule.hook(name)
 	}
 	if rule.err != nil {
-		return &storage.Error{Op: string(op), Object: name, Err: rule.err}
+		return midway{}, &storage.Error{Op: string(op), Object: name, Err: rule.err}
 	}
-	return nil
+	return rule.midway, nil
 }
 
 // change begins a change of the wrapped backend, for which a power cut waits: one
@@ -182,7 +186,8 @@ func (f *Backend) match(op Op, name string) *Rule {
 
 // Put stores an object unless the script says otherwise.
 func (f *Backend) Put(ctx context.Context, name string, data []byte, o storage.PutOptions) error {
-	if err := f.step(Put, name, true); err != nil {
+	m, err := f.step(Put, name, true)
+	if err != nil {
 		return err
 	}
 	done, err := f.change(Put, name)
@@ -203,12 +208,13 @@ func (f *Backend) Put(ctx context.Context, name string, data []byte, o storage.P
 	if o.Sync {
 		f.forget(name)
 	}
-	return nil
+	return m.lost(Put, name)
 }
 
 // Delete removes an object unless the script says otherwise.
 func (f *Backend) Delete(ctx context.Context, name string) error {
-	if err := f.step(Delete, name, true); err != nil {
+	m, err := f.step(Delete, name, true)
+	if err != nil {
 		return err
 	}
 	done, err := f.change(Delete, name)
@@ -220,7 +226,7 @@ func (f *Backend) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	f.forget(name) // a deletion is durable at once
-	return nil
+	return m.lost(Delete, name)
 }
 
 // Sync makes objects durable unless the script says otherwise.
@@ -229,7 +235,8 @@ func (f *Backend) Sync(ctx context.Context, names []string) error {
 	if len(names) > 0 {
 		first = names[0]
 	}
-	if err := f.step(Sync, first, true); err != nil {
+	m, err := f.step(Sync, first, true)
+	if err != nil {
 		return err
 	}
 	done, err := f.change(Sync, first)
@@ -241,20 +248,25 @@ func (f *Backend) Sync(ctx context.Context, names []string) error {
 		return err
 	}
 	f.forget(names...)
-	return nil
+	return m.lost(Sync, first)
 }
 
 // Get reads an object unless the script says otherwise.
 func (f *Backend) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
-	if err := f.step(Get, name, false); err != nil {
+	m, err := f.step(Get, name, false)
+	if err != nil {
 		return nil, err
 	}
-	return f.inner.Get(ctx, name, offset, length)
+	body, err := f.inner.Get(ctx, name, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return m.body(name, body), nil
 }
 
 // Stat describes an object unless the script says otherwise.
 func (f *Backend) Stat(ctx context.Context, name string) (storage.Info, error) {
-	if err := f.step(Stat, name, false); err != nil {
+	if _, err := f.step(Stat, name, false); err != nil {
 		return storage.Info{}, err
 	}
 	return f.inner.Stat(ctx, name)
@@ -262,10 +274,11 @@ func (f *Backend) Stat(ctx context.Context, name string) (storage.Info, error) {
 
 // List lists objects unless the script says otherwise.
 func (f *Backend) List(ctx context.Context, prefix string, fn func(storage.Info) error) error {
-	if err := f.step(List, prefix, false); err != nil {
+	m, err := f.step(List, prefix, false)
+	if err != nil {
 		return err
 	}
-	return f.inner.List(ctx, prefix, fn)
+	return f.inner.List(ctx, prefix, m.names(prefix, fn))
 }
 
 // Location is that of the wrapped backend.

@@ -1,0 +1,48 @@
+package limit
+
+import (
+	"context"
+	"time"
+
+	"mahavishnu/storage/backend"
+)
+
+// retainer counts the requests that concern retention.
+type retainer struct {
+	b     *Backend
+	inner backend.Retainer
+}
+
+func (r *retainer) Retain(ctx context.Context, name string, until time.Time) error {
+	return r.b.do(ctx, "retain", name, func() error { return r.inner.Retain(ctx, name, until) })
+}
+
+func (r *retainer) Retained(ctx context.Context, name string) (until time.Time, err error) {
+	err = r.b.do(ctx, "retained", name, func() error {
+		until, err = r.inner.Retained(ctx, name)
+		return err
+	})
+	return until, err
+}
+
+func (r *retainer) RetentionCheck(ctx context.Context) error {
+	return r.b.do(ctx, "check retention", "", func() error { return r.inner.RetentionCheck(ctx) })
+}
+
+// thawer counts the requests that concern archive tiers.
+type thawer struct {
+	b     *Backend
+	inner backend.Thawer
+}
+
+func (t *thawer) Thaw(ctx context.Context, names []string, o backend.ThawOptions) (state backend.ThawState, err error) {
+	first := ""
+	if len(names) > 0 {
+		first = names[0]
+	}
+	err = t.b.do(ctx, "thaw", first, func() error {
+		state, err = t.inner.Thaw(ctx, names, o)
+		return err
+	})
+	return state, err
+}

@@ -1,0 +1,55 @@
+package servers
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// GCSServer speaks the protocol of Google Cloud Storage, and asks for no
+// credentials.
+type GCSServer struct {
+	*Process
+	// Bucket exists and is empty.
+	Bucket string
+}
+
+// GCS starts a Google Cloud Storage server with one bucket.
+func GCS(t testing.TB) *GCSServer {
+	t.Helper()
+	path := program(t, "fake-gcs-server")
+	s := &GCSServer{Bucket: "backups"}
+	dir := directory(t, "objects")
+	s.Process = begin(t, func(address string) *exec.Cmd {
+		host, port, _ := net.SplitHostPort(address)
+		//nolint:noctx // ended by Stop, which lets it finish what it writes
+		return exec.Command(path, "-scheme", "http", "-host", host, "-port", port, "-public-host", address,
+			"-external-url", "http://"+address, "-backend", "filesystem", "-filesystem-root", dir, "-log-level", "error")
+	})
+	s.MakeBucket(s.Bucket)
+	return s
+}
+
+// URL returns the location of a prefix in the bucket.
+func (s *GCSServer) URL(prefix string) string { return s.Through(s.Endpoint(), prefix) }
+
+// Through returns the location of a prefix in the bucket, for requests that take
+// their way through another endpoint.
+func (s *GCSServer) Through(endpoint, prefix string) string {
+	return "gs://" + s.Bucket + "/" + prefix + "?" + url.Values{"endpoint": {endpoint}}.Encode()
+}
+
+// MakeBucket makes another bucket.
+func (s *GCSServer) MakeBucket(name string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.Endpoint()+"/storage/v1/b?project=test",
+		strings.NewReader(`{"name": "`+name+`"}`))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	call(s.t, req)
+}
