@@ -22,7 +22,7 @@ type Backup struct {
 	Compression Compression `yaml:"compression"`
 	// Where the repository's objects are kept.
 	Storage Storage `yaml:"storage" reload:"restart"`
-	// Copies of the repository in other regions. Not available yet: leave it off.
+	// Copies of the repository in other regions.
 	Replication Replication `yaml:"replication"`
 	// What is checked while backing up and restoring.
 	Validation Validation `yaml:"validation"`
@@ -64,83 +64,6 @@ type Compression struct {
 	// 0 means the algorithm's own default: 6 for gzip, 1 for zstd. Archival
 	// backups always use the highest effort that pays.
 	Level int `yaml:"level"`
-}
-
-// Whether jobs make a repository where there is none.
-const (
-	CreateAuto  = "auto"
-	CreateNever = "never"
-)
-
-// Storage says where the repository's objects are kept.
-type Storage struct {
-	// Whether the first backup makes the repository: "auto" or "never". A worker
-	// whose disk or share is not mounted would make a new one in its place.
-	// A machine that has seen the repository before refuses that by itself, and so
-	// does every worker of a region that the queue knows a repository of. With
-	// "never" no job makes one: only a person does, with `mahavishnu backup --direct`.
-	Create string `yaml:"create"`
-	// A directory of this machine, or one mounted on it.
-	Local LocalStorage `yaml:"local"`
-	// Amazon S3 and what speaks its protocol. Not available yet: leave it off.
-	S3 S3Storage `yaml:"s3"`
-	// Azure Blob Storage. Not available yet: leave it off.
-	AzureBlob AzureBlobStorage `yaml:"azure_blob"`
-}
-
-// LocalStorage keeps the repository in a directory.
-type LocalStorage struct {
-	// Whether the repository is kept in a directory.
-	Enabled bool `yaml:"enabled"`
-	// The directory; made when missing. Backups written to the disk they protect
-	// die with it: use another disk, a mounted share, or replicate.
-	Path string `yaml:"path"`
-	// Whether a repository that is made there keeps parity: about 11 % more space
-	// for large backups and up to twice for small ones, with which damaged sectors, files cut off and files lost are mended, by reading
-	// and for good by `mahavishnu verify --repair`. Turn it off where the storage
-	// mends itself (RAID with checksums, ZFS with redundancy, an erasure-coded share). It
-	// is decided when the repository is made; changing it later changes nothing.
-	Parity bool `yaml:"parity"`
-}
-
-// S3Storage keeps the repository in a bucket.
-type S3Storage struct {
-	// Whether the repository is kept in S3. Not available yet: leave it off.
-	Enabled bool `yaml:"enabled"`
-	// The name of the bucket.
-	Bucket string `yaml:"bucket"`
-	// The bucket's region, as AWS names it.
-	Region string `yaml:"region"`
-	// What every object's name starts with, ending in "/". Empty: the whole bucket
-	// is ours.
-	Prefix string `yaml:"prefix"`
-}
-
-// AzureBlobStorage keeps the repository in a container.
-type AzureBlobStorage struct {
-	// Whether the repository is kept in Azure. Not available yet: leave it off.
-	Enabled bool `yaml:"enabled"`
-	// The container's name.
-	Container string `yaml:"container"`
-	// What every object's name starts with, ending in "/". Empty: the whole
-	// container is ours.
-	Prefix string `yaml:"prefix"`
-}
-
-// Replication copies the repository to other regions.
-type Replication struct {
-	// Whether backups are copied to other regions. Not available yet: leave it off.
-	Enabled bool `yaml:"enabled"`
-	// Which region is copied to which.
-	Regions []RegionPair `yaml:"regions"`
-}
-
-// RegionPair is one direction of replication.
-type RegionPair struct {
-	// The region whose backups are copied.
-	Primary string `yaml:"primary"`
-	// The region that receives the copies; another one than primary.
-	Secondary string `yaml:"secondary"`
 }
 
 // Names of checksum algorithms.

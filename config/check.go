@@ -13,6 +13,7 @@ import (
 // not exist yet.
 func (l *loader) check(c *Config) {
 	l.checkBackup(&c.Backup)
+	l.checkStorage(c)
 	l.checkSchedules(c)
 	l.checkRecovery(&c.DisasterRecovery)
 	l.checkRegions(c)
@@ -21,6 +22,7 @@ func (l *loader) check(c *Config) {
 	l.checkNATS(&c.NATS)
 	l.checkJobs(&c.Jobs)
 	l.checkPlaces(c)
+	l.checkReplication(c)
 }
 
 func (l *loader) valuef(key, format string, args ...any) { l.value(key, fmt.Sprintf(format, args...)) }

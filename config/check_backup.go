@@ -19,8 +19,6 @@ func (l *loader) checkBackup(b *Backup) {
 	l.checkCompression(b.Compression)
 	v := b.Validation
 	l.oneOf("backup.validation.checksum_algorithm", v.ChecksumAlgorithm, "a checksum algorithm", ChecksumSHA256, ChecksumBLAKE3)
-	l.checkStorage(b)
-	l.checkReplication(b.Replication)
 	l.checkRetention(b.Retention)
 	l.checkPrune(b.Prune)
 	channels := []string{"email", "slack", "pagerduty", "webhook"}
@@ -40,38 +38,6 @@ func (l *loader) checkCompression(p Compression) {
 		l.valuef(level, "zstd has the levels 1 to 22, and 0 for its default of 1, not %d", p.Level)
 	case p.Algorithm == CompressionNone:
 		l.value(level, "without compression there is no level: remove the line, or choose an algorithm")
-	}
-}
-
-func (l *loader) checkStorage(b *Backup) {
-	const local = "backup.storage.local"
-	l.oneOf("backup.storage.create", b.Storage.Create, "a choice", CreateAuto, CreateNever)
-	l.notYet("backup.storage.s3.enabled", b.Storage.S3.Enabled, "write false and use storage.local until it is")
-	l.notYet("backup.storage.azure_blob.enabled", b.Storage.AzureBlob.Enabled, "write false and use storage.local until it is")
-	switch {
-	case !b.Storage.Local.Enabled:
-		if !b.Storage.S3.Enabled && !b.Storage.AzureBlob.Enabled {
-			l.value(local+".enabled", "no storage is left: backups would have nowhere to go; write true")
-		}
-	case b.Storage.Local.Path == "":
-		l.value(local+".path", "is empty: name the directory for the repository")
-	case b.Directory != b.Storage.Local.Path:
-		l.valuef(local+".path", "contradicts backup.directory: %s is not %s; keep one of the two settings", b.Storage.Local.Path, b.Directory)
-	}
-}
-
-func (l *loader) checkReplication(r Replication) {
-	l.notYet("backup.replication.enabled", r.Enabled, "write false until it is")
-	for i, pair := range r.Regions {
-		key := element("backup.replication.regions", i)
-		switch {
-		case pair.Primary == "":
-			l.value(key+".primary", "is missing: name the region to copy from")
-		case pair.Secondary == "":
-			l.value(key+".secondary", "is missing: name the region to copy to")
-		case pair.Primary == pair.Secondary:
-			l.valuef(key+".secondary", "%s cannot be copied to itself: name another region", pair.Primary)
-		}
 	}
 }
 
@@ -122,6 +88,10 @@ func (l *loader) checkCustom(c *Config, name string, s CustomSchedule) {
 	}
 	if name == ScheduleRestoreTest {
 		l.value(key, "this name belongs to disaster_recovery.automated_tests: choose another")
+		return
+	}
+	if name == ScheduleReplication {
+		l.value(key, "this name belongs to backup.replication: choose another")
 		return
 	}
 	if s.Cron == "" && !l.given(key+".cron") {

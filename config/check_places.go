@@ -9,38 +9,69 @@ import (
 	"strings"
 )
 
+// located is a directory and the setting that names it.
+type located struct{ key, path string }
+
 // checkPlaces looks for directories and files that must not lie inside each
 // other.
 func (l *loader) checkPlaces(c *Config) {
-	repo := c.Backup.Storage.Local.Path
-	if !c.Backup.Storage.Local.Enabled || repo == "" {
-		return
-	}
-	if key := c.Backup.Encryption.KeyPath; key != "" && contains(repo, key) {
-		l.valuef("backup.encryption.key_path", "%s lies inside the storage path %s: whoever gets the backups would get the key with them; "+
-			"keep it elsewhere, for example /etc/mahavishnu/backup_key", key, repo)
-	}
-	own := []struct{ key, path string }{
+	own := []located{
 		{"node.data_dir", c.Node.DataDir},
 		{"node.cache_dir", c.Node.CacheDir},
 		{"node.staging_dir", c.Node.StagingDir},
 		{"nats.store_dir", c.NATS.StoreDir},
 	}
-	for _, o := range own {
-		if o.path != "" && (o.path == c.Node.DataDir || !contains(c.Node.DataDir, o.path)) && contains(repo, o.path) {
-			l.valuef(o.key, "%s lies inside the storage path %s, which holds nothing but the repository: choose another directory", o.path, repo)
-		}
+	stores := l.storageDirectories(c)
+	for _, store := range stores {
+		l.checkStorePlace(c, store, own)
 	}
 	for _, o := range own[1:] {
-		if o.path != "" && contains(o.path, repo) {
-			l.valuef(l.repositoryKey(), "%s lies inside %s, %s, whose contents may be deleted: choose another directory", repo, o.key, o.path)
-		}
 		if key := c.Backup.Encryption.KeyPath; o.path != "" && key != "" && contains(o.path, key) {
 			l.valuef("backup.encryption.key_path", "%s lies inside %s, %s, whose contents may be deleted: keep it elsewhere", key, o.key, o.path)
 		}
 	}
 	for _, name := range c.sourceNames() {
-		l.checkSourcePlace(c, name, append([]struct{ key, path string }{{"the storage path", repo}}, own...))
+		l.checkSourcePlace(c, name, stores, own)
+	}
+}
+
+// storageDirectories lists the directories that hold repositories, or parts of
+// them, as seen from this machine.
+func (l *loader) storageDirectories(c *Config) []located {
+	var all []located
+	c.eachPlace(func(k kinds) {
+		dir, ok := k.place().directory()
+		if !ok || k.local.Enabled && k.local.Path == "" {
+			return
+		}
+		key := k.key + ".local.path"
+		switch {
+		case *k.url != "":
+			key = k.key + ".url"
+		case k.key == "backup.storage":
+			key = l.repositoryKey()
+		}
+		all = append(all, located{key, dir})
+	})
+	return all
+}
+
+// checkStorePlace refuses a key and working files inside a storage, and a storage
+// inside what may be deleted.
+func (l *loader) checkStorePlace(c *Config, store located, own []located) {
+	if key := c.Backup.Encryption.KeyPath; key != "" && contains(store.path, key) {
+		l.valuef("backup.encryption.key_path", "%s lies inside the storage path %s: whoever gets the backups would get the key with them; "+
+			"keep it elsewhere, for example /etc/mahavishnu/backup_key", key, store.path)
+	}
+	for _, o := range own {
+		if o.path != "" && (o.path == c.Node.DataDir || !contains(c.Node.DataDir, o.path)) && contains(store.path, o.path) {
+			l.valuef(o.key, "%s lies inside the storage path %s, which holds nothing but the repository: choose another directory", o.path, store.path)
+		}
+	}
+	for _, o := range own[1:] {
+		if o.path != "" && contains(o.path, store.path) {
+			l.valuef(store.key, "%s lies inside %s, %s, whose contents may be deleted: choose another directory", store.path, o.key, o.path)
+		}
 	}
 }
 
@@ -49,10 +80,14 @@ func (l *loader) checkPlaces(c *Config) {
 // the command. It looks at paths as they were written.
 func (l *loader) checkHomes(c *Config) {
 	paths := map[string]string{
-		"backup.directory": c.Backup.Directory, "backup.storage.local.path": c.Backup.Storage.Local.Path,
-		"backup.encryption.key_path": c.Backup.Encryption.KeyPath, "node.data_dir": c.Node.DataDir,
+		"backup.directory": c.Backup.Directory, "backup.encryption.key_path": c.Backup.Encryption.KeyPath, "node.data_dir": c.Node.DataDir,
 		"node.cache_dir": c.Node.CacheDir, "node.staging_dir": c.Node.StagingDir, "nats.store_dir": c.NATS.StoreDir,
 	}
+	c.eachPlace(func(k kinds) {
+		paths[k.key+".local.path"] = k.local.Path
+		paths[k.key+".s3.ca_file"], paths[k.key+".azure_blob.ca_file"], paths[k.key+".gcs.ca_file"] = k.s3.CAFile, k.azure.CAFile, k.gcs.CAFile
+		paths[k.key+".gcs.credentials_file"] = k.gcs.CredentialsFile
+	})
 	for name, s := range c.Sources {
 		paths["sources."+name+".path"] = s.Path
 	}
@@ -73,17 +108,19 @@ func (l *loader) repositoryKey() string {
 
 // checkSourcePlace refuses a source that would back up the backups, or this
 // node's working files, unless they are excluded.
-func (l *loader) checkSourcePlace(c *Config, name string, places []struct{ key, path string }) {
+func (l *loader) checkSourcePlace(c *Config, name string, stores, own []located) {
 	s, key := c.Sources[name], "sources."+name
 	if s.Path == "" || s.Region != AnyRegion && s.Region != c.Node.Region {
 		return // a path of other machines
 	}
-	if repo := places[0].path; contains(repo, s.Path) {
-		l.valuef(key+".path", "%s lies inside the storage path %s: a repository cannot back itself up", s.Path, repo)
-		return
+	for _, store := range stores {
+		if contains(store.path, s.Path) {
+			l.valuef(key+".path", "%s lies inside the storage path %s: a repository cannot back itself up", s.Path, store.path)
+			return
+		}
 	}
 	var missing []string
-	for _, p := range places {
+	for _, p := range slices.Concat(stores, own) {
 		rel, left := leftIn(s, p.path)
 		if !left {
 			continue

@@ -31,7 +31,12 @@ func Default() *Config {
 			},
 			Encryption:  Encryption{Enabled: true, Algorithm: "AES-256-GCM", KeyPath: "/etc/mahavishnu/backup_key"},
 			Compression: Compression{Enabled: true, Algorithm: CompressionZstd},
-			Storage:     Storage{Create: CreateAuto, Local: LocalStorage{Enabled: true, Path: "./backups", Parity: true}},
+			Storage: Storage{
+				Create: CreateAuto, Local: LocalStorage{Enabled: true, Path: "./backups", Parity: true},
+				Limits:  StorageLimits{Timezone: "UTC"},
+				Retries: StorageRetries{Attempts: 8, First: Duration(200 * time.Millisecond), Max: Duration(20 * time.Second), GiveUp: Duration(5 * time.Minute)},
+			},
+			Replication: Replication{RunIn: RunInSecondary, Interval: Duration(5 * time.Minute), DeleteAfterDays: 7, Shards: 1, VerifyShare: 1},
 			Validation: Validation{
 				Enabled: true, ChecksumAlgorithm: ChecksumSHA256, VerifyOnCreate: true, VerifyOnRestore: true,
 				VerifyPerRun: 16 << 30, MaxUnverifiedAge: Duration(30 * day),
@@ -71,6 +76,9 @@ func Default() *Config {
 func defaultPolicy(catchUp time.Duration) SchedulePolicy {
 	return SchedulePolicy{Timezone: "UTC", CatchUp: Duration(catchUp), Overlap: OverlapSkip}
 }
+
+// setDefaults fills in what a region's storage means when it says nothing.
+func (s *RegionStorage) setDefaults() { s.Local.Parity = true }
 
 // setDefaults fills in what a schedule of one's own means when it says nothing.
 func (s *CustomSchedule) setDefaults() {

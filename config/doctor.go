@@ -51,8 +51,10 @@ func (c *Config) CheckUp() []Finding {
 	}
 	all := []Finding{{Check: "configuration", OK: true, Cause: from}}
 	all = append(all, checkKeyRing(c.Backup.Encryption.KeyPath))
-	if c.Backup.Storage.Local.Enabled {
-		all = append(all, checkDirectory("storage", c.Backup.Storage.Local.Path, "backup.storage.local.path"))
+	if own := c.Own(); own.Spread == nil {
+		if dir, ok := own.directory(); ok {
+			all = append(all, checkDirectory("storage", dir, own.Key+".local.path"))
+		}
 	}
 	all = append(all,
 		checkDirectory("data directory", c.Node.DataDir, "node.data_dir"),

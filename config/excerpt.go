@@ -9,8 +9,10 @@ import (
 var (
 	// namedValue finds the names on a line that have a value behind them.
 	namedValue  = regexp.MustCompile(`([A-Za-z0-9_-]+)["']?\s*:\s*`)
-	secretName  = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|api_?key|seed`)
+	secretName  = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^sas$|^sig|seed`)
 	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s]*@`)
+	// urlSecret finds what must not stand behind the "?" of a URL and yet may.
+	urlSecret = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*(?:secret|token|signature|credential|password|accesskey|access_key|account_key)[a-z_-]*|sig|sas)=)[^&\s"']+`)
 )
 
 // soundsSecret reports whether a name, misspelt perhaps, is a secret's. A
@@ -44,6 +46,7 @@ func (r *reporter) excerpt(line int) string {
 // passwords of URLs.
 func maskLine(text string) string {
 	text = urlPassword.ReplaceAllString(text, "${1}"+masked+"@")
+	text = urlSecret.ReplaceAllString(text, "${1}"+masked)
 	for _, m := range namedValue.FindAllStringSubmatchIndex(text, -1) {
 		if soundsSecret(text[m[2]:m[3]]) && m[1] < len(text) {
 			return text[:m[1]] + masked

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"encoding"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -95,6 +96,37 @@ func fieldAt(c *Config, path string) (reflect.Value, bool) {
 		v = v.FieldByIndex(fields[i].index)
 	}
 	return v, true
+}
+
+// eachSection calls fn for every section there is, depth first: the fixed ones, and
+// the elements of maps and lists. What fn changes in them stays.
+func eachSection(v reflect.Value, path string, fn func(path string, section reflect.Value)) {
+	fn(path, v)
+	fields, rest := fieldsOf(v.Type())
+	for _, f := range fields {
+		eachBelow(v.FieldByIndex(f.index), join(path, f.name), fn)
+	}
+	if rest != nil {
+		eachBelow(v.FieldByIndex(rest), path, fn)
+	}
+}
+
+func eachBelow(v reflect.Value, path string, fn func(path string, section reflect.Value)) {
+	switch {
+	case isSection(v.Type()):
+		eachSection(v, path, fn)
+	case v.Kind() == reflect.Map && isSection(v.Type().Elem()):
+		for _, key := range v.MapKeys() {
+			element := reflect.New(v.Type().Elem()).Elem()
+			element.Set(v.MapIndex(key))
+			eachSection(element, join(path, key.String()), fn)
+			v.SetMapIndex(key, element)
+		}
+	case v.Kind() == reflect.Slice && isSection(v.Type().Elem()):
+		for i := range v.Len() {
+			eachSection(v.Index(i), fmt.Sprintf("%s[%d]", path, i), fn)
+		}
+	}
 }
 
 // walkFields visits every key of fixed sections, depth first, in declared order.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 
 	"mahavishnu/fault"
 )
@@ -103,6 +105,7 @@ func load(name string, text []byte, opts []Option) (*Config, error) {
 		l.setFromText(c, s)
 	}
 	l.secrets(c)
+	l.chooseStorage(c)
 	l.checkHomes(c)
 	l.resolve(c)
 	l.check(c)
@@ -115,32 +118,46 @@ func load(name string, text []byte, opts []Option) (*Config, error) {
 // environment applies the variables that fields name in their env tag. A
 // secret may not be given in two places; anything else overrides the file.
 func (l *loader) environment(c *Config) {
-	for _, v := range environmentKeys() {
-		value, ok := l.lookup(v.env)
-		if !ok || value == "" {
-			continue
+	eachSection(reflect.ValueOf(c).Elem(), "", func(path string, section reflect.Value) {
+		suffix, ok := variableSuffix(path)
+		if !ok {
+			return
 		}
-		if v.secret && l.given(v.key) {
-			l.value(v.key, "is given both here and by the environment variable "+v.env+": keep one")
-			continue
-		}
-		l.setFromText(c, setting{v.key, value, "environment variable " + v.env})
-	}
-}
-
-// environmentKey is a setting that a variable may give.
-type environmentKey struct {
-	key, env string
-	secret   bool
-}
-
-// environmentKeys lists the settings with an env tag, in declared order.
-func environmentKeys() []environmentKey {
-	var keys []environmentKey
-	walkFields(reflect.TypeFor[Config](), "", func(path string, f field) {
-		if f.env != "" {
-			keys = append(keys, environmentKey{path, f.env, isSecretKey(path)})
+		fields, _ := fieldsOf(section.Type())
+		for _, f := range fields {
+			name, key := f.env+suffix, join(path, f.name)
+			value, set := l.lookup(name)
+			if f.env == "" || !set || value == "" {
+				continue
+			}
+			if isSecretField(fields, f) && l.given(key) {
+				l.value(key, "is given both here and by the environment variable "+name+": keep one")
+				continue
+			}
+			l.setText(section.FieldByIndex(f.index), setting{key, value, "environment variable " + name})
 		}
 	})
-	return keys
+}
+
+// variableSuffix is what the names of a section's variables end in: the region, in
+// capitals, for a region's storage. Elements of lists have no variables.
+func variableSuffix(path string) (suffix string, ok bool) {
+	name, inRegion := strings.CutPrefix(path, "backup.replication.storages.")
+	if !inRegion {
+		return "", !strings.Contains(path, "[")
+	}
+	region, kind, _ := strings.Cut(name, ".")
+	if kind == "" || strings.ContainsAny(kind, ".[") {
+		return "", false
+	}
+	return "_" + strings.ToUpper(strings.ReplaceAll(region, "-", "_")), true
+}
+
+// isSecretField reports whether a field is a secret or names a secret's file.
+func isSecretField(fields []field, f field) bool {
+	if f.typ == secretType {
+		return true
+	}
+	secret := strings.TrimSuffix(f.name, "_file")
+	return secret != f.name && slices.ContainsFunc(fields, func(other field) bool { return other.name == secret && other.typ == secretType })
 }

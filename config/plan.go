@@ -27,6 +27,7 @@ const (
 	ScheduleWeekly      = "weekly_full"
 	ScheduleMonthly     = "monthly_archival"
 	ScheduleRestoreTest = "automated_tests"
+	ScheduleReplication = "replication"
 )
 
 // Schedule is one schedule in the form the scheduler works with: the plan's
@@ -128,9 +129,6 @@ func (t AutomatedTests) cron() string {
 		return at(t.Time, fmt.Sprintf("* * %d", t.Day))
 	}
 }
-
-// Place is the URL of the repository, as storage.Open takes it.
-func (c *Config) Place() string { return fileURL(c.Backup.Storage.Local.Path) }
 
 // OnCreate reports whether a backup is followed by a verify of what it stored.
 func (v Validation) OnCreate() bool { return v.Enabled && v.VerifyOnCreate }

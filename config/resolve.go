@@ -25,11 +25,18 @@ func (l *loader) resolve(c *Config) {
 	case !l.given("backup.directory"):
 		b.Directory = b.Storage.Local.Path
 	}
-	for _, path := range []*string{&b.Directory, &b.Storage.Local.Path, &b.Encryption.KeyPath, &n.DataDir} {
+	for _, path := range []*string{&b.Directory, &b.Encryption.KeyPath, &n.DataDir} {
 		if *path != "" {
 			*path = l.absolute(*path)
 		}
 	}
+	c.eachPlace(func(k kinds) {
+		for _, path := range []*string{&k.local.Path, &k.s3.CAFile, &k.azure.CAFile, &k.gcs.CAFile, &k.gcs.CredentialsFile} {
+			if *path != "" {
+				*path = l.absolute(*path)
+			}
+		}
+	})
 	within := func(dir *string, name string) {
 		if *dir == "" && n.DataDir != "" {
 			*dir = filepath.Join(n.DataDir, name)

@@ -116,6 +116,11 @@ func (r *reporter) setFromText(c *Config, s setting) {
 		r.errs = append(r.errs, &Error{File: s.from, Key: s.key, Message: "there is no such setting"})
 		return
 	}
+	r.setText(v, s)
+}
+
+// setText gives one value.
+func (r *reporter) setText(v reflect.Value, s setting) {
 	r.from[s.key] = s.from
 	var err error
 	switch {

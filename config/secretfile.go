@@ -8,44 +8,49 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
-	"strings"
 )
 
 // maxSecret is the longest secret file that is read, in bytes.
 const maxSecret = 64 << 10
 
-// isSecretKey reports whether a key is a secret or names a secret's file.
-func isSecretKey(key string) bool {
-	var c Config
-	v, ok := fieldAt(&c, strings.TrimSuffix(key, "_file"))
-	return ok && v.Type() == secretType
-}
-
 // secrets reads the file of every secret that has one, and refuses a secret
 // that is given twice.
 func (l *loader) secrets(c *Config) {
-	walkFields(reflect.TypeFor[Config](), "", func(key string, f field) {
-		if f.typ != secretType {
-			return
+	eachSection(reflect.ValueOf(c).Elem(), "", func(path string, section reflect.Value) {
+		fields, _ := fieldsOf(section.Type())
+		for _, f := range fields {
+			file := fileOf(fields, f)
+			if f.typ != secretType || file == nil || section.FieldByIndex(file.index).String() == "" {
+				continue
+			}
+			l.secret(join(path, f.name), section.FieldByIndex(f.index), join(path, file.name), section.FieldByIndex(file.index))
 		}
-		secret, _ := fieldAt(c, key)
-		fileKey := key + "_file"
-		path, ok := fieldAt(c, fileKey)
-		if !ok || path.String() == "" {
-			return
-		}
-		if l.given(key) && l.given(fileKey) {
-			l.value(key, "is given twice, here and by "+fileKey+l.whence(fileKey)+": keep one")
-			return
-		}
-		path.SetString(l.absolute(path.String()))
-		text, err := readSecret(path.String())
-		if err != nil {
-			l.value(fileKey, err.Error())
-			return
-		}
-		secret.Set(reflect.ValueOf(NewSecret(text)))
 	})
+}
+
+// fileOf returns the field that names a secret's file; nil when there is none.
+func fileOf(fields []field, secret field) *field {
+	for i := range fields {
+		if fields[i].name == secret.name+"_file" {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+// secret reads one secret's file.
+func (l *loader) secret(key string, secret reflect.Value, fileKey string, file reflect.Value) {
+	if l.given(key) && l.given(fileKey) {
+		l.value(key, "is given twice, here and by "+fileKey+l.whence(fileKey)+": keep one")
+		return
+	}
+	file.SetString(l.absolute(file.String()))
+	text, err := readSecret(file.String())
+	if err != nil {
+		l.value(fileKey, err.Error())
+		return
+	}
+	secret.Set(reflect.ValueOf(NewSecret(text)))
 }
 
 // whence says where a setting came from when that is not the file.

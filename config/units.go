@@ -90,6 +90,11 @@ func notADuration(s string) error {
 // TimeOfDay is a time on a 24-hour clock, written "HH:MM".
 type TimeOfDay struct{ Hour, Minute int }
 
+// Std returns the time since midnight.
+func (t TimeOfDay) Std() time.Duration {
+	return time.Duration(t.Hour)*time.Hour + time.Duration(t.Minute)*time.Minute
+}
+
 // String renders t as "HH:MM".
 func (t TimeOfDay) String() string { return fmt.Sprintf("%02d:%02d", t.Hour, t.Minute) }
 

@@ -62,6 +62,8 @@ func render(dir string) ([]byte, error) {
 	for _, v := range body.env {
 		fmt.Fprintf(p, "| `%s` | `%s` |\n", v[0], v[1])
 	}
+	p.WriteString("\nFor the storage of a region, `backup.replication.storages.NAME`, the region's name is appended in capitals, with `_` for `-`: " +
+		"`MAHAVISHNU_S3_SECRET_KEY_EU_WEST_1`.\n")
 	p.WriteString("\nA variable that is empty counts as not set. It overrides the file, except for secrets, where two at once is an error.\n")
 	p.Write(body.Bytes())
 	return p.Bytes(), nil
@@ -100,6 +102,12 @@ func (p *page) setting(s setting, path string, restart bool) {
 	switch {
 	case kinds[s.typ] != "":
 		p.line(s, key, restart)
+	case s.see != "":
+		if p.fresh {
+			p.WriteByte('\n')
+		}
+		p.fresh = false
+		p.WriteString(wrapped(fmt.Sprintf("- `%s` (section): the keys of `%s`. %s", s.key, s.see, flow(s.doc)), "  ") + "\n")
 	case s.typ == "Reserved":
 		p.heading(key, s.doc, "")
 	case isSection && isMap:
@@ -123,13 +131,18 @@ func (p *page) settings(s section, path string, restart bool) {
 		}
 	}
 	for _, f := range s.fields {
+		if f.see != "" {
+			p.setting(f, path, restart)
+		}
+	}
+	for _, f := range s.fields {
 		switch {
 		case f.option == "rest":
 			inner := p.sections[strings.TrimPrefix(f.typ, "map[]")]
 			p.heading(path+".NAME", f.doc, inner.doc)
 			p.settings(inner, path+".NAME", restart)
 			p.shared(inner, path+".NAME", restart)
-		case f.option == "" && kinds[f.typ] == "":
+		case f.option == "" && kinds[f.typ] == "" && f.see == "":
 			p.setting(f, path, restart)
 		}
 	}

@@ -24,6 +24,7 @@ type setting struct {
 	typ     string // as Go writes it
 	doc     string
 	env     string
+	see     string // the section that explains the keys
 	restart bool
 }
 
@@ -73,7 +74,7 @@ func settingsOf(body *ast.StructType) []setting {
 		key, option, _ := strings.Cut(tag.Get("yaml"), ",")
 		all = append(all, setting{
 			key: key, option: option, typ: typeName(f.Type), doc: f.Doc.Text(),
-			env: tag.Get("env"), restart: tag.Get("reload") == "restart",
+			env: tag.Get("env"), see: tag.Get("see"), restart: tag.Get("reload") == "restart",
 		})
 	}
 	return all
@@ -94,6 +95,6 @@ func typeName(e ast.Expr) string {
 // kinds are the names of value types as the page gives them.
 var kinds = map[string]string{
 	"string": "text", "bool": "true or false", "int": "whole number", "[]string": "list of text",
-	"Duration": "duration", "Size": "size", "TimeOfDay": "time of day", "Weekday": "day of the week", "MonthDay": "day of the month",
+	"Duration": "duration", "Size": "size", "TimeOfDay": "time of day", "Weekday": "day of the week", "[]Weekday": "list of days of the week", "MonthDay": "day of the month",
 	"SyncInterval": "duration, or \"always\"", "Secret": "secret",
 }
