@@ -39,6 +39,10 @@ func (b *Backend) Get(ctx context.Context, name string, offset, length int64) (i
 		}
 		return nil, failed
 	}
+	if length < 0 && offset > 0 && value(answer.ContentLength) == 0 {
+		_ = answer.Body.Close() // of no bytes: a server that sends nothing in place of refusing
+		return b.look(ctx, op, name, span)
+	}
 	promise, err := arriving(&answer, span)
 	if err != nil {
 		return nil, &backend.Error{Op: op, Object: name, Err: errors.Join(err, answer.Body.Close())}

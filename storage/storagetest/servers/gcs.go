@@ -17,17 +17,33 @@ type GCSServer struct {
 	Bucket string
 }
 
+// GCSOption changes how a Google Cloud Storage server is set up.
+type GCSOption func(*gcsSettings)
+
+type gcsSettings struct{ inMemory bool }
+
+// InMemory keeps objects in the server's memory. They are gone when it stops, and
+// their names may be as long as Google allows: as files, some are too long.
+func InMemory() GCSOption { return func(s *gcsSettings) { s.inMemory = true } }
+
 // GCS starts a Google Cloud Storage server with one bucket.
-func GCS(t testing.TB) *GCSServer {
+func GCS(t testing.TB, options ...GCSOption) *GCSServer {
 	t.Helper()
 	path := program(t, "fake-gcs-server")
 	s := &GCSServer{Bucket: "backups"}
-	dir := directory(t, "objects")
+	var settings gcsSettings
+	for _, o := range options {
+		o(&settings)
+	}
+	kept := []string{"-backend", "memory"}
+	if !settings.inMemory {
+		kept = []string{"-backend", "filesystem", "-filesystem-root", directory(t, "objects")}
+	}
 	s.Process = begin(t, func(address string) *exec.Cmd {
 		host, port, _ := net.SplitHostPort(address)
 		//nolint:noctx // ended by Stop, which lets it finish what it writes
-		return exec.Command(path, "-scheme", "http", "-host", host, "-port", port, "-public-host", address,
-			"-external-url", "http://"+address, "-backend", "filesystem", "-filesystem-root", dir, "-log-level", "error")
+		return exec.Command(path, append(kept, "-scheme", "http", "-host", host, "-port", port, "-public-host", address,
+			"-external-url", "http://"+address, "-log-level", "error")...)
 	})
 	s.MakeBucket(s.Bucket)
 	return s
