@@ -21,6 +21,7 @@ type result struct {
 	Bytes           int64  `json:"bytes"`
 	NewBytes        int64  `json:"new_bytes"`
 	StoredBytes     int64  `json:"stored_bytes"`
+	TakenOverBytes  int64  `json:"taken_over_bytes"`
 	UnreadableTotal int64  `json:"unreadable_total"`
 	DurationMillis  int64  `json:"duration_ms"`
 
@@ -87,7 +88,7 @@ func (c *Catalog) backedUp(ctx context.Context, e messages.Event, r result) (boo
 	_, err := c.put(ctx, Entry{
 		ID: r.Snapshot, Source: e.Source, Type: r.Type, Time: e.Time.UTC().Add(-took).Truncate(time.Second), Approximate: true,
 		Start: e.Time.UTC().Add(-took), End: e.Time.UTC(), Job: e.Job,
-		Size: r.Bytes, New: r.NewBytes, Stored: r.StoredBytes, Files: r.Files, Dirs: r.Dirs, Unreadable: r.UnreadableTotal,
+		Size: r.Bytes, New: r.NewBytes, Stored: r.StoredBytes + r.TakenOverBytes, Files: r.Files, Dirs: r.Dirs, Unreadable: r.UnreadableTotal,
 	})
 	return true, err
 }

@@ -159,6 +159,11 @@ func (c *Catalog) Rebuild(ctx context.Context, repo Repository) (Rebuilt, error)
 	if err != nil {
 		return Rebuilt{}, fault.New("rebuild catalog", "", err, "")
 	}
+	for _, err := range damaged {
+		if errors.Is(err, repository.ErrUnlisted) { // entries that are not found may be there
+			return Rebuilt{}, fault.New("rebuild catalog", "", err, "")
+		}
+	}
 	pins, err := repo.Pins(ctx, "")
 	if err != nil {
 		return Rebuilt{}, fault.New("rebuild catalog", "", err, "")

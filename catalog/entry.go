@@ -51,7 +51,7 @@ func FromSnapshot(s repository.Snapshot) Entry {
 	return Entry{
 		ID: s.ID, Source: s.Source, Type: s.Type, Time: s.Time.UTC(), Start: s.Start.UTC(), End: s.End.UTC(),
 		Host: s.Host, Path: s.Path, Parent: s.Parent, Job: s.Job, Tags: s.Tags,
-		Size: s.Totals.Bytes, New: s.Totals.NewBytes, Stored: s.Totals.StoredBytes,
+		Size: s.Totals.Bytes, New: s.Totals.NewBytes, Stored: s.Totals.Cost(),
 		Files: s.Totals.Files, Dirs: s.Totals.Dirs, Unreadable: s.UnreadableTotal,
 	}
 }

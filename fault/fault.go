@@ -7,6 +7,7 @@ package fault
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +46,19 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Join is errors.Join without those that say what one before has said: what stops
+// some work often stops its orderly end, too, and is told once.
+func Join(errs ...error) error {
+	said := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(slices.Clone(errs), func(err error) bool {
+		if err == nil || said[err.Error()] {
+			return true
+		}
+		said[err.Error()] = true
+		return false
+	})...)
+}
 
 // WithHint adds the next thing to do to an error whose text says all else.
 func WithHint(err error, hint string) error { return &hinted{err, hint} }

@@ -38,3 +38,22 @@ func TestHintsAreCollectedOnceThroughWrapping(t *testing.T) {
 		t.Error("the cause is lost by wrapping")
 	}
 }
+
+func TestJoinTellsEachErrorOnce(t *testing.T) {
+	full := New("write", "a", fs.ErrPermission, "run as the owner of a")
+	again := New("write", "a", fs.ErrPermission, "run as the owner of a")
+	for _, c := range []struct {
+		errs []error
+		want string
+	}{
+		{nil, ""},
+		{[]error{nil, nil}, ""},
+		{[]error{full, nil, again}, "write a: permission denied"},
+		{[]error{nil, full, fs.ErrClosed, again}, "write a: permission denied\nfile already closed"},
+	} {
+		got := Join(c.errs...)
+		if text := fmt.Sprint(got); c.want == "" && got != nil || c.want != "" && text != c.want {
+			t.Errorf("Join(%v) = %q, want %q", c.errs, text, c.want)
+		}
+	}
+}

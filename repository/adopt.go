@@ -47,9 +47,10 @@ func (s *Session) adopt(ctx context.Context, orphans []packObject) error {
 
 // takeOver counts a pack as this session's own.
 func (s *Session) takeOver(ctx context.Context, p index.Pack, entries []index.Entry) error {
-	var raw int64
+	var raw, stored int64
 	for _, e := range entries {
 		raw += int64(e.Raw)
+		stored += int64(e.Stored)
 		if !s.r.Doubted(p.ID, e.ID) {
 			s.pending.claim(e.ID)
 		}
@@ -57,6 +58,7 @@ func (s *Session) takeOver(ctx context.Context, p index.Pack, entries []index.En
 	s.stats.adoptedPacks.Add(1)
 	s.stats.adoptedBlobs.Add(int64(len(entries)))
 	s.stats.adoptedBytes.Add(raw)
+	s.stats.adoptedStored.Add(stored)
 	s.collect(p, entries)
 	return s.flushSome(ctx)
 }

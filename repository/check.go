@@ -74,8 +74,9 @@ func (p Problem) String() string {
 // snapshot relies on is there. Of the data it reads only those tables; CheckPack
 // does the rest. fn is called for each problem, never from two goroutines at
 // once; its error ends the check. An object that the storage cannot read is a
-// problem; the check ends with ErrUnreachable when there are many in a row. The one
-// thing it writes is a snapshot's missing copy.
+// problem, and so is a place that it cannot list, which hides what is there; the check ends
+// with ErrUnreachable when there are many in a row. The one thing it writes is a
+// snapshot's missing copy.
 func (r *Repository) CheckObjects(ctx context.Context, fn func(Problem) error) error {
 	_, err := r.Check(ctx, clock.System().Now(), fn)
 	return err
@@ -90,6 +91,8 @@ type Learned struct {
 	// Packs in the storage, by id, and how many of them no index knows.
 	Packs     []PackInfo
 	Unindexed int
+	// PacksUnlisted is true when there may be more packs, which could not be listed.
+	PacksUnlisted bool
 }
 
 // Check is CheckObjects, and returns what it learned. now is compared with the
@@ -99,13 +102,13 @@ func (r *Repository) Check(ctx context.Context, now time.Time, fn func(Problem) 
 	if err := r.Refresh(ctx); err != nil {
 		return Learned{}, err
 	}
-	if err := r.mayChange(ctx, "check"); err != nil { // what it cannot open would pass for damage
+	if err := r.mayJudge(ctx, "check"); err != nil { // what it cannot open would pass for damage
 		return Learned{}, err
 	}
 	for _, step := range []func(context.Context) error{
 		c.configs, c.index, c.snapshots, c.keeps, c.ledgers, c.lostSnapshots, c.packs, c.parity, c.condemned, c.strangers,
 	} {
-		if err := step(ctx); err != nil {
+		if err := c.listed(step(ctx)); err != nil {
 			return c.learned, err
 		}
 	}
@@ -120,7 +123,8 @@ type checker struct {
 	mu        sync.Mutex // guards fn
 	fn        func(Problem) error
 	fragments map[string]bool // index objects that are there
-	lost      bool            // a fragment is damaged or missing
+	lost      bool            // a fragment is damaged or missing, or may be there unseen
+	unlisted  map[string]bool // places that cannot be listed, told already
 }
 
 func (c *checker) report(p Problem) error {
@@ -137,10 +141,46 @@ func (c *checker) trouble(ctx context.Context, object, kind string, err error) e
 	if errors.Is(err, keyring.ErrNoVersion) {
 		return fault.New("check", object, err, "") // no damage, and the rest cannot be judged either
 	}
-	if errors.Is(err, storage.ErrNotFound) {
-		err = ErrMissing
+	if c.behind(object, err) {
+		return nil
 	}
-	return c.report(Problem{Object: object, Kind: kind, Err: damage(err)})
+	return c.report(Problem{Object: object, Kind: kind, Err: damage(gone(err))})
+}
+
+// behind tells whether an object cannot be read just as the place it is in cannot
+// be listed, which is told.
+func (c *checker) behind(object string, err error) bool {
+	if !errors.Is(err, ErrUnreadable) {
+		return false
+	}
+	for place := range c.unlisted {
+		if strings.HasPrefix(object, place) {
+			return true
+		}
+	}
+	return false
+}
+
+// listed reports the places that a listing failed at, once each, and returns the
+// error of one that ended for another reason.
+func (c *checker) listed(err error) error {
+	failed := unlisted(err)
+	if err != nil && failed == nil {
+		return err
+	}
+	for _, one := range failed {
+		if c.unlisted[one.Place] {
+			continue
+		}
+		if c.unlisted == nil {
+			c.unlisted = map[string]bool{}
+		}
+		c.unlisted[one.Place] = true
+		if err := c.report(one.Problem()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *checker) configs(ctx context.Context) error {
@@ -166,7 +206,7 @@ func (c *checker) configs(ctx context.Context) error {
 
 func (c *checker) snapshots(ctx context.Context) error {
 	refs, _, err := c.r.listSnapshots(ctx, "")
-	if err != nil {
+	if err := c.listed(err); err != nil {
 		return err
 	}
 	missing := map[string]bool{}
@@ -184,7 +224,9 @@ func (c *checker) snapshots(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if !there {
+			if !there && c.hides(indexPrefix) {
+				c.lost = true
+			} else if !there {
 				missing[name], c.lost = true, true
 				if err := c.trouble(ctx, name, ObjectIndex, ErrMissing); err != nil {
 					return err
@@ -204,7 +246,7 @@ func (c *checker) fragmentCame(ctx context.Context, name string) (bool, error) {
 			c.fragments[name] = true
 			return true, nil
 		}
-		if !errors.Is(err, storage.ErrNotFound) {
+		if !errors.Is(err, storage.ErrNotFound) && !c.hides(indexPrefix) {
 			return false, err
 		}
 	}
@@ -214,9 +256,21 @@ func (c *checker) fragmentCame(ctx context.Context, name string) (bool, error) {
 	return c.r.index.standsIn(name), nil
 }
 
-// strangers names objects that are no part of a repository.
+// hides tells whether what is below a prefix, or the copies of it, cannot all be
+// listed.
+func (c *checker) hides(prefix string) bool {
+	for place := range c.unlisted {
+		if strings.HasPrefix(strings.TrimPrefix(place, copyPrefix), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// strangers names objects that are no part of a repository. What of the storage
+// cannot be listed is told by others, as far as it belongs to the repository.
 func (c *checker) strangers(ctx context.Context) error {
-	return c.r.be.List(ctx, "", func(info storage.Info) error {
+	err := listBelow(ctx, c.r.be, "", func(info storage.Info) error {
 		if knownObject(info.Name) {
 			return nil
 		}
@@ -225,6 +279,20 @@ func (c *checker) strangers(ctx context.Context) error {
 			Err: fault.New("recognise", info.Name, errors.New("not an object of a repository"), "move it elsewhere"),
 		})
 	})
+	for _, place := range unlistedIn(err) {
+		if !place.foreign() {
+			continue
+		}
+		p := place.Problem()
+		p.Harmless = true
+		if err := c.report(p); err != nil {
+			return err
+		}
+	}
+	if errors.Is(err, ErrUnlisted) {
+		return nil
+	}
+	return err
 }
 
 // reservedPrefixes are the places of parity, garbage collection and the ledger

@@ -66,6 +66,9 @@ func (c *checker) twice(ctx context.Context, name, kind string, limit int64, har
 		if errors.Is(err, keyring.ErrNoVersion) {
 			return fault.New("check", object, err, "")
 		}
+		if c.behind(object, err) {
+			return nil
+		}
 		return c.report(Problem{Object: object, Kind: kind, Err: damage(gone(err)), Harmless: harmless})
 	}
 	read := func(object string) ([]byte, error) {
@@ -113,7 +116,7 @@ func (c *checker) doubled(ctx context.Context, prefix, kind string, harmless boo
 			names = append(names, name)
 		}
 	})
-	if err != nil {
+	if err := c.listed(err); err != nil {
 		return err
 	}
 	slices.Sort(names)
@@ -143,9 +146,10 @@ func (c *checker) index(ctx context.Context) error {
 			names = append(names, name)
 		}
 	})
-	if err != nil {
+	if err := c.listed(err); err != nil {
 		return err
 	}
+	c.lost = c.hides(indexPrefix)
 	slices.Sort(names)
 	for _, name := range names {
 		c.fragments[name] = true

@@ -14,10 +14,15 @@ import (
 // snapshot's backup stored or took over; complete is false when a fragment that would
 // tell more was merged into another, or lost. Refresh before.
 func (r *Repository) CheckSnapshot(ctx context.Context, snap Snapshot, fn func(Problem) error) (stored []PackID, complete bool, err error) {
-	if err := r.mayChange(ctx, "check"); err != nil {
+	if err := r.mayJudge(ctx, "check"); err != nil {
 		return nil, false, err
 	}
 	c := &checker{r: r, fn: fn}
+	for _, place := range r.sight.lacks("") {
+		if err := c.listed(place); err != nil {
+			return nil, false, err
+		}
+	}
 	if err := c.configs(ctx); err != nil {
 		return nil, false, err
 	}
@@ -41,10 +46,10 @@ func (r *Repository) CheckSnapshot(ctx context.Context, snap Snapshot, fn func(P
 }
 
 // PackSize returns the size of a pack by asking the storage; storage.ErrNotFound
-// when it is not there.
+// when it is not there, ErrUnreadable when the storage does not say.
 func (r *Repository) PackSize(ctx context.Context, id PackID) (int64, error) {
 	info, err := r.be.Stat(ctx, id.Object())
-	return info.Size, err
+	return info.Size, readCause(ctx, err)
 }
 
 // IndexedPacks is how many packs the index knows, those in several fragments

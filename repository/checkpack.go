@@ -32,9 +32,10 @@ type PackInfo struct {
 	Stored int64
 }
 
-// Packs lists the packs in the storage, in no particular order.
+// Packs lists the packs in the storage, in no particular order. When some cannot be
+// listed, the error is ErrUnlisted, and fn was called for the others.
 func (r *Repository) Packs(ctx context.Context, fn func(PackInfo) error) error {
-	return r.be.List(ctx, packPrefix, func(o storage.Info) error {
+	return listBelow(ctx, r.be, packPrefix, func(o storage.Info) error {
 		id, ok := parsePackObject(o.Name)
 		if !ok {
 			return nil

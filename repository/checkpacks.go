@@ -25,9 +25,10 @@ func (c *checker) packs(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err := c.listed(err); err != nil {
 		return err
 	}
+	c.learned.PacksUnlisted = err != nil
 	slices.SortFunc(c.learned.Packs, func(a, b PackInfo) int { return a.ID.Compare(b.ID) })
 	if err := c.missingPacks(ctx); err != nil {
 		return err
@@ -43,6 +44,9 @@ func (c *checker) packs(ctx context.Context) error {
 // missingPacks names the packs that the index knows and that are not there,
 // reading each fragment that has some once.
 func (c *checker) missingPacks(ctx context.Context) error {
+	if c.learned.PacksUnlisted {
+		return nil // who needs one finds out
+	}
 	told := map[PackID]bool{}
 	for _, f := range c.r.index.fragments() {
 		missing := map[uint32]*Problem{}

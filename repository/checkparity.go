@@ -84,7 +84,7 @@ func (c *checker) parity(ctx context.Context) error {
 	}
 	sizes, err := c.r.paritySizes(ctx)
 	if err != nil {
-		return err
+		return c.listed(err)
 	}
 	set, err := c.r.readStripes(ctx)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *checker) parity(ctx context.Context) error {
 	}
 	useless, err := c.r.staleStripes(ctx, set)
 	if err != nil {
-		return err
+		return c.listed(err)
 	}
 	for _, s := range set.all {
 		if s.size != int64(s.head.Size()) {
@@ -247,7 +247,7 @@ func (r *Repository) CheckParity(ctx context.Context, packs []PackID, fn func(Pr
 // paritySizes lists the parity objects of packs.
 func (r *Repository) paritySizes(ctx context.Context) (map[PackID]int64, error) {
 	sizes := map[PackID]int64{}
-	err := r.be.List(ctx, parity.Prefix, func(o storage.Info) error {
+	err := listBelow(ctx, r.be, parity.Prefix, func(o storage.Info) error {
 		if id, ok := parityOf(o.Name); ok {
 			sizes[id] = o.Size
 		}

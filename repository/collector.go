@@ -14,6 +14,7 @@ import (
 	"mahavishnu/repository/condemn"
 	"mahavishnu/repository/lease"
 	"mahavishnu/repository/pack"
+	"mahavishnu/storage"
 )
 
 // Collector removes what is not needed. It knows nothing of trees: package
@@ -48,7 +49,7 @@ func (r *Repository) Collect(ctx context.Context, o lease.Options) (*Collector, 
 	c := &Collector{r: r, o: o, cancel: map[*context.CancelCauseFunc]struct{}{}}
 	c.watch = lease.NewStore(r.be, r.keys).Watch(o.Keeper, o.Clock)
 	var err error
-	c.lease, err = r.beginLease(ctx, lease.Collector, o, c.fenced)
+	c.lease, err = r.beginLease(spend(ctx), lease.Collector, o, c.fenced)
 	return c, err
 }
 
@@ -63,9 +64,10 @@ func (c *Collector) fenced(err error) {
 	}
 }
 
-// Guard returns a context that ends when the collector finds itself fenced.
+// Guard returns the context to work under. It ends when the collector finds itself
+// fenced, and what must be stored to make room may take the reserve's.
 func (c *Collector) Guard(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(spend(ctx))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lost != nil {
@@ -91,10 +93,10 @@ func (c *Collector) Turn(ctx context.Context, census *lease.Census) error {
 	return c.lease.Turn(ctx, census)
 }
 
-// End ends the session, of which nothing stays, and leaves to later collectors
-// what this one has seen.
+// End ends the session, of which nothing stays, leaves to later collectors what
+// this one has seen, and puts the reserve back, as far as there is room for it.
 func (c *Collector) End(ctx context.Context) error {
-	return errors.Join(c.watch.Note(ctx), c.lease.Clear(ctx))
+	return errors.Join(c.watch.Note(spend(ctx)), c.lease.Clear(ctx), c.r.KeepReserve(ctx))
 }
 
 // Tidy finishes what others who died left half-done, beside what sweeping does:
@@ -103,7 +105,8 @@ func (c *Collector) Tidy(ctx context.Context) error {
 	if err := c.settleMarks(ctx); err != nil {
 		return err
 	}
-	if err := c.r.Mend(ctx); err != nil {
+	// What finds no room is mended by whoever comes later.
+	if err := c.r.Mend(ctx); err != nil && !errors.Is(err, storage.ErrFull) {
 		return err
 	}
 	return condemn.Tidy(ctx, c.r.be)
@@ -114,13 +117,20 @@ func (c *Collector) settleMarks(ctx context.Context) error {
 	if err := c.r.eachMark(ctx, func(name string) { names = append(names, name) }); err != nil {
 		return err
 	}
+	if len(names) == 0 {
+		return nil
+	}
+	claims, err := lease.NewStore(c.r.be, c.r.keys).Claims(ctx)
+	if err != nil {
+		return err
+	}
 	for _, name := range names {
 		marked, stays, err := c.r.marked(ctx, name)
 		switch {
 		case err == nil && stays:
 			err = deleteTwice(ctx, c.r.be, name) // put again by the one it guards against
 		case err == nil && marked:
-			err = c.r.settleMark(ctx, name)
+			err = c.r.settleMark(ctx, name, claims.Has(name))
 		}
 		if err != nil {
 			return err

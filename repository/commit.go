@@ -14,7 +14,7 @@ import (
 
 // Commit makes everything durable and then the snapshot visible: packs, index,
 // fence, snapshot, and the snapshot's second copy. ID, Index, Totals.NewBytes,
-// StoredBytes and ReusedBytes are filled in, End if it is zero, and times are cut
+// StoredBytes, TakenOverBytes and ReusedBytes are filled in, End if it is zero, and times are cut
 // to seconds (Time) or kept in UTC. When the job has a snapshot already, because
 // another attempt was faster, that one is returned instead; its Attempt tells.
 // After an error call Abort.
@@ -121,6 +121,7 @@ func (s *Session) complete(snap Snapshot) Snapshot {
 	snap.Index, snap.Stored = s.view.Load().names()
 	st := s.Stats()
 	snap.Totals.NewBytes, snap.Totals.StoredBytes, snap.Totals.ReusedBytes = st.NewBytes, st.StoredBytes, st.ReusedBytes
+	snap.Totals.TakenOverBytes = st.AdoptedStored
 	return snap
 }
 

@@ -199,7 +199,7 @@ func (x *compaction) write(ctx context.Context, in []input) error {
 				}
 			}
 		}
-		if err := x.put(ctx, b); err != nil {
+		if err := x.put(ctx, b, in, i == 0); err != nil {
 			return err
 		}
 	}
@@ -279,8 +279,10 @@ func layer(entries []index.Entry) [][]index.Entry {
 	return layers
 }
 
-// put stores a fragment and brings it into use.
-func (x *compaction) put(ctx context.Context, b *index.Builder) error {
+// put stores a fragment and brings it into use. In a full storage the second copies
+// of those that it replaces make room for it, and, once it is the last of what
+// replaces them and durable, they themselves for its own second copy.
+func (x *compaction) put(ctx context.Context, b *index.Builder, in []input, last bool) error {
 	text, err := b.Build()
 	if err != nil {
 		return err
@@ -290,12 +292,44 @@ func (x *compaction) put(ctx context.Context, b *index.Builder) error {
 	if err != nil {
 		return err
 	}
-	if err := putTwice(ctx, x.c.r.be, name, sealed); err != nil && !errors.Is(err, storage.ErrExists) {
+	put := func(object string) error {
+		err := x.c.r.be.Put(ctx, object, sealed, storage.PutOptions{IfAbsent: true, Sync: true})
+		if errors.Is(err, storage.ErrExists) {
+			return nil // repeated by a retry below us, or mended
+		}
+		return err
+	}
+	err = put(name)
+	if errors.Is(err, storage.ErrFull) {
+		if err = x.each(in, func(old string) error { return x.c.r.be.Delete(ctx, copyOf(old)) }); err == nil {
+			err = put(name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	err = put(copyOf(name))
+	if errors.Is(err, storage.ErrFull) && last {
+		if err = x.each(in, func(old string) error { return deleteTwice(ctx, x.c.r.be, old) }); err == nil {
+			err = put(copyOf(name))
+		}
+	}
+	if err != nil {
 		return err
 	}
 	x.done.Written++
 	_, err = x.c.r.index.add(name, text)
 	return err
+}
+
+// each calls fn with the names of fragments.
+func (x *compaction) each(in []input, fn func(name string) error) error {
+	for _, f := range in {
+		if err := fn(f.f.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (x *compaction) remove(ctx context.Context, name string) error {
@@ -305,7 +339,7 @@ func (x *compaction) remove(ctx context.Context, name string) error {
 
 // leftovers deletes fragments that others stand for: who compacted them died.
 func (x *compaction) leftovers(ctx context.Context) error {
-	if err := x.c.r.Refresh(ctx); err != nil {
+	if err := x.c.r.refreshAll(ctx, "compact the index of"); err != nil {
 		return err
 	}
 	for _, name := range x.c.r.index.replacedThere() {

@@ -96,28 +96,29 @@ func deleteTwice(ctx context.Context, be storage.Backend, name string) error {
 
 // listTwice calls fn once for each small object below a prefix that is there, as
 // itself, as a copy, or both. Copies are listed first: an object that is listed
-// without one had none, or was made meanwhile.
+// without one had none, or was made meanwhile. When either cannot be listed, fn is
+// called for what can, and the error, *UnlistedError or two of them joined, comes at the end.
 func listTwice(ctx context.Context, be storage.Backend, prefix string, fn func(name string, itself, copied bool)) error {
 	copied := map[string]bool{}
-	err := be.List(ctx, copyOf(prefix), func(info storage.Info) error {
+	copies := listBelow(ctx, be, copyOf(prefix), func(info storage.Info) error {
 		copied[strings.TrimPrefix(info.Name, copyPrefix)] = true
 		return nil
 	})
-	if err != nil {
-		return err
+	if copies != nil && !errors.Is(copies, ErrUnlisted) {
+		return copies
 	}
-	err = be.List(ctx, prefix, func(info storage.Info) error {
+	themselves := listBelow(ctx, be, prefix, func(info storage.Info) error {
 		fn(info.Name, true, copied[info.Name])
 		delete(copied, info.Name)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	for _, name := range slices.Sorted(maps.Keys(copied)) {
 		fn(name, false, true)
 	}
-	return nil
+	if copies == nil || themselves == nil {
+		return cmpError(copies, themselves)
+	}
+	return errors.Join(copies, themselves)
 }
 
 // readSnapshot reads a snapshot: from its object, or else from its copy. served

@@ -27,6 +27,7 @@ const (
 	ByName   = "misplaced" // another object, which holds its bytes
 	ByCopy   = "copy"      // the second copy
 
+	ByReplica = "replica" // of Repair: another place that holds the repository
 	ByPacks   = "packs"   // of Repair: made anew of the packs
 	ByNothing = "nothing" // of Repair: deleted, because nothing needs it
 )

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"mahavishnu/fault"
 	"mahavishnu/repository/ledger"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
@@ -126,17 +127,22 @@ func (r *Repository) distrust(more ledger.Doubt) {
 }
 
 // loadDoubts learns what others doubt. Notes that cannot be read are left to
-// CheckObjects, or to whoever has the key.
+// CheckObjects, or to whoever has the key. Where they cannot be listed, what was known
+// before counts on.
 func (r *Repository) loadDoubts(ctx context.Context) error {
 	if err := r.doubtTurn.take(ctx); err != nil {
 		return err
 	}
 	defer r.doubtTurn.give()
 	names, err := r.listLedgers(ctx, true)
+	whole, err := r.sight.tolerate(err, ledgerPrefix, copyOf(ledgerPrefix))
 	if err != nil {
 		return err
 	}
 	var all *doubts
+	if !whole {
+		all = r.doubts.Load()
+	}
 	var read []string
 	for _, name := range names {
 		found, _, err := r.readDoubts(ctx, name)
@@ -174,8 +180,12 @@ func (r *Repository) readDoubts(ctx context.Context, name string) (found []ledge
 // RecordDoubts stores what this process has come to doubt, and takes back the
 // doubts about packs that are settled: found whole, or gone. Without the right to
 // delete they stay, which costs nothing but that their blobs are stored twice. Notes
-// that could not be read are left alone.
+// that could not be read are left alone; when they cannot be listed, nothing is done:
+// ErrUnlisted.
 func (r *Repository) RecordDoubts(ctx context.Context, now time.Time, settled []PackID) error {
+	if blind := r.sight.lacks(ledgerPrefix); len(blind) > 0 {
+		return fault.New("note doubts in", r.be.Location(), blind[0], "")
+	}
 	if err := r.doubtTurn.take(ctx); err != nil {
 		return err
 	}

@@ -39,23 +39,14 @@ func (r *Repository) DeleteSnapshot(ctx context.Context, snap Snapshot) error {
 	if err := r.mayChange(ctx, "forget snapshot"); err != nil {
 		return err
 	}
-	name := snapshotObject(snap.Source, snap.Time, snap.ID)
-	// Without the note, its absence would mean that the snapshot was lost.
-	if err := r.noteForgotten(ctx, name); err != nil {
-		return err
-	}
-	if err := r.putMark(ctx, name, markPending); err != nil {
-		return err
-	}
-	return r.settleMark(ctx, name)
+	errs := make([]error, 1)
+	r.deleteSnapshots(ctx, []string{snapshotObject(snap.Source, snap.Time, snap.ID)}, errs)
+	return errs[0]
 }
 
-// settleMark removes what has a mark, and decides what becomes of the mark.
-func (r *Repository) settleMark(ctx context.Context, name string) error {
-	claimed, err := lease.NewStore(r.be, r.keys).Claimed(ctx, name)
-	if err != nil {
-		return err
-	}
+// settleMark removes what has a mark, and decides what becomes of the mark: it stays
+// when the name is claimed.
+func (r *Repository) settleMark(ctx context.Context, name string, claimed bool) error {
 	if claimed {
 		if err := r.putMark(ctx, name, markStays); err != nil {
 			return err
@@ -78,7 +69,7 @@ func (r *Repository) putMark(ctx context.Context, name, text string) error {
 
 // eachMark calls fn with the name of every snapshot that has a mark.
 func (r *Repository) eachMark(ctx context.Context, fn func(name string)) error {
-	return r.be.List(ctx, forgottenPrefix, func(info storage.Info) error {
+	return listBelow(ctx, r.be, forgottenPrefix, func(info storage.Info) error {
 		fn(strings.TrimPrefix(info.Name, forgottenPrefix))
 		return nil
 	})

@@ -133,7 +133,7 @@ func FuzzSalvage(f *testing.F) {
 		f.Fatal(err)
 	}
 	var id PackID
-	for name, data := range r.be.(*faults.Memory).Objects() {
+	for name, data := range r.Backend().(*faults.Memory).Objects() {
 		if found, ok := parsePackObject(name); ok {
 			id = found
 			f.Add(data)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -42,6 +43,7 @@ type indexSet struct {
 	own   bool   // the cache is this process's own and goes at close
 	// served is told of a fragment that was read from its copy.
 	served func(name string)
+	sight  *sight
 
 	turn    turn       // held by refresh while it reads
 	mu      sync.Mutex // guards what follows
@@ -74,7 +76,8 @@ func newIndexSet(be storage.Backend, keys *seal.Keys, repo, cacheDir string) (*i
 func (s *indexSet) fragments() []*fragment { return *s.current.Load() }
 
 // refresh loads fragments that are new in the storage and forgets those that
-// are gone.
+// are gone. Where the storage cannot list them, it makes do with those that are
+// known already or lie in the cache: what they do not tell, packs do.
 func (s *indexSet) refresh(ctx context.Context) error {
 	if err := s.turn.take(ctx); err != nil {
 		return err
@@ -83,12 +86,16 @@ func (s *indexSet) refresh(ctx context.Context) error {
 	before := s.fragments()
 	listed := map[string]bool{}
 	err := listTwice(ctx, s.be, indexPrefix, func(name string, _, _ bool) { listed[name] = true })
+	whole, err := s.sight.tolerate(err, indexPrefix, copyOf(indexPrefix))
 	if err != nil {
 		return err
 	}
+	if !whole {
+		s.addCached(listed)
+	}
 	var next, gone []*fragment
 	for _, f := range before {
-		if f.name == "" || listed[f.name] {
+		if f.name == "" || listed[f.name] || !whole {
 			next = append(next, f)
 			delete(listed, f.name)
 			continue
@@ -96,6 +103,9 @@ func (s *indexSet) refresh(ctx context.Context) error {
 		gone = append(gone, f)
 	}
 	loaded, bad, err := s.loadAll(ctx, slices.Sorted(maps.Keys(listed)))
+	if errors.Is(err, ErrUnreachable) { // as good as not listed
+		_, err = s.sight.tolerate(&UnlistedError{Place: indexPrefix, Err: err}, indexPrefix)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -126,15 +136,32 @@ func (s *indexSet) loadAll(ctx context.Context, names []string) (loaded []*fragm
 			loaded = append(loaded, f)
 		case isDamage(err), errors.Is(err, keyring.ErrNoVersion):
 			bad[name] = err
+		case errors.Is(err, storage.ErrNotFound): // compacted since it was listed
 		case errors.Is(err, ErrUnreadable) && unreadable < patience:
 			unreadable++ // a bad sector; many of them are a storage that is out of reach
 			bad[name] = err
-		case errors.Is(err, storage.ErrNotFound): // compacted since it was listed
+		case errors.Is(err, ErrUnreadable):
+			return loaded, bad, fmt.Errorf("%w: %d parts of the index could not be read: %w", ErrUnreachable, unreadable, err)
 		default:
 			return loaded, nil, err
 		}
 	}
 	return loaded, bad, nil
+}
+
+// addCached adds the fragments that lie in the cache to those that are listed. Some
+// may be gone from the storage: then the packs that they tell of may be gone too, which
+// who reads finds out.
+func (s *indexSet) addCached(listed map[string]bool) {
+	entries, err := os.ReadDir(s.cache)
+	if err != nil {
+		return // it is only a cache
+	}
+	for _, e := range entries {
+		if name := indexPrefix + e.Name(); isIndexObject(name) {
+			listed[name] = true
+		}
+	}
 }
 
 // mappedEntries is up to how many blobs the index is read where it is mapped,

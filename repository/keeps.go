@@ -101,7 +101,7 @@ func (r *Repository) Pin(ctx context.Context, snap Snapshot, k Keep) error {
 	}
 	pin := pinObject(snap.Source, snap.Time, snap.ID)
 	if err := r.putKeep(ctx, pin, k); err != nil {
-		return fault.New(op, snap.ID, err, "")
+		return fault.New(op, snap.ID, err, roomHint(err))
 	}
 	// Whoever forgets a snapshot deletes its copy, and only then looks for a
 	// pin. So either it sees this pin or we see that the copy is gone.
@@ -177,7 +177,7 @@ func (r *Repository) Hold(ctx context.Context, h Hold) error {
 		return fault.New(op, h.Source, fmt.Errorf("a hold cannot be named %.80q", h.Name), "use small letters, digits and -")
 	}
 	if err := r.putKeep(ctx, holdObject(h.Source, h.Name), h.Keep); err != nil {
-		return fault.New(op, h.Source, err, "")
+		return fault.New(op, h.Source, err, roomHint(err))
 	}
 	return nil
 }
@@ -229,9 +229,12 @@ func (r *Repository) NothingHeld(ctx context.Context) error {
 // Forget removes a snapshot unless it is pinned: ErrPinned. It fails half-way
 // as DeleteSnapshot does.
 func (r *Repository) Forget(ctx context.Context, snap Snapshot) error {
-	if err := r.mayChange(ctx, "forget snapshot"); err != nil {
-		return err
-	}
+	return r.ForgetAll(ctx, []Snapshot{snap})[0]
+}
+
+// unpinned takes a snapshot's copy away and makes sure that it has no pin. With one it
+// stays as it was: ErrPinned.
+func (r *Repository) unpinned(ctx context.Context, snap Snapshot) error {
 	object := snapshotObject(snap.Source, snap.Time, snap.ID)
 	// The copy goes before the pin is looked for; see Pin.
 	if err := r.be.Delete(ctx, copyOf(object)); err != nil {
@@ -242,9 +245,9 @@ func (r *Repository) Forget(ctx context.Context, snap Snapshot) error {
 		err = ErrPinned
 	}
 	if err != nil {
-		return errors.Join(err, r.mend(ctx, object))
+		return errors.Join(err, r.mend(spend(ctx), object)) // in the room it had
 	}
-	return r.DeleteSnapshot(ctx, snap)
+	return nil
 }
 
 // putKeep stores a pin or hold twice, durably.

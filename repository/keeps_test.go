@@ -169,7 +169,7 @@ func TestPinAndForgetMeet(t *testing.T) {
 			}
 		}
 		a, b := newTurns(o.disk), newTurns(o.disk)
-		pinner, forgetter := &Repository{be: a, keys: o.keys, index: o.index}, &Repository{be: b, keys: o.keys, index: o.index}
+		pinner, forgetter := through(o.Repository, a), through(o.Repository, b)
 		pinner.current.Store(true) // that the key is the newest was found before
 		forgetter.current.Store(true)
 		var pinErr, forgetErr error
@@ -216,6 +216,12 @@ type turns struct {
 	storage.Backend
 	ready, goOn chan struct{}
 	ended       bool
+}
+
+// through is a repository as another program sees it, by a storage of its own.
+func through(r *Repository, be storage.Backend) *Repository {
+	room := &roomy{Backend: be}
+	return &Repository{be: room, room: room, keys: r.keys, index: r.index}
 }
 
 func newTurns(be storage.Backend) *turns {

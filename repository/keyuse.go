@@ -34,7 +34,7 @@ const headerRead = 12
 // KeyUses looks at every object, beside those that nothing seals. What is being
 // stored meanwhile may be missed.
 func (r *Repository) KeyUses(ctx context.Context) (KeyUses, error) {
-	if err := r.Refresh(ctx); err != nil {
+	if err := r.refreshAll(ctx, "look for uses of the key in"); err != nil {
 		return KeyUses{}, err
 	}
 	u := KeyUses{Versions: map[uint32]KeyUse{}}
@@ -54,7 +54,7 @@ func (r *Repository) KeyUses(ctx context.Context) (KeyUses, error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(checkers)
 	err := r.be.List(ctx, "", func(info storage.Info) error {
-		if !knownObject(info.Name) || info.Name == configName || info.Name == configCopy || strings.HasPrefix(info.Name, "parity/") {
+		if !knownObject(info.Name) || info.Name == configName || info.Name == configCopy || strings.HasPrefix(info.Name, "parity/") || info.Name == reserveName {
 			return groupCtx.Err()
 		}
 		id, isPack := parsePackObject(info.Name)

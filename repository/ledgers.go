@@ -42,7 +42,8 @@ type ledgerObject struct {
 
 // Ledger returns what all ledgers in the storage say together. What was noted
 // in the future, seen from now, counts as never. A ledger that cannot be read
-// makes packs look longer unverified than they are and is left to CheckObjects.
+// makes packs look longer unverified than they are and is left to CheckObjects; when
+// they cannot be listed, that is an error, ErrUnlisted.
 func (r *Repository) Ledger(ctx context.Context, now time.Time) (ledger.Ledger, error) {
 	objects, err := r.readLedgers(ctx)
 	if err != nil {
@@ -146,10 +147,14 @@ func cmpError(errs ...error) error {
 	return nil
 }
 
-// Record adds to the ledger, durably. It needs no right to delete.
+// Record adds to the ledger, durably. It needs no right to delete. A ledger that cannot
+// be listed gets nothing more: ErrUnlisted.
 func (r *Repository) Record(ctx context.Context, l ledger.Ledger) error {
 	if l.Empty() {
 		return nil
+	}
+	if blind := r.sight.lacks(ledgerPrefix); len(blind) > 0 {
+		return fault.New("record verification in", r.be.Location(), blind[0], "")
 	}
 	for _, part := range l.Split() {
 		text, err := part.Encode()
@@ -301,9 +306,13 @@ func (r *Repository) readLedger(ctx context.Context, typ seal.Type, name string)
 	return text, served, err
 }
 
-// noteForgotten says that a snapshot is about to be deleted, so that its absence
+// noteForgotten says that snapshots are about to be deleted, so that their absence
 // is not taken for a loss.
-func (r *Repository) noteForgotten(ctx context.Context, name string) error {
+func (r *Repository) noteForgotten(ctx context.Context, names []string) error {
 	at := clock.System().Now().Unix()
-	return r.Record(ctx, ledger.New(nil, []ledger.Fate{{Name: name, Forgotten: at}}))
+	fates := make([]ledger.Fate, len(names))
+	for i, name := range names {
+		fates[i] = ledger.Fate{Name: name, Forgotten: at}
+	}
+	return r.Record(ctx, ledger.New(nil, fates))
 }

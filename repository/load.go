@@ -69,6 +69,7 @@ func (r *Repository) Load(ctx context.Context, id ID, kind Kind, buf []byte) ([]
 // last returns the first failure.
 func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []byte, failed *BlobError) ([]byte, error) {
 	tried := map[PackID]bool{}
+	var left error // why not all packs could be looked into
 	if failed != nil {
 		tried[failed.Pack] = true
 	}
@@ -106,19 +107,35 @@ func (r *Repository) loadElsewhere(ctx context.Context, id ID, kind Kind, buf []
 		} else if failed != nil {
 			failed.Mend = err
 		}
-		if more, err := r.rescue(ctx); err != nil {
-			return nil, errors.Join(&BlobError{ID: id, Err: ErrBlobMissing}, err)
-		} else if !more {
+		more, reason, err := r.rescue(ctx)
+		if err != nil {
+			return nil, &BlobError{ID: id, Err: err}
+		}
+		if left = reason; !more {
 			break
 		}
 	}
-	if failed == nil {
-		if err := r.index.lacks(); err != nil {
-			return nil, &BlobError{ID: id, Err: err}
-		}
-		failed = &BlobError{ID: id, Err: fmt.Errorf("%w: no index and no pack knows it", ErrBlobMissing)}
+	return nil, r.notLoaded(id, failed, left)
+}
+
+// notLoaded says why a blob cannot be had: failed is what its first place said, left
+// why not all packs could be looked into.
+func (r *Repository) notLoaded(id ID, failed *BlobError, left error) *BlobError {
+	switch older := r.index.lacks(); {
+	case failed == nil && older != nil:
+		return &BlobError{ID: id, Err: older}
+	case failed == nil && left != nil:
+		return &BlobError{ID: id, Err: left}
+	case failed == nil:
+		return &BlobError{ID: id, Err: fmt.Errorf("%w: no index and no pack knows it", ErrBlobMissing)}
+	case errors.Is(left, ErrUnreachable) && errors.Is(failed.Err, ErrUnreadable):
+		return &BlobError{ID: id, Pack: failed.Pack, Err: left} // it is not that pack
+	case left != nil && (failed.Mend == nil || errors.Is(failed.Mend, errNoParity)):
+		failed.Mend = left
+	case left != nil:
+		failed.Mend = fmt.Errorf("%w; %w", failed.Mend, left)
 	}
-	return nil, failed
+	return failed
 }
 
 // loadMended reads a blob from the first of its packs that parity makes whole.

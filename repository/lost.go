@@ -52,7 +52,7 @@ func (r *Repository) AcceptLoss(ctx context.Context, now time.Time, id string) e
 	}
 	for _, f := range missing {
 		if ref, _ := parseSnapshotObject(f.Name); ref.id == id {
-			return r.noteForgotten(ctx, f.Name)
+			return r.noteForgotten(ctx, []string{f.Name})
 		}
 	}
 	return fault.New("accept the loss of snapshot", id, ErrNoSnapshot, "give the whole id of one that `mahavishnu verify` names as gone")
@@ -62,7 +62,7 @@ func (r *Repository) AcceptLoss(ctx context.Context, now time.Time, id string) e
 func (c *checker) lostSnapshots(ctx context.Context) error {
 	missing, err := c.r.lost(ctx, c.now)
 	if err != nil {
-		return err
+		return c.listed(err)
 	}
 	for _, f := range missing {
 		seen := time.Unix(f.Seen, 0).UTC().Format("2 January 2006 15:04 UTC")
@@ -77,7 +77,7 @@ func (c *checker) lostSnapshots(ctx context.Context) error {
 // tell makes up for nothing, so their loss harms nothing.
 func (c *checker) ledgers(ctx context.Context) error {
 	objects, err := c.r.readLedgers(ctx)
-	if err != nil {
+	if err := c.listed(err); err != nil {
 		return err
 	}
 	c.learned.Ledger = joined(objects, c.now)

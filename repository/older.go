@@ -13,8 +13,18 @@ import (
 // of the key that the ring lacks: then it is not known what is there, and what is
 // stored now would be sealed with a key that somebody has replaced. Reading goes on as
 // far as the ring reaches. What tells is looked at once until the next Refresh: the
-// index, the packs that it names, and the newest snapshot.
+// index, the packs that it names, and the newest snapshot. It refuses, too, while
+// something that was to be listed could not be.
 func (r *Repository) mayChange(ctx context.Context, op string) error {
+	if err := r.mayJudge(ctx, op); err != nil {
+		return err
+	}
+	return r.seesAll(ctx, op)
+}
+
+// mayJudge is mayChange for those who look and change nothing but notes: they may
+// find that something cannot be listed.
+func (r *Repository) mayJudge(ctx context.Context, op string) error {
 	err := r.index.lacks()
 	if err == nil && !r.current.Load() {
 		if err = r.newestOpens(ctx); err == nil {
@@ -30,7 +40,7 @@ func (r *Repository) mayChange(ctx context.Context, op string) error {
 // newestOpens returns ErrNoVersion when the ring does not open the newest snapshot,
 // or one of the same second.
 func (r *Repository) newestOpens(ctx context.Context) error {
-	refs, _, err := r.listSnapshots(ctx, "")
+	refs, _, _, err := r.knownSnapshots(ctx, "")
 	if err != nil || len(refs) == 0 {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"mahavishnu/fault"
 	"mahavishnu/repository/index"
 )
 
@@ -123,7 +124,7 @@ func (c *Collector) copyGroup(ctx context.Context, s *Survey, items []copyItem, 
 	}
 	stats, endErr := w.Abort(ctx) // keeps what is stored, and makes it durable
 	done.Written += stats.PackBytes
-	return errors.Join(err, endErr)
+	return fault.Join(err, endErr)
 }
 
 // copyBatch reads blobs pack by pack and writes them in their order.

@@ -18,6 +18,8 @@ type RepairOptions struct {
 	Packs, Parity bool
 	// Objects to read whole in any case: those that a check named.
 	Objects []string
+	// Replicas are asked, in this order, for what nothing here mends.
+	Replicas []Replica
 	// OnAction is called for each object that was not right, once it is mended or
 	// given up. Never from two goroutines at once.
 	OnAction func(Action)
@@ -62,7 +64,7 @@ func (a Action) String() string {
 // by says for people what things are mended from.
 var by = map[string]string{
 	ByParity: "its parity", ByStripe: "the other packs of its stripe", ByName: "where it was misplaced",
-	ByCopy: "its second copy", ByPacks: "the packs", ByNothing: "nothing: it was not needed",
+	ByCopy: "its second copy", ByReplica: "a replica", ByPacks: "the packs", ByNothing: "nothing: it was not needed",
 }
 
 // RepairReport counts what Repair did.
@@ -94,13 +96,13 @@ func (r *Repository) Repair(ctx context.Context, o RepairOptions) (RepairReport,
 		x.named[name] = true
 	}
 	for _, step := range []func(context.Context) error{
-		x.configs, x.small, r.Refresh, x.packs, x.settle, x.index, x.parity, x.stripes,
+		x.configs, x.small, x.lostSnapshots, x.look, x.packs, x.settle, x.index, x.parity, x.stripes,
 	} {
 		if err := step(ctx); err != nil {
 			return x.report, err
 		}
 	}
-	if err := r.Refresh(ctx); err != nil {
+	if err := x.look(ctx); err != nil {
 		return x.report, err
 	}
 	if x.report.Left > 0 {
@@ -120,6 +122,9 @@ type repairer struct {
 	broken    map[PackID]bool // packs that are not whole
 	mended    []PackID
 }
+
+// look learns what is there after something was mended.
+func (x *repairer) look(ctx context.Context) error { return x.r.refreshAll(ctx, "repair") }
 
 func (x *repairer) did(a Action) {
 	switch {

@@ -20,8 +20,9 @@ const repairReaders = 2
 
 // patient is a pack that is not right.
 type patient struct {
-	id    PackID
-	found error
+	id        PackID
+	found     error
+	elsewhere error // why no replica mends it; nil when none was asked
 }
 
 // packs mends the packs.
@@ -51,6 +52,9 @@ func (x *repairer) packs(ctx context.Context) error {
 		}
 		sick = rest
 		x.r.correct.forget()
+	}
+	if sick, err = x.packsFromReplicas(ctx, sick); err != nil {
+		return err
 	}
 	for _, p := range sick {
 		if err := x.giveUp(ctx, p); err != nil {
@@ -111,7 +115,7 @@ func (x *repairer) examine(ctx context.Context, sizes map[PackID]int64) ([]patie
 			x.report.Bytes += sizes[id]
 		}
 		if found[i] != nil {
-			sick = append(sick, patient{id, found[i]})
+			sick = append(sick, patient{id: id, found: found[i]})
 		}
 	}
 	return sick, nil
@@ -184,6 +188,9 @@ func (x *repairer) giveUp(ctx context.Context, p patient) error {
 		return context.Cause(ctx)
 	}
 	a := Action{Object: p.id.Object(), Kind: ObjectPack, Found: p.found, Left: err}
+	if p.elsewhere != nil {
+		a.Left = fmt.Errorf("%w; %w", err, p.elsewhere)
+	}
 	kind := KindData
 	if known, ok := x.r.index.pack(p.id); ok {
 		kind = known.Kind

@@ -105,11 +105,15 @@ func (x *repairer) twice(ctx context.Context, name, kind string) error {
 		return x.mend(ctx, Action{Object: copyOf(name), Kind: kind, Found: second.err, By: ByCopy}, first.data)
 	case second.err == nil:
 		return x.restore(ctx, Action{Object: name, Kind: kind, Found: gone(first.err), By: ByCopy}, second.data)
-	case kind == ObjectIndex && first.lost() && second.lost():
+	}
+	a := Action{Object: name, Kind: kind, Found: gone(first.err), Harmless: kind == ObjectLedger}
+	if mended, err := x.twiceFromReplicas(ctx, a, first, second); mended || err != nil {
+		return err
+	}
+	if kind == ObjectIndex && first.lost() && second.lost() {
 		x.fragments = append(x.fragments, name)
 		return nil
 	}
-	a := Action{Object: name, Kind: kind, Found: gone(first.err), Harmless: kind == ObjectLedger}
 	a.Left = fmt.Errorf("its second copy: %w", gone(second.err))
 	x.did(a)
 	return nil
@@ -182,7 +186,7 @@ func (x *repairer) index(ctx context.Context) error {
 			return err
 		}
 	}
-	return x.r.Refresh(ctx)
+	return x.look(ctx)
 }
 
 // lostFragments are those that are damaged beyond their copies, and those that a
@@ -198,7 +202,7 @@ func (x *repairer) lostFragments(ctx context.Context) ([]string, error) {
 	if err := listTwice(ctx, x.r.be, indexPrefix, func(name string, _, _ bool) { there[name] = true }); err != nil {
 		return nil, err
 	}
-	if err := x.r.Refresh(ctx); err != nil {
+	if err := x.look(ctx); err != nil {
 		return nil, err
 	}
 	lost := slices.DeleteFunc(slices.Clone(x.fragments), x.r.index.standsIn)

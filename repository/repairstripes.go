@@ -46,7 +46,9 @@ func (x *repairer) stripes(ctx context.Context) error {
 	if err := x.dropStripes(ctx, stale); err != nil {
 		return err
 	}
-	return x.r.MergeStripes(ctx)
+	// Joining is left to prune: a repair leaves what is whole as it is.
+	_, err = x.r.usefulStripes(ctx)
+	return err
 }
 
 // newStripes makes stripes of packs that are in none. found says what is wrong

@@ -25,6 +25,7 @@ type CreateOptions struct {
 	Padding  string  // "64th" (default) hides exact sizes of blobs, "none" does not
 	Parity   Parity  // default none, for storage that is redundant itself; else StandardParity
 	CacheDir string  // as in OpenOptions
+	Reserve  bool    // as in OpenOptions
 	Clock    clock.Clock
 }
 
@@ -33,14 +34,22 @@ type OpenOptions struct {
 	// CacheDir keeps decrypted index fragments between runs; it holds ids and
 	// sizes, no content. "" uses a private temporary directory for this run.
 	CacheDir string
+	// Reserve says that the storage can run out of room: sessions and collectors
+	// keep some in reserve there, for making room when it has. See KeepReserve.
+	Reserve bool
 	// OnCorrection is told of each object that is read right although it is not
 	// stored right, once. It is called from any goroutine and must not block.
 	OnCorrection func(Correction)
+	// OnUnlisted is told of each directory of the storage that cannot be listed,
+	// once. It is called from any goroutine and must not block. Reading goes on
+	// without; whatever stores or deletes is refused.
+	OnUnlisted func(*UnlistedError)
 }
 
 // Repository is an open repository. It is safe for concurrent use.
 type Repository struct {
-	be    storage.Backend
+	be    storage.Backend // room
+	room  *roomy
 	cfg   Config
 	keys  *seal.Keys
 	ids   *hasher
@@ -60,11 +69,13 @@ type Repository struct {
 	doubtMu   sync.Mutex     // guards changes of doubts and what follows
 	fresh     []ledger.Doubt // doubts that are not stored yet
 
+	sight   sight
 	current atomic.Bool // the key ring opens what is newest
 
 	rescueTurn  turn // held while packs without an index are looked into; guards what follows
 	rescued     bool // they were
 	rescueFound bool
+	rescueLeft  error // why not all of them were
 }
 
 // Create makes a repository in the storage, which must hold none, and opens it.
@@ -80,7 +91,7 @@ func Create(ctx context.Context, be storage.Backend, ring *keyring.Ring, o Creat
 	if err := writeConfig(ctx, be, cfg); err != nil {
 		return nil, err
 	}
-	return Open(ctx, be, ring, OpenOptions{CacheDir: o.CacheDir})
+	return Open(ctx, be, ring, OpenOptions{CacheDir: o.CacheDir, Reserve: o.Reserve})
 }
 
 // writeConfig writes the copy first: of creations that race, the one whose copy
@@ -140,11 +151,13 @@ func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOpt
 	if err != nil {
 		return nil, fault.New(op, be.Location(), err, "")
 	}
+	room := &roomy{Backend: be, keep: o.Reserve}
 	r := &Repository{
-		be: be, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
+		be: room, room: room, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
 		doubtTurn: newTurn(), rescueTurn: newTurn(),
 	}
 	r.correct.turn, r.correct.told = newTurn(), o.OnCorrection
+	r.sight.told, index.sight = o.OnUnlisted, &r.sight
 	index.served = func(name string) { r.correct.corrected(name, ByCopy) }
 	if err := r.Refresh(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -163,16 +176,17 @@ func (r *Repository) Config() Config { return r.cfg }
 func (r *Repository) ChunkerSecret() []byte { return r.keys.Secret("chunker", 32) }
 
 // Backend returns the storage.
-func (r *Repository) Backend() storage.Backend { return r.be }
+func (r *Repository) Backend() storage.Backend { return r.room.Backend }
 
 // Refresh learns what other sessions have added to the index since it was read.
 // A damaged fragment is no error here: reading makes up for it from the packs
-// themselves, and CheckObjects names it.
+// themselves, and CheckObjects names it. Neither is a place that cannot be listed:
+// OnUnlisted hears of it.
 func (r *Repository) Refresh(ctx context.Context) error {
 	if err := r.rescueTurn.take(ctx); err != nil {
 		return err
 	}
-	r.rescued, r.rescueFound = false, false
+	r.rescued, r.rescueFound, r.rescueLeft = false, false, nil
 	r.rescueTurn.give()
 	r.correct.forget()
 	r.current.Store(false)

@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"mahavishnu/fault"
@@ -18,17 +19,20 @@ const packPrefix = "packs/"
 // rescue looks into packs that no index fragment knows, and adds what they say
 // of themselves to the index of this process: a lost or damaged fragment costs
 // nothing but this. It runs once, when a blob cannot be found, and reports
-// whether there is anything new.
-func (r *Repository) rescue(ctx context.Context) (more bool, err error) {
+// whether there is anything new. left says why not all packs could be looked into,
+// when that is so; a blob that was not found may be in one of those.
+func (r *Repository) rescue(ctx context.Context) (more bool, left, err error) {
 	if err := r.rescueTurn.take(ctx); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	defer r.rescueTurn.give()
 	if r.rescued {
-		return r.rescueFound, nil
+		return r.rescueFound, r.rescueLeft, nil
 	}
 	var b index.Builder
+	some := false
 	err = r.eachPackObject(ctx, func(id PackID, size int64) error {
+		some = true
 		if _, known := r.index.pack(id); known {
 			return nil
 		}
@@ -39,31 +43,38 @@ func (r *Repository) rescue(ctx context.Context) (more bool, err error) {
 			return nil
 		case isDamage(err), errors.Is(err, storage.ErrNotFound), errors.Is(err, keyring.ErrNoVersion):
 			return nil // nothing to be had from it
+		case errors.Is(err, ErrUnreadable):
+			left = err
+			return nil
 		}
 		return err
 	})
-	if err != nil {
-		return false, err
+	switch _, other := r.sight.tolerate(err, packPrefix); {
+	case other != nil:
+		return false, nil, other
+	case err != nil && some:
+		left = fmt.Errorf("%w: %w", ErrUnreadable, err)
+	case err != nil: // nothing can be said of any pack
+		left = fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	r.rescued = true
-	if b.Empty() {
-		return false, nil
+	if !b.Empty() {
+		text, err := b.Build()
+		if err != nil {
+			return false, nil, err
+		}
+		if _, err = r.index.add("", text); err != nil {
+			return false, nil, err
+		}
+		r.rescueFound = true
 	}
-	text, err := b.Build()
-	if err != nil {
-		return false, err
-	}
-	if _, err = r.index.add("", text); err != nil {
-		return false, err
-	}
-	r.rescueFound = true
-	return true, nil
+	r.rescued, r.rescueLeft = true, left
+	return r.rescueFound, left, nil
 }
 
 // eachPackObject lists the packs in the storage. Objects that are not named
 // like packs are left to CheckObjects.
 func (r *Repository) eachPackObject(ctx context.Context, fn func(PackID, int64) error) error {
-	return r.be.List(ctx, packPrefix, func(info storage.Info) error {
+	return listBelow(ctx, r.be, packPrefix, func(info storage.Info) error {
 		id, ok := parsePackObject(info.Name)
 		if !ok {
 			return nil

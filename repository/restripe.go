@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"mahavishnu/fault"
@@ -19,8 +20,8 @@ const restripeRounds = 16
 // deletes their parity objects. The packs must still be there, and what is left of
 // their stripes goes on protecting the others. It may be called again at any time,
 // after dying at any step too, and by several collectors at once: a stripe is
-// replaced by first storing another one, durably. Afterwards no stripe has any of
-// the packs.
+// replaced by first storing another one, durably, as long as there is room. Afterwards
+// no stripe has any of the packs.
 func (r *Repository) Unprotect(ctx context.Context, packs []PackID) error {
 	if r.cfg.Parity.None() || len(packs) == 0 {
 		return nil
@@ -44,12 +45,18 @@ func (r *Repository) Unprotect(ctx context.Context, packs []PackID) error {
 		if round == restripeRounds {
 			return fault.New("take packs out of", touched[0].object, errors.New("another collector keeps putting them into new stripes"), "run one prune at a time")
 		}
+		slices.SortFunc(touched, func(a, b *stripe) int { return cmp.Compare(a.head.Length, b.head.Length) })
 		for _, s := range touched {
 			if err := r.shrink(ctx, s, going); err != nil {
 				return fault.New("take packs out of", s.object, err, "")
 			}
 		}
 	}
+	return r.deleteParity(ctx, packs)
+}
+
+// deleteParity deletes what packs have of their own.
+func (r *Repository) deleteParity(ctx context.Context, packs []PackID) error {
 	for _, id := range packs {
 		if err := r.be.Delete(ctx, parity.Name(id)); err != nil {
 			return err
@@ -58,7 +65,9 @@ func (r *Repository) Unprotect(ctx context.Context, packs []PackID) error {
 	return nil
 }
 
-// shrink replaces a stripe by one without the packs that are going.
+// shrink replaces a stripe by one without the packs that are going. In a storage
+// without room for both, the parity of those packs goes before, and if that is not
+// enough the stripe itself: what takes its place is not longer.
 func (r *Repository) shrink(ctx context.Context, s *stripe, going map[PackID]bool) error {
 	var stay, leave []parity.Member
 	for _, m := range s.head.Members {
@@ -76,7 +85,9 @@ func (r *Repository) shrink(ctx context.Context, s *stripe, going map[PackID]boo
 		}
 		err = r.fillShrunk(ctx, b, s, stay, leave)
 		if err == nil {
-			replaced, err = r.putStripe(ctx, b)
+			replaced, err = r.putStripe(ctx, b,
+				func(ctx context.Context) error { return r.deleteParity(ctx, slices.Collect(maps.Keys(going))) },
+				func(ctx context.Context) error { return r.be.Delete(ctx, s.object) })
 		}
 		if err := errors.Join(err, b.close()); err != nil {
 			return err
@@ -175,101 +186,21 @@ func (r *Repository) newStripeBuilder(members, size int) (*stripeBuilder, error)
 func (b *stripeBuilder) close() error { return freeBuffer(b.buf) }
 
 // putStripe stores a stripe that was made, durably, and empties the builder. Of no
-// packs there is none.
-func (r *Repository) putStripe(ctx context.Context, b *stripeBuilder) (object string, err error) {
+// packs there is none. In a full storage it makes room, one way after the other.
+func (r *Repository) putStripe(ctx context.Context, b *stripeBuilder, room ...func(context.Context) error) (object string, err error) {
 	if b.Len() == 0 {
 		return "", nil
 	}
+	defer b.Reset()
 	id, data := b.Finish()
 	err = r.be.Put(ctx, id.Object(), data, storage.PutOptions{Sync: true})
-	b.Reset()
-	return id.Object(), err
-}
-
-// mergeFrom is how many small stripes there must be for MergeStripes to join
-// some: each session leaves one.
-const mergeFrom = 16
-
-// MergeStripes joins small stripes, of up to half as many packs as a stripe may
-// have, when there are many: it reads and writes those stripes only, no packs. The
-// joined ones are deleted after the new one is durable. Whoever may delete calls it
-// now and then. What is parity of nothing goes before.
-func (r *Repository) MergeStripes(ctx context.Context) error {
-	if r.cfg.Parity.None() {
-		return nil
-	}
-	width := r.cfg.Parity.Stripe
-	set, err := r.readStripes(ctx)
-	if err != nil {
-		return err
-	}
-	if dropped, err := r.dropUseless(ctx, set); err != nil {
-		return err
-	} else if dropped {
-		if set, err = r.readStripes(ctx); err != nil {
-			return err
-		}
-	}
-	small := slices.DeleteFunc(set.all, func(s *stripe) bool { return len(s.head.Members) > width/2 || s.misnamed() })
-	if len(small) < mergeFrom {
-		return nil
-	}
-	// The shortest together: a stripe is as long as its longest pack.
-	slices.SortFunc(small, func(a, b *stripe) int {
-		return cmp.Or(cmp.Compare(a.head.Length, b.head.Length), cmp.Compare(a.object, b.object))
-	})
-	defer r.correct.forget()
-	for len(small) > 1 {
-		n, members := 0, map[PackID]bool{}
-		for ; n < len(small) && len(members)+len(small[n].head.Members) <= width && !overlap(members, small[n]); n++ {
-			for _, m := range small[n].head.Members {
-				members[m.ID] = true
-			}
-		}
-		if n > 1 {
-			if err := r.join(ctx, small[:n]); err != nil {
-				return err
-			}
-		}
-		small = small[max(n, 1):]
-	}
-	return nil
-}
-
-func overlap(members map[PackID]bool, s *stripe) bool {
-	return slices.ContainsFunc(s.head.Members, func(m parity.Member) bool { return members[m.ID] })
-}
-
-// join replaces stripes by one. Damaged ones are left to Repair.
-func (r *Repository) join(ctx context.Context, stripes []*stripe) error {
-	count, longest := 0, 0
-	for _, s := range stripes {
-		count, longest = count+len(s.head.Members), max(longest, s.head.Length)
-	}
-	b, err := r.newStripeBuilder(count, longest)
-	if err != nil {
-		return err
-	}
-	var joined []*stripe
-	body := r.scratch.get(longest)
-	for _, s := range stripes {
-		whole, readErr := r.readStripeBody(ctx, s, body.b)
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+	for _, free := range room {
+		if !errors.Is(err, storage.ErrFull) {
 			break
 		}
-		if readErr == nil && whole {
-			b.AddStripe(s.head, body.b[:s.head.Length])
-			joined = append(joined, s)
+		if err = free(ctx); err == nil {
+			err = r.be.Put(ctx, id.Object(), data, storage.PutOptions{Sync: true})
 		}
 	}
-	r.scratch.put(body)
-	if err == nil && len(joined) > 1 {
-		if _, err = r.putStripe(ctx, b); err == nil {
-			for _, s := range joined {
-				err = errors.Join(err, r.be.Delete(ctx, s.object))
-			}
-		}
-	}
-	return errors.Join(err, b.close())
+	return id.Object(), err
 }

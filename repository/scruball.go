@@ -27,20 +27,27 @@ type Scrubbed struct {
 // as Scrub does, as many at once as there are cores; it compares small objects
 // with their second copies, and names what is missing as far as other objects tell
 // without a key: a pack by its parity, the configuration by its copy. What is
-// missing together with all that tells of it is left to CheckObjects. fn hears of each problem, and done of
+// missing together with all that tells of it is left to CheckObjects. A place that cannot be
+// listed is a problem, too. fn hears of each problem, and done of
 // the bytes of each object that was read; both one at a time. The error is about
 // the scrub itself, ErrUnreachable when many objects in a row could not be read.
 func ScrubAll(ctx context.Context, be storage.Backend, fn func(Problem), done func(bytes int64)) (Scrubbed, error) {
 	s := &scrubber{be: be, fn: fn, done: done, sizes: map[string]int64{}}
-	err := be.List(ctx, "", func(info storage.Info) error {
+	err := listBelow(ctx, be, "", func(info storage.Info) error {
 		if !strings.HasPrefix(strings.TrimPrefix(info.Name, copyPrefix), "gc/") { // comes and goes, and tells nothing of data
 			s.names = append(s.names, info.Name)
 			s.sizes[info.Name] = info.Size
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrUnlisted) {
 		return s.out, err
+	}
+	for _, place := range unlistedIn(err) {
+		p := place.Problem()
+		p.Harmless = place.foreign()
+		s.hidden = s.hidden || !p.Harmless
+		s.report(p)
 	}
 	if s.sizes[configName] == 0 && s.sizes[configCopy] == 0 {
 		return s.out, fault.New("scrub", be.Location(), ErrNotRepository, "check the path, and that the disk is mounted")
@@ -69,6 +76,8 @@ type scrubber struct {
 	done  func(int64)
 	names []string
 	sizes map[string]int64
+
+	hidden bool // not all could be listed
 
 	mu      sync.Mutex // guards what follows, fn and done
 	out     Scrubbed
@@ -191,6 +200,8 @@ func (s *scrubber) missing(ctx context.Context) error {
 				return context.Cause(ctx)
 			case (err == nil) == (name == object):
 				return nil
+			case err != nil && !errors.Is(err, storage.ErrNotFound) && s.hidden:
+				return nil // that is told
 			case err != nil && !errors.Is(err, storage.ErrNotFound):
 				return err
 			}

@@ -143,6 +143,10 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 		_, abortErr := s.Abort(ctx)
 		return nil, errors.Join(err, abortErr)
 	}
+	if err := r.KeepReserve(ctx); err != nil {
+		_, abortErr := s.Abort(ctx)
+		return nil, errors.Join(err, abortErr)
+	}
 	return s, nil
 }
 

@@ -66,9 +66,16 @@ type Totals struct {
 	// StoredBytes what storing it took.
 	NewBytes    int64 `json:"new_bytes"`
 	StoredBytes int64 `json:"stored_bytes"`
+	// TakenOverBytes is what blobs take in packs that a session had left which
+	// died before it could index them, and that were not stored again.
+	TakenOverBytes int64 `json:"taken_over_bytes,omitempty"`
 	// ReusedBytes is what earlier sessions had stored, before compression.
 	ReusedBytes int64 `json:"reused_bytes"`
 }
+
+// Cost is what the snapshot added to the storage: what was stored anew and what was
+// taken over. Two snapshots that are made at once may both count what they took over.
+func (t Totals) Cost() int64 { return t.StoredBytes + t.TakenOverBytes }
 
 // Unreadable is an entry that could not be read, and why.
 type Unreadable struct {

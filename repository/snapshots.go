@@ -27,7 +27,8 @@ const (
 // listSnapshots returns the names of a source's snapshots, or of all for "",
 // by source and time, whether their object, its copy or both are there, and
 // errors for objects that are named wrongly. Copies are listed first: a snapshot
-// that is listed without one had none, or was made meanwhile.
+// that is listed without one had none, or was made meanwhile. What cannot be listed is
+// told by the last error, *UnlistedError or several joined, and the rest is returned.
 func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapshotRef, []error, error) {
 	prefix := snapshotPrefix
 	if source != "" {
@@ -37,11 +38,15 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 	var bad []error
 	at := map[string]int{}     // in refs, of those with a copy
 	marks := map[string]bool{} // forgotten, though their objects may be there
-	if err := r.eachMark(ctx, func(name string) { marks[name] = true }); err != nil {
-		return nil, nil, err
+	var failed []error
+	listed := func(err error) bool {
+		if err != nil {
+			failed = append(failed, err)
+		}
+		return err == nil || errors.Is(err, ErrUnlisted)
 	}
-	list := func(prefix string, add func(snapshotRef)) error {
-		return r.be.List(ctx, prefix, func(info storage.Info) error {
+	each := func(prefix string, add func(snapshotRef)) error {
+		return listBelow(ctx, r.be, prefix, func(info storage.Info) error {
 			ref, ok := parseSnapshotObject(strings.TrimPrefix(info.Name, copyPrefix))
 			if !ok {
 				bad = append(bad, fault.New("read", info.Name, fmt.Errorf("%w: not the name of a snapshot", ErrDamaged), ""))
@@ -53,20 +58,38 @@ func (r *Repository) listSnapshots(ctx context.Context, source string) ([]snapsh
 			return nil
 		})
 	}
-	err := list(copyOf(prefix), func(ref snapshotRef) {
-		ref.copied = true
-		at[ref.object] = len(refs)
-		refs = append(refs, ref)
-	})
-	if err == nil {
-		err = list(prefix, func(ref snapshotRef) {
+	ok := listed(r.eachMark(ctx, func(name string) { marks[name] = true })) &&
+		listed(each(copyOf(prefix), func(ref snapshotRef) {
+			ref.copied = true
+			at[ref.object] = len(refs)
+			refs = append(refs, ref)
+		})) &&
+		listed(each(prefix, func(ref snapshotRef) {
 			if _, known := at[ref.object]; !known {
 				refs = append(refs, ref)
 			}
-		})
+		}))
+	if !ok {
+		return nil, nil, failed[len(failed)-1]
 	}
 	slices.SortFunc(refs, compareRefs)
-	return refs, bad, err
+	if len(failed) == 1 {
+		return refs, bad, failed[0]
+	}
+	return refs, bad, errors.Join(failed...)
+}
+
+// knownSnapshots is listSnapshots for those who read: what cannot be listed is noted,
+// and returned for the caller to judge.
+func (r *Repository) knownSnapshots(ctx context.Context, source string) (refs []snapshotRef, bad []error, blind []*UnlistedError, err error) {
+	refs, bad, err = r.listSnapshots(ctx, source)
+	blind = unlisted(err)
+	prefix := snapshotPrefix
+	if source != "" {
+		prefix = sourcePrefix(source)
+	}
+	_, err = r.sight.tolerate(err, prefix, copyOf(prefix), forgottenPrefix)
+	return refs, bad, blind, err
 }
 
 func compareRefs(a, b snapshotRef) int {
@@ -96,12 +119,16 @@ func (e *SnapshotError) Snapshot() Snapshot {
 // Snapshots returns the snapshots of a source, or all for "", ordered by source
 // and time. Damaged ones are returned as errors, *SnapshotError, that name them
 // and never hide the others. One that was read from its second copy is among the snapshots and
-// among the errors, there wrapping ErrServed. The last error is about the listing
-// itself.
+// among the errors, there wrapping ErrServed. A place that cannot be listed is among the
+// errors too, as *UnlistedError: there may be more snapshots then. The last error
+// ended the search.
 func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, []error, error) {
-	refs, bad, err := r.listSnapshots(ctx, source)
+	refs, bad, blind, err := r.knownSnapshots(ctx, source)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, place := range blind {
+		bad = append(bad, place)
 	}
 	snaps := make([]Snapshot, len(refs))
 	served, errs := make([]error, len(refs)), make([]error, len(refs))
@@ -145,14 +172,18 @@ func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, er
 	if s, ok := strings.CutPrefix(ref, "latest:"); ok && s != "" {
 		source = s
 	}
-	refs, _, err := r.listSnapshots(ctx, source)
+	refs, _, blind, err := r.knownSnapshots(ctx, source)
 	if err != nil {
 		return Snapshot{}, err
+	}
+	none := ErrNoSnapshot
+	if len(blind) > 0 { // it may be there
+		none = blind[0]
 	}
 	const hint = "list them with `mahavishnu snapshots`"
 	if ref == "latest" || source != "" {
 		if len(refs) == 0 {
-			return Snapshot{}, fault.New(op, ref, ErrNoSnapshot, hint)
+			return Snapshot{}, fault.New(op, ref, none, hint)
 		}
 		return r.readNewest(ctx, refs)
 	}
@@ -164,7 +195,7 @@ func (r *Repository) FindSnapshot(ctx context.Context, ref string) (Snapshot, er
 	refs = slices.DeleteFunc(refs, func(s snapshotRef) bool { return !strings.HasPrefix(s.id, id) })
 	switch len(refs) {
 	case 0:
-		return Snapshot{}, fault.New(op, ref, ErrNoSnapshot, hint)
+		return Snapshot{}, fault.New(op, ref, none, hint)
 	case 1:
 		snap, _, err := r.readSnapshot(ctx, refs[0].object)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {

@@ -13,8 +13,10 @@ type Stats struct {
 	AdoptedBlobs int64
 	AdoptedBytes int64 // raw bytes in adopted packs
 	RefusedPacks int64 // found unfinished or damaged, and left alone
-	Packs        int64 // written by this session
-	PackBytes    int64 // their size
+	// AdoptedStored is what the blobs of adopted packs take there.
+	AdoptedStored int64
+	Packs         int64 // written by this session
+	PackBytes     int64 // their size
 }
 
 // counters are Stats that many goroutines add to.
@@ -22,6 +24,7 @@ type counters struct {
 	newBlobs, newBytes, storedBytes          atomic.Int64
 	reusedBlobs, reusedBytes                 atomic.Int64
 	adoptedPacks, adoptedBlobs, adoptedBytes atomic.Int64
+	adoptedStored                            atomic.Int64
 	refusedPacks, packs, packBytes           atomic.Int64
 }
 
@@ -31,7 +34,7 @@ func (s *Session) Stats() Stats {
 	return Stats{
 		NewBlobs: c.newBlobs.Load(), NewBytes: c.newBytes.Load(), StoredBytes: c.storedBytes.Load(),
 		ReusedBlobs: c.reusedBlobs.Load(), ReusedBytes: c.reusedBytes.Load(),
-		AdoptedPacks: c.adoptedPacks.Load(), AdoptedBlobs: c.adoptedBlobs.Load(), AdoptedBytes: c.adoptedBytes.Load(),
+		AdoptedPacks: c.adoptedPacks.Load(), AdoptedBlobs: c.adoptedBlobs.Load(), AdoptedBytes: c.adoptedBytes.Load(), AdoptedStored: c.adoptedStored.Load(),
 		RefusedPacks: c.refusedPacks.Load(), Packs: c.packs.Load(), PackBytes: c.packBytes.Load(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"mahavishnu/clock"
@@ -101,7 +102,7 @@ func (r *Repository) Survey(ctx context.Context) (*Survey, error) {
 		return nil, err
 	}
 	slices.SortFunc(s.packs, func(a, b PackUse) int { return a.ID.Compare(b.ID) })
-	if err := r.Refresh(ctx); err != nil {
+	if err := r.refreshAll(ctx, "survey"); err != nil {
 		return nil, err
 	}
 	if err := r.index.lacks(); err != nil {
@@ -275,4 +276,19 @@ func (r *Repository) KeyVersion() uint32 { return r.keys.Current() }
 // Sessions tells who is at work, as far as can be told, and changes nothing.
 func (r *Repository) Sessions(ctx context.Context, keeper lease.Keeper, c clock.Clock) (*lease.Census, error) {
 	return lease.NewStore(r.be, r.keys).Watch(keeper, c).Look(ctx, lease.ID{})
+}
+
+// RescuePacks returns the condemned packs that hold a blob which is needed and kept
+// nowhere.
+func (s *Survey) RescuePacks() []PackID {
+	held := map[PackID]bool{}
+	for _, p := range s.rescues {
+		s.places(s.fragments[p.fragment].Entry(p.entry).ID, func(_ place, _ index.Entry, at int) bool {
+			if s.packs[at].Condemned {
+				held[s.packs[at].ID] = true
+			}
+			return true
+		})
+	}
+	return slices.SortedFunc(maps.Keys(held), PackID.Compare)
 }

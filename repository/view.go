@@ -96,7 +96,7 @@ func (r *Repository) look(ctx context.Context, flags uint8, condemned *condemn.L
 		return nil, nil, err
 	}
 	slices.SortFunc(packs, func(a, b packObject) int { return a.id.Compare(b.id) })
-	if err := r.Refresh(ctx); err != nil {
+	if err := r.refreshAll(ctx, "start session"); err != nil {
 		return nil, nil, err
 	}
 	v, orphans := r.match(packs, flags, condemned)
@@ -105,7 +105,7 @@ func (r *Repository) look(ctx context.Context, flags uint8, condemned *condemn.L
 	}
 	// A listing may miss a fragment that was put and the one it replaced: before
 	// packs are read whole, look again.
-	if err := r.Refresh(ctx); err != nil {
+	if err := r.refreshAll(ctx, "start session"); err != nil {
 		return nil, nil, err
 	}
 	v, orphans = r.match(packs, flags, condemned)

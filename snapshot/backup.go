@@ -158,10 +158,12 @@ type Stats struct {
 	BytesNew    int64
 	BytesStored int64
 	// BytesReused were read and found to be stored already; BytesAdopted of
-	// the repository were left by a run that died, and taken over.
-	BytesReused  int64
-	BytesAdopted int64
-	Duration     time.Duration
+	// the repository were left by a run that died, and taken over. They take
+	// BytesTakenOver: with BytesStored, that is what the backup cost.
+	BytesReused    int64
+	BytesAdopted   int64
+	BytesTakenOver int64
+	Duration       time.Duration
 }
 
 // Rate is how many bytes of the source were dealt with each second, whether

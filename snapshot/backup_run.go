@@ -89,9 +89,7 @@ func (b *backup) run(ctx context.Context) error {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 		defer cancel()
 		_, aborted := session.Abort(end)
-		if aborted != nil && aborted.Error() != err.Error() { // what stopped the backup often stops this, too
-			err = errors.Join(err, aborted)
-		}
+		err = fault.Join(err, aborted)
 	}
 	b.tally.report(&b.result, session.Stats())
 	return err

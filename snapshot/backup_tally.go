@@ -111,5 +111,5 @@ func (t *tally) report(r *Result, s repository.Stats) {
 	st.Unreadable, st.ChangedWhileRead = t.unreadable.Load(), t.changed.Load()
 	st.Bytes, st.BytesRead, st.BytesTrusted = t.bytes.Load(), t.read.Load(), t.trustedSum.Load()
 	st.BytesNew, st.BytesStored = s.NewBytes, s.StoredBytes
-	st.BytesReused, st.BytesAdopted = s.ReusedBytes, s.AdoptedBytes
+	st.BytesReused, st.BytesAdopted, st.BytesTakenOver = s.ReusedBytes, s.AdoptedBytes, s.AdoptedStored
 }

@@ -81,7 +81,7 @@ func repair(ctx context.Context, repo *repository.Repository, o VerifyOptions, c
 	}
 	mended := map[string]bool{}
 	done, repairErr := repo.Repair(ctx, repository.RepairOptions{
-		Parity: o.ReadData > 0, Objects: objects, Clock: clk,
+		Parity: o.ReadData > 0, Objects: objects, Replicas: o.Replicas, Clock: clk,
 		OnAction: func(a repository.Action) {
 			mended[a.Object] = a.Mended()
 			if len(report.Actions) < reportedProblems {
@@ -94,6 +94,9 @@ func repair(ctx context.Context, repo *repository.Repository, o VerifyOptions, c
 	})
 	report.Mended, report.Left, report.Harmless = done.Mended, done.Left, done.Harmless
 	report.took(clk.Now().Sub(started))
+	if errors.Is(repairErr, repository.ErrUnlisted) { // what that is was found above
+		return report, errors.Join(err, repairErr)
+	}
 	if repairErr != nil && !errors.Is(repairErr, repository.ErrLeft) {
 		return report, repairErr
 	}

@@ -79,7 +79,8 @@ type RestoreReport struct {
 	Others    int64 `json:"others"`     // links and special files
 	HardLinks int64 `json:"hard_links"` // of Files and Others: further names
 	Unchanged int64 `json:"unchanged"`  // of all of these: were so already
-	// Bytes of files now in place, and how many of those had to be written.
+	// Bytes is the size of the files now in place, holes and all; WrittenBytes is
+	// what had to be written of it.
 	Bytes        int64 `json:"bytes"`
 	WrittenBytes int64 `json:"written_bytes"`
 	// FetchedBytes were read from the storage for it, as they are stored.

@@ -1,10 +1,12 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"mahavishnu/repository"
 	"mahavishnu/repository/lease"
 	"mahavishnu/repository/ledger"
+	"mahavishnu/storage"
 )
 
 // VerifyOptions says how much to verify. The zero value checks the structure for
@@ -48,6 +51,8 @@ type VerifyOptions struct {
 	// OnProblem hears of each problem of an object as it is found, before it
 	// is known what it affects. Calls come one at a time. It may be nil.
 	OnProblem func(repository.Problem)
+	// Replicas are where Repair fetches what nothing in the repository mends.
+	Replicas []repository.Replica
 	// Lease says how collectors of garbage learn that somebody reads. The zero
 	// value is right without a queue.
 	Lease lease.Options
@@ -198,6 +203,8 @@ func (o VerifyOptions) check() error {
 // verdict is the error of a run that came to its end.
 func (v *verifier) verdict() error {
 	harmful, unreadable, served, mendable := 0, 0, 0, 0
+	var first error   // that could not be read
+	allDenied := true // to this user, all of those
 	for _, p := range v.problems {
 		if p.Harmless {
 			continue
@@ -208,11 +215,13 @@ func (v *verifier) verdict() error {
 		case errors.Is(p.Err, repository.ErrServed):
 			served++
 		}
-		if p.Unreadable {
-			unreadable++
-		} else {
+		if !p.Unreadable {
 			harmful++
+			continue
 		}
+		unreadable++
+		first = cmp.Or(first, p.Err)
+		allDenied = allDenied && Denied(p.Err)
 	}
 	place := v.repo.Backend().Location()
 	damaged := fmt.Errorf("%w: %d problems", repository.ErrDamaged, harmful+unreadable)
@@ -222,11 +231,18 @@ func (v *verifier) verdict() error {
 	case harmful > 0:
 		return fault.New("verify", place, damaged,
 			"mend what can be mended with `mahavishnu verify --repair`; restore what is affected then from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
+	case unreadable > 0 && allDenied:
+		return fault.New("verify", place, fmt.Errorf("%d objects, the first: %w", unreadable, first), "") // says itself what to do
 	case unreadable > 0:
 		return fault.New("verify", place, fmt.Errorf("%d objects: %w", unreadable, repository.ErrUnreadable),
 			"look at the storage (the system's log tells of bad sectors), then verify again; copy what can be read to another disk")
 	}
 	return nil
+}
+
+// Denied tells what this user may not read from what the storage fails to read.
+func Denied(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, storage.ErrDenied)
 }
 
 // verifier is one verification.
@@ -268,6 +284,7 @@ func (v *verifier) run(ctx context.Context) error {
 	}
 	v.seen = snaps
 	v.list(learned.Packs)
+	v.listed = !learned.PacksUnlisted
 	v.report.Packs, v.report.Unindexed = len(learned.Packs), learned.Unindexed
 	packs, err := v.choose(ctx, snaps)
 	if err != nil {

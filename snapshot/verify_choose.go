@@ -26,7 +26,9 @@ func (v *verifier) list(packs []repository.PackInfo) {
 
 // look learns which packs are there, and what was verified when.
 func (v *verifier) look(ctx context.Context) (err error) {
-	if v.learned.Ledger, err = v.repo.Ledger(ctx, v.o.Clock.Now()); err != nil {
+	// Without the ledger everything is taken for never verified.
+	v.learned.Ledger, err = v.repo.Ledger(ctx, v.o.Clock.Now())
+	if err != nil && !errors.Is(err, repository.ErrUnlisted) {
 		return err
 	}
 	err = v.repo.Packs(ctx, func(p repository.PackInfo) error {
@@ -34,6 +36,11 @@ func (v *verifier) look(ctx context.Context) (err error) {
 		return nil
 	})
 	v.list(v.learned.Packs)
+	if blind := (*repository.UnlistedError)(nil); errors.As(err, &blind) {
+		v.listed = false
+		v.found(blind.Problem())
+		return nil
+	}
 	return err
 }
 

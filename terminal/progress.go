@@ -17,6 +17,7 @@ const (
 // Work is how far something has come. Totals of zero are unknown.
 type Work struct {
 	Files, Bytes           int64 // done: files finished, bytes read or written
+	Unchanged              int64 // bytes that needed neither: as they should be, or a hole
 	Stored                 int64 // bytes that were new and had to be stored
 	Errors                 int64
 	TotalFiles, TotalBytes int64
@@ -36,14 +37,23 @@ type Progress struct {
 
 	mu   sync.Mutex
 	work Work
-	rate float64 // bytes a second, smoothed
+	pace pace
 	seen sample
 }
 
-type sample struct {
-	at    time.Time
-	bytes int64
+// pace is how fast work goes on, in bytes a second, smoothed.
+type pace struct {
+	rate float64 // read or written
+	done float64 // with what needed neither: tells the time left
 }
+
+type sample struct {
+	at          time.Time
+	bytes, done int64
+}
+
+// done is how many bytes are dealt with.
+func (w Work) done() int64 { return w.Bytes + w.Unchanged }
 
 // Progress begins to show work under a verb: "backing up".
 func (t *Terminal) Progress(verb string) *Progress {
@@ -81,7 +91,7 @@ func (p *Progress) Stop() (Work, time.Duration) {
 	return p.work, p.terminal.Clock.Now().Sub(p.started)
 }
 
-func (p *Progress) every(interval time.Duration, show func(Work, float64, time.Duration)) {
+func (p *Progress) every(interval time.Duration, show func(Work, pace, time.Duration)) {
 	timer := p.terminal.Clock.NewTimer(interval)
 	defer timer.Stop()
 	for {
@@ -89,54 +99,57 @@ func (p *Progress) every(interval time.Duration, show func(Work, float64, time.D
 		case <-p.done:
 			return
 		case <-timer.C():
-			work, rate, elapsed := p.measure()
-			show(work, rate, elapsed)
+			work, pace, elapsed := p.measure()
+			show(work, pace, elapsed)
 			timer.Reset(interval)
 		}
 	}
 }
 
-// measure takes the state and keeps a rate smoothed over about five seconds.
-func (p *Progress) measure() (Work, float64, time.Duration) {
+// measure takes the state and keeps a pace smoothed over about five seconds.
+func (p *Progress) measure() (Work, pace, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.terminal.Clock.Now()
 	if gap := now.Sub(p.seen.at).Seconds(); gap > 0 {
-		current := float64(p.work.Bytes-p.seen.bytes) / gap
-		weight := min(1, gap/5)
-		if p.rate == 0 {
-			weight = 1
+		smooth := func(rate *float64, bytes int64) {
+			weight := min(1, gap/5)
+			if *rate == 0 {
+				weight = 1
+			}
+			*rate += weight * (float64(bytes)/gap - *rate)
 		}
-		p.rate += weight * (current - p.rate)
-		p.seen = sample{now, p.work.Bytes}
+		smooth(&p.pace.rate, p.work.Bytes-p.seen.bytes)
+		smooth(&p.pace.done, p.work.done()-p.seen.done)
+		p.seen = sample{now, p.work.Bytes, p.work.done()}
 	}
-	return p.work, p.rate, now.Sub(p.started)
+	return p.work, p.pace, now.Sub(p.started)
 }
 
 // remaining estimates the time left; ok is false when nothing tells.
-func remaining(w Work, rate float64) (time.Duration, bool) {
-	if w.TotalBytes <= w.Bytes || rate <= 0 {
+func remaining(w Work, p pace) (time.Duration, bool) {
+	if w.TotalBytes <= w.done() || p.done <= 0 {
 		return 0, false
 	}
-	return time.Duration(float64(w.TotalBytes-w.Bytes) / rate * float64(time.Second)), true
+	return time.Duration(float64(w.TotalBytes-w.done()) / p.done * float64(time.Second)), true
 }
 
-func (p *Progress) draw(w Work, rate float64, elapsed time.Duration) {
-	p.terminal.draw(line(p.verb, w, rate, elapsed, p.terminal.columns()-1))
+func (p *Progress) draw(w Work, pace pace, elapsed time.Duration) {
+	p.terminal.draw(line(p.verb, w, pace, elapsed, p.terminal.columns()-1))
 }
 
 // line renders one line of progress; the path takes the room that is left.
-func line(verb string, w Work, rate float64, elapsed time.Duration, width int) string {
+func line(verb string, w Work, pace pace, elapsed time.Duration, width int) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
-	counted := w.Unit != "" && w.Bytes == 0 && w.TotalBytes == 0
+	counted := w.Unit != "" && w.done() == 0 && w.TotalBytes == 0
 	switch {
 	case counted:
 	case w.TotalBytes > 0:
-		add("%3.0f %%", 100*min(1, float64(w.Bytes)/float64(w.TotalBytes)))
-		add("%s of %s", Bytes(w.Bytes), Bytes(w.TotalBytes))
+		add("%3.0f %%", 100*min(1, float64(w.done())/float64(w.TotalBytes)))
+		add("%s of %s", Bytes(w.done()), Bytes(w.TotalBytes))
 	default:
-		add("%s", Bytes(w.Bytes))
+		add("%s", Bytes(w.done()))
 	}
 	unit := cmp.Or(w.Unit, "file")
 	if w.TotalFiles > 0 && w.Unit != "" {
@@ -145,12 +158,12 @@ func line(verb string, w Work, rate float64, elapsed time.Duration, width int) s
 		add("%s", Plural(w.Files, unit))
 	}
 	if !counted {
-		add("%s/s", Bytes(int64(rate)))
+		add("%s/s", Bytes(int64(pace.rate)))
 	}
 	if w.Errors > 0 {
 		add("%s", Plural(w.Errors, "error"))
 	}
-	if left, ok := remaining(w, rate); ok {
+	if left, ok := remaining(w, pace); ok {
 		add("%s left", Duration(max(left.Round(time.Second), time.Second)))
 	} else {
 		add("%s", Duration(elapsed.Round(time.Second)))
@@ -167,7 +180,8 @@ type ProgressEvent struct {
 	Verb        string  `json:"verb"`
 	Seconds     float64 `json:"seconds"`
 	Files       int64   `json:"files"`
-	Bytes       int64   `json:"bytes"`
+	Bytes       int64   `json:"bytes"`                     // dealt with
+	Unchanged   int64   `json:"unchanged_bytes,omitempty"` // of Bytes: neither read nor written
 	Stored      int64   `json:"stored_bytes,omitempty"`
 	Errors      int64   `json:"errors,omitempty"`
 	TotalFiles  int64   `json:"total_files,omitempty"`
@@ -178,10 +192,10 @@ type ProgressEvent struct {
 	Unit        string  `json:"unit,omitempty"` // what files counts, when not files
 }
 
-func (p *Progress) event(w Work, rate float64, elapsed time.Duration) {
-	left, _ := remaining(w, rate)
+func (p *Progress) event(w Work, pace pace, elapsed time.Duration) {
+	left, _ := remaining(w, pace)
 	p.terminal.Event("progress", ProgressEvent{
-		Verb: p.verb, Seconds: elapsed.Seconds(), Files: w.Files, Bytes: w.Bytes, Stored: w.Stored, Errors: w.Errors,
-		TotalFiles: w.TotalFiles, TotalBytes: w.TotalBytes, Rate: rate, SecondsLeft: left.Seconds(), Path: w.Path, Unit: w.Unit,
+		Verb: p.verb, Seconds: elapsed.Seconds(), Files: w.Files, Bytes: w.done(), Unchanged: w.Unchanged, Stored: w.Stored, Errors: w.Errors,
+		TotalFiles: w.TotalFiles, TotalBytes: w.TotalBytes, Rate: pace.rate, SecondsLeft: left.Seconds(), Path: w.Path, Unit: w.Unit,
 	})
 }

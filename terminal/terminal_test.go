@@ -120,9 +120,9 @@ func TestProgressOfThingsThatAreNoFiles(t *testing.T) {
 		"walking  3 of 10 snapshots · 2.0 s":                         {Files: 3, TotalFiles: 10, Unit: "snapshot"},
 		"walking  3 snapshots · 2.0 s":                               {Files: 3, Unit: "snapshot"},
 		"walking  2.0 s":                                             {Unit: "snapshot"},
-		"walking   50 % · 1.0 KiB of 2.0 KiB · 512 B/s · 2.0 s left": {Bytes: 1 << 10, TotalBytes: 2 << 10, Unit: "pack"},
+		"walking   50 % · 1.0 KiB of 2.0 KiB · 512 B/s · 1.0 s left": {Bytes: 1 << 10, TotalBytes: 2 << 10, Unit: "pack"},
 	} {
-		if got := line("walking", w, 512, 2*time.Second, 100); got != want {
+		if got := line("walking", w, pace{512, 1024}, 2*time.Second, 100); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

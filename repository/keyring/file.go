@@ -71,19 +71,24 @@ func Load(path string) (*Ring, error) {
 		return nil, fault.New(op, path, cause(err), "run as the owner of the file")
 	}
 	defer f.Close()
-	switch err := checkMode(f); {
-	case errors.Is(err, ErrMode):
-		return nil, fault.New(op, path, err, "run `chmod 600 "+path+"`, and rotate the key if others may have read it")
-	case err != nil:
-		return nil, fault.New(op, path, err, "name the file of the key ring with --key FILE or encryption.key_path")
+	open := checkMode(f)
+	if open != nil && !errors.Is(open, ErrMode) {
+		return nil, fault.New(op, path, open, "name the file of the key ring with --key FILE or encryption.key_path")
 	}
 	var buf bytes.Buffer
 	if _, err := buf.ReadFrom(&limitedFile{f, maxFileSize}); err != nil {
 		return nil, fault.New(op, path, cause(err), "")
 	}
+	// What is no key ring needs more than another mode.
 	r, err := Parse(buf.Bytes())
 	if err != nil {
+		if open != nil {
+			err = fmt.Errorf("%w; besides, %w", err, open)
+		}
 		return nil, fault.New(op, path, err, "put your copy of the key ring in its place, or recover it from the printed text")
+	}
+	if open != nil {
+		return nil, fault.New(op, path, open, "run `chmod 600 "+path+"`, and rotate the key if others may have read it")
 	}
 	return r, nil
 }

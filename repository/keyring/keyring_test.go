@@ -344,3 +344,24 @@ func FuzzRecover(f *testing.F) {
 		}
 	})
 }
+
+// What is no key ring is called that, whatever the mode of its file.
+func TestLoadTellsWhatMattersMost(t *testing.T) {
+	whole := Generate(now).marshal()
+	for name, data := range map[string][]byte{"empty": nil, "cut off": whole[:len(whole)/2]} {
+		path := filepath.Join(t.TempDir(), "ring")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(path)
+		if err == nil || errors.Is(err, ErrMode) == (runtime.GOOS == "windows") {
+			t.Fatalf("%s: Load = %v", name, err)
+		}
+		if _, want := Parse(data); !strings.HasPrefix(err.Error(), "read key ring "+path+": "+want.Error()) {
+			t.Errorf("%s: %q does not begin with %q", name, err, want)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"mahavishnu/storage"
 )
@@ -53,13 +52,22 @@ func (s *Store) claim(ctx context.Context, c claimText) (*Claim, error) {
 // Release ends the claim: its holder will put nothing more.
 func (c *Claim) Release(ctx context.Context) error { return c.s.be.Delete(ctx, c.name) }
 
-// Claimed tells whether somebody may still put a snapshot of that name: a claim
-// says so, or the ticket of a session that has not said it is done. What cannot
-// be read may say so too.
-func (s *Store) Claimed(ctx context.Context, snapshot string) (bool, error) {
+// Claims are the names under which somebody may still put a snapshot.
+type Claims struct {
+	any   bool // something that cannot be read may claim any name
+	names map[string]bool
+}
+
+// Has tells whether somebody may still put a snapshot of that name.
+func (c Claims) Has(snapshot string) bool { return c.any || c.names[snapshot] }
+
+// Claims returns the names that are claimed now: by a claim, or by the ticket of a
+// session that has not said it is done.
+func (s *Store) Claims(ctx context.Context) (Claims, error) {
+	all := Claims{names: map[string]bool{}}
 	records, err := s.records(ctx)
 	if err != nil {
-		return false, err
+		return all, err
 	}
 	for _, r := range records {
 		if !r.end || r.done {
@@ -69,19 +77,21 @@ func (s *Store) Claimed(ctx context.Context, snapshot string) (bool, error) {
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
 		case errors.Is(err, errDamaged):
-			return true, nil
+			all.any = true
 		case err != nil:
-			return false, err
-		case t.Snapshot == snapshot:
-			return true, nil
+			return all, err
+		default:
+			all.names[t.Snapshot] = true
 		}
 	}
-	claimed := false
 	err = s.eachClaim(ctx, func(_ string, c claimText, err error) error {
-		claimed = claimed || err != nil || slices.Contains(c.Names, snapshot)
-		return nil //nolint:nilerr // a claim that cannot be read may be on any name
+		all.any = all.any || err != nil
+		for _, name := range c.Names {
+			all.names[name] = true
+		}
+		return nil //nolint:nilerr // see Claims.any
 	})
-	return claimed, err
+	return all, err
 }
 
 // eachClaim reads all claims. A damaged one comes with an error.

@@ -23,7 +23,7 @@ func (e *BusyError) Error() string { return "another prune is at work: " + e.Ses
 
 // FaultHint says what to do about it.
 func (e *BusyError) FaultHint() string {
-	return fmt.Sprintf("wait for it; if it was killed, `mahavishnu prune --wait 10m` takes its place when it has been silent for %d seconds", 2*e.Session.TTL)
+	return fmt.Sprintf("wait for it; if it was killed on another machine or in a container, `mahavishnu prune --wait 10m` takes its place when it has been silent for %d seconds", 2*e.Session.TTL)
 }
 
 // Turn takes this session's turn as the collector. A *BusyError says that

@@ -92,6 +92,8 @@ type Info struct {
 	TTL int64 `json:"ttl"`
 	// Kept is true when a Keeper tells whether the session lives.
 	Kept bool `json:"kept,omitempty"`
+	// Process holds the session, where the system can tell it from all others.
+	Process *Process `json:"process,omitempty"`
 }
 
 // Keeper keeps leases outside the storage, where they end by themselves: the
@@ -130,6 +132,8 @@ type Options struct {
 	// Lost is called once, from another goroutine, when the session finds itself
 	// fenced. It may be nil.
 	Lost func()
+
+	process *Process // default: this one
 }
 
 // Lease is a session that is held. Done, Clear or Leave ends it.
@@ -155,11 +159,14 @@ func (s *Store) Begin(ctx context.Context, o Options) (*Lease, error) {
 		o.TTL = DefaultTTL
 	}
 	o.Clock = clock.Or(o.Clock)
+	if o.process == nil {
+		o.process = self()
+	}
 	l := &Lease{s: s, o: o}
 	_, _ = rand.Read(l.id[:]) // never fails: it ends the program instead
 	info := Info{
 		Role: o.Role, Host: o.Host, PID: o.PID, Started: o.Clock.Now().UTC().Truncate(time.Second),
-		TTL: max(1, int64(o.TTL/time.Second)), Kept: o.Keeper != nil,
+		TTL: max(1, int64(o.TTL/time.Second)), Kept: o.Keeper != nil, Process: o.process,
 	}
 	const op = "begin session"
 	if o.Keeper != nil {

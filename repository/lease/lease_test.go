@@ -234,8 +234,8 @@ func TestTicketAgainstFence(t *testing.T) {
 				}
 				// The name stays guarded until it is taken for ever.
 				for range 2 {
-					if claimed, err := p.Claimed(t.Context(), name); err != nil || !claimed {
-						t.Fatalf("claimed: %v, %v", claimed, err)
+					if claims, err := p.Claims(t.Context()); err != nil || !claims.Has(name) {
+						t.Fatalf("claimed: %v, %v", claims, err)
 					}
 					p.settle(t, w)
 				}
@@ -277,8 +277,8 @@ func TestDamagedTicket(t *testing.T) {
 			}
 			time.Sleep(time.Hour)
 		}
-		if claimed, err := p.Claimed(t.Context(), "snapshots/any"); err != nil || !claimed {
-			t.Errorf("claimed: %v, %v", claimed, err)
+		if claims, err := p.Claims(t.Context()); err != nil || !claims.Has("snapshots/any") {
+			t.Errorf("claimed: %v, %v", claims, err)
 		}
 	})
 }

@@ -40,6 +40,8 @@ type Session struct {
 	// Alive is true when this watcher saw signs of life: not when it has seen
 	// nothing yet.
 	Alive bool `json:"alive,omitempty"`
+	// Gone is true when its process ran on this machine and has ended.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // String tells people who it is.
@@ -81,6 +83,18 @@ func (c *Census) Tags() map[[4]byte]bool {
 		tags[id.Tag()] = true
 	}
 	return tags
+}
+
+// Left returns the sessions that whoever settles next ends at once: their process
+// has ended before they had committed anything.
+func (c *Census) Left() []Session {
+	var left []Session
+	for _, s := range c.Unfinished {
+		if s.Gone && !s.Committed {
+			left = append(left, s)
+		}
+	}
+	return left
 }
 
 func (c *Census) unfinished(s Session) {
@@ -146,11 +160,11 @@ func (w *Watcher) one(ctx context.Context, r record, self ID, snaps Snapshots, c
 	if err != nil {
 		return err
 	}
-	dead, err := w.dead(ctx, r.id, info)
+	s := Session{ID: r.id, Info: info}
+	dead, err := w.dead(ctx, &s)
 	if err != nil {
 		return err
 	}
-	s := Session{ID: r.id, Info: info, Alive: w.moved[r.id]}
 	if !dead || snaps == nil {
 		c.unfinished(s)
 		return nil
@@ -202,12 +216,13 @@ func (w *Watcher) ended(ctx context.Context, r record, snaps Snapshots, c *Censu
 	if err != nil {
 		return err
 	}
-	dead, err := w.dead(ctx, r.id, info)
+	s := Session{ID: r.id, Info: info, Committed: true}
+	dead, err := w.dead(ctx, &s)
 	if err != nil {
 		return err
 	}
 	if !dead || snaps == nil {
-		c.unfinished(Session{ID: r.id, Info: info, Committed: true, Alive: w.moved[r.id]})
+		c.unfinished(s)
 		return nil
 	}
 	published, err := w.rollForward(ctx, r.id, t, snaps)

@@ -71,8 +71,18 @@ func (w *Watcher) Note(ctx context.Context) error {
 	return w.s.put(ctx, notesObject, text, storage.PutOptions{})
 }
 
-// dead gives the verdict on a session without a ticket that is not done.
-func (w *Watcher) dead(ctx context.Context, id ID, info Info) (bool, error) {
+// dead gives the verdict on a session that has not ended.
+func (w *Watcher) dead(ctx context.Context, s *Session) (bool, error) {
+	if s.Gone = s.Process.gone(); s.Gone {
+		return true, nil // whatever beats or a queue may say a little longer
+	}
+	dead, err := w.silent(ctx, s.ID, s.Info)
+	s.Alive = w.moved[s.ID]
+	return dead, err
+}
+
+// silent tells whether a session shows no sign of life for too long.
+func (w *Watcher) silent(ctx context.Context, id ID, info Info) (bool, error) {
 	patience := 2 * time.Duration(info.TTL) * time.Second
 	if info.Kept && w.keeper != nil {
 		alive, err := w.keeper.Alive(ctx, id.String())

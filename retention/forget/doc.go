@@ -10,6 +10,6 @@
 //   - Snapshots that cannot be read are neither counted nor removed by rule.
 //     They go only when they are named and Options.Damaged says so.
 //   - Nothing of a source goes while there is a hold on it, and no pinned
-//     snapshot does; both are asked for again right before each removal.
+//     snapshot does; both are asked for again while snapshots go, before each few dozen.
 //   - Stopping half-way is safe: what is removed is removed, the rest is there.
 package forget

@@ -1,6 +1,7 @@
 package forget
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,11 +27,18 @@ type Options struct {
 	Damaged bool
 	// DryRun removes nothing.
 	DryRun bool
-	// Fence is asked right before each removal; its error ends the run.
+	// Fence is asked before each removal of some; its error ends the run.
 	Fence func(ctx context.Context) error
 	// Forgotten hears of each snapshot that was removed.
 	Forgotten func(id string)
+
+	// together is how many are removed at once; 0 is removedTogether.
+	together int
 }
+
+// removedTogether is how many snapshots are removed at once: the disk is waited for
+// once for all of them.
+const removedTogether = 32
 
 // Decision is what became of a snapshot, and why.
 type Decision struct {
@@ -70,7 +78,7 @@ func (r Report) Forgotten() int {
 // Run decides about every snapshot and removes what the policy lets go. After an
 // error the report tells how far it came.
 func Run(ctx context.Context, repo *repository.Repository, o Options) (Report, error) {
-	r := &run{Options: o, repo: repo, byID: map[string]repository.Snapshot{}}
+	r := &run{Options: o, repo: repo, byID: map[string]repository.Snapshot{}, gone: map[string]bool{}}
 	if err := r.read(ctx); err != nil {
 		return r.report, err
 	}
@@ -87,6 +95,7 @@ type run struct {
 	report Report
 	facts  []retention.Snapshot
 	byID   map[string]repository.Snapshot
+	gone   map[string]bool              // ids of what was removed
 	lost   []*repository.SnapshotError  // those of which only the name is known
 	pins   map[string]repository.Keep   // by snapshot
 	holds  map[string][]repository.Hold // by source
@@ -282,20 +291,30 @@ func (r *run) remove(ctx context.Context) error {
 	if r.DryRun {
 		return nil
 	}
+	var some []*Decision
 	for i := range slices.Backward(r.report.Decisions) {
-		d := &r.report.Decisions[i]
-		if d.Keep {
+		if d := &r.report.Decisions[i]; !d.Keep {
+			some = append(some, d)
+		}
+		if len(some) < cmp.Or(r.together, removedTogether) && (i > 0 || len(some) == 0) {
 			continue
 		}
-		if err := r.removeOne(ctx, d); err != nil {
-			r.undecided(i)
+		if err := r.removeSome(ctx, some); err != nil {
+			for _, d := range some {
+				r.undecided(d)
+			}
+			for j := range i {
+				r.undecided(&r.report.Decisions[j])
+			}
 			return err
 		}
+		some = nil
 	}
 	return nil
 }
 
-func (r *run) removeOne(ctx context.Context, d *Decision) error {
+// removeSome removes several snapshots. It fails when not all could be.
+func (r *run) removeSome(ctx context.Context, some []*Decision) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
@@ -308,30 +327,39 @@ func (r *run) removeOne(ctx context.Context, d *Decision) error {
 	if err := r.readHolds(ctx); err != nil {
 		return err
 	}
-	if len(r.holds[d.Source]) > 0 {
-		d.Keep, d.Why = true, "kept: "+r.held(d.Source)
-		return nil
+	var free []*Decision
+	var snaps []repository.Snapshot
+	for _, d := range some {
+		if len(r.holds[d.Source]) > 0 {
+			d.Keep, d.Why = true, "kept: "+r.held(d.Source)
+			continue
+		}
+		free, snaps = append(free, d), append(snaps, r.byID[d.Snapshot])
 	}
-	err := r.repo.Forget(ctx, r.byID[d.Snapshot])
-	if errors.Is(err, repository.ErrPinned) {
-		d.Keep, d.Why = true, "kept: it is pinned"
-		return nil
+	var failed error
+	for i, err := range r.repo.ForgetAll(ctx, snaps) {
+		d := free[i]
+		switch {
+		case errors.Is(err, repository.ErrPinned):
+			d.Keep, d.Why = true, "kept: it is pinned"
+		case err != nil:
+			if failed == nil {
+				failed = fault.New("forget snapshot", d.Snapshot, err, "it is still there; the same command again goes on with the rest")
+			}
+		default:
+			r.gone[d.Snapshot] = true
+			r.report.Removed++
+			if r.Forgotten != nil {
+				r.Forgotten(d.Snapshot)
+			}
+		}
 	}
-	if err != nil {
-		return fault.New("forget snapshot", d.Snapshot, err, "it is still there; the same command again goes on with the rest")
-	}
-	r.report.Removed++
-	if r.Forgotten != nil {
-		r.Forgotten(d.Snapshot)
-	}
-	return nil
+	return failed
 }
 
-// undecided notes that what was to go from the i-th backwards is still there.
-func (r *run) undecided(i int) {
-	for ; i >= 0; i-- {
-		if d := &r.report.Decisions[i]; !d.Keep {
-			d.Keep, d.Why = true, fmt.Sprintf("kept: the run ended before its turn; it was to be %s", d.Why)
-		}
+// undecided notes that what was to go is still there.
+func (r *run) undecided(d *Decision) {
+	if !d.Keep && !r.gone[d.Snapshot] {
+		d.Keep, d.Why = true, fmt.Sprintf("kept: the run ended before its turn; it was to be %s", d.Why)
 	}
 }

@@ -268,7 +268,7 @@ func TestAnAlarmDuringTheRunStopsIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 6)
 	n := 0
-	got := r.run(Options{Policy: retention.Policy{Last: 1}, Fence: func(ctx context.Context) error {
+	got := r.run(Options{Policy: retention.Policy{Last: 1}, together: 1, Fence: func(ctx context.Context) error {
 		n++
 		switch n {
 		case 1:
@@ -284,11 +284,32 @@ func TestAnAlarmDuringTheRunStopsIt(t *testing.T) {
 	r.wantLeft(0, 2, 3, 4, 5)
 }
 
+// What is removed together stands and falls for itself: here one is pinned, and then
+// an alarm is raised.
+func TestSomeAreRemovedTogether(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 8)
+	n := 0
+	got := r.run(Options{Policy: retention.Policy{Last: 1}, together: 3, Fence: func(ctx context.Context) error {
+		switch n++; n {
+		case 1:
+			return r.repo.Pin(ctx, r.find(1), repository.Keep{})
+		case 3:
+			return r.repo.Hold(ctx, repository.Hold{Source: "home", Name: "anomaly"})
+		}
+		return nil
+	}})
+	if got.Removed != 5 || n != 3 || len(got.Held) != 1 {
+		t.Errorf("removed %d in %d steps, held %v", got.Removed, n, got.Held)
+	}
+	r.wantLeft(1, 6, 7)
+}
+
 func TestALostFenceEndsTheRun(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)
 	lost, n := errors.New("fence lost"), 0
-	report, err := Run(t.Context(), r.repo, Options{Policy: retention.Policy{Last: 1}, Now: start.AddDate(0, 0, 9), Fence: func(context.Context) error {
+	report, err := Run(t.Context(), r.repo, Options{Policy: retention.Policy{Last: 1}, Now: start.AddDate(0, 0, 9), together: 1, Fence: func(context.Context) error {
 		if n++; n == 2 {
 			return lost
 		}

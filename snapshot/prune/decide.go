@@ -3,10 +3,12 @@ package prune
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"mahavishnu/fault"
 	"mahavishnu/repository"
+	"mahavishnu/storage"
 )
 
 // partBlobs is how many blobs are copied before what they were copied from is
@@ -31,10 +33,15 @@ func (p *pruner) decide(ctx context.Context) ([]decision, error) {
 	}
 	in := planInput{
 		packs: uses, atWork: census.Tags(), current: p.repo.KeyVersion(), reseal: p.o.Reseal,
-		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack,
+		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack, tight: p.tight,
 	}
 	if p.c != nil {
 		delete(in.atWork, p.c.Tag())
+	} else {
+		p.report.Fenced = census.Left()
+		for _, s := range p.report.Fenced {
+			delete(in.atWork, s.ID.Tag())
+		}
 	}
 	decided := plan(in)
 	if !p.o.DryRun {
@@ -60,8 +67,8 @@ func (p *pruner) decide(ctx context.Context) ([]decision, error) {
 func (p *pruner) found(uses []repository.PackUse, decided []decision) {
 	r := &p.report
 	if r.Plan != nil {
-		done := slices.DeleteFunc(r.Plan, func(l Line) bool { return l.Action == Keep || l.Action == Later })
-		r.Plan = order(append(done, lines(decided)...))
+		p.done = slices.DeleteFunc(r.Plan, func(l Line) bool { return l.Action == Keep || l.Action == Later })
+		p.planned(decided)
 		return
 	}
 	r.Snapshots = len(p.survey.Snapshots)
@@ -78,7 +85,15 @@ func (p *pruner) found(uses []repository.PackUse, decided []decision) {
 			r.UnusedPackBytes += use.Size
 		}
 	}
-	r.Plan = lines(decided)
+	p.planned(decided)
+}
+
+// planned tells what was done in earlier rounds, and what is decided in this one.
+func (p *pruner) planned(decided []decision) {
+	p.older = slices.ContainsFunc(decided, func(d decision) bool {
+		return d.action == Later && d.use.KeyVersion != p.repo.KeyVersion()
+	})
+	p.report.Plan = order(slices.Concat(p.done, lines(decided)))
 }
 
 // goingBy tells which packs are to go.
@@ -130,18 +145,22 @@ func (p *pruner) condemn(ctx context.Context, decided []decision) error {
 		}
 	}
 	slices.SortFunc(sources, func(a, b repository.PackUse) int {
+		if p.tight { // the smallest first: each makes room for the next
+			return cmp.Or(cmp.Compare(a.Live, b.Live), a.ID.Compare(b.ID))
+		}
 		return cmp.Or(cmp.Compare(a.Met, b.Met), a.ID.Compare(b.ID))
 	})
 	done := int64(0)
 	for len(sources) > 0 {
-		n, blobs := 0, 0
-		for ; n < len(sources) && (n == 0 || blobs+sources[n].LiveBlobs <= cmp.Or(p.o.part, partBlobs)); n++ {
-			blobs += sources[n].LiveBlobs
-		}
+		n := p.part(sources)
 		copied, err := p.repack(ctx, sources[:n], func(n int64) {
 			done += n
 			p.progress(StageRepack, done, total)
 		})
+		if errors.Is(err, storage.ErrFull) {
+			p.noRoomToCopy(err, sources, decided)
+			break // what needs no copying goes first
+		}
 		if err != nil {
 			return err
 		}
@@ -151,6 +170,19 @@ func (p *pruner) condemn(ctx context.Context, decided []decision) error {
 		going, sources = nil, sources[n:]
 	}
 	return p.give(ctx, going)
+}
+
+// part returns how many packs, from the first, are copied before they are
+// condemned.
+func (p *pruner) part(sources []repository.PackUse) int {
+	if p.tight {
+		return 1
+	}
+	n, blobs := 0, 0
+	for ; n < len(sources) && (n == 0 || blobs+sources[n].LiveBlobs <= cmp.Or(p.o.part, partBlobs)); n++ {
+		blobs += sources[n].LiveBlobs
+	}
+	return n
 }
 
 // give condemns packs.

@@ -23,8 +23,11 @@ type Options struct {
 	// MaxRepack is how many bytes of packs may be rewritten at most in this run;
 	// what is left is for the next. 0 sets no limit.
 	MaxRepack int64
-	// Reseal rewrites what is sealed with an older version of the key.
+	// Reseal rewrites what is sealed with an older version of the key. A run that
+	// finds that another one had begun this and died goes on with it.
 	Reseal bool
+	// DropReseal does not go on with what another run had begun, and forgets it.
+	DropReseal bool
 	// Wait is how long to wait, in all, for sessions that may still rely on what
 	// is to go. Without it, the next run removes what had to wait.
 	Wait time.Duration

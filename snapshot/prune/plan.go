@@ -39,6 +39,8 @@ type planInput struct {
 	// maxUnused in percent, maxRepack in bytes; 0 sets no limit.
 	maxUnused float64
 	maxRepack int64
+	// tight leaves small packs as they are: merging them makes no room.
+	tight bool
 }
 
 // unused is how much of a pack is blobs that nobody needs, in stored bytes.
@@ -85,7 +87,7 @@ func plan(in planInput) []decision {
 		all[i].action, all[i].reason = Repack, "part of it is not needed"
 	}
 	for _, group := range small {
-		if len(group) < smallEnough {
+		if len(group) < smallEnough || in.tight {
 			continue
 		}
 		for _, i := range group {

@@ -3,6 +3,7 @@ package prune
 import (
 	"time"
 
+	"mahavishnu/repository"
 	"mahavishnu/repository/lease"
 )
 
@@ -45,6 +46,14 @@ type Waiting struct {
 	Why string `json:"why,omitempty"`
 }
 
+// NoRoom is something that could not be done for want of room.
+type NoRoom struct {
+	// What could not be done.
+	What string `json:"what"`
+	// Bytes that must be free for it, or for the first part of it.
+	Bytes int64 `json:"bytes"`
+}
+
 // Report is what a run found, did, and left. Sizes are stored bytes.
 type Report struct {
 	DryRun bool      `json:"dry_run"`
@@ -81,8 +90,12 @@ type Report struct {
 	WrittenFragments int   `json:"written_fragments"`
 	// Resealed index fragments and snapshots; resealed packs are in the plan.
 	Resealed int `json:"resealed"`
+	// Resumed is a sealing anew that another run had begun, which died or was
+	// interrupted: this run goes on with it, unless Dropped is true.
+	Resumed *repository.Resealing `json:"resumed,omitempty"`
+	Dropped bool                  `json:"dropped,omitempty"`
 
-	// Fenced sessions were taken for dead, Published are the snapshots of those
+	// Fenced sessions were taken for dead (in a dry run: would be), Published are the snapshots of those
 	// that had died after they had committed, Cleared is how many ended sessions
 	// were removed.
 	Fenced    []lease.Session `json:"fenced,omitempty"`
@@ -90,6 +103,8 @@ type Report struct {
 	Cleared   int             `json:"cleared"`
 	// Waiting is what is to go and could not yet.
 	Waiting []Waiting `json:"waiting,omitempty"`
+	// NoRoom is what could not be done because the storage is full.
+	NoRoom []NoRoom `json:"no_room,omitempty"`
 	// Troubles were met and did not stop the run: a pack that cannot be read and
 	// was left alone, a session whose ticket is damaged.
 	Troubles []error `json:"-"`
@@ -98,7 +113,7 @@ type Report struct {
 // Clean tells whether nothing is left that a further run, with nobody else at
 // work, would remove or rewrite: not while sessions have packs that are not judged.
 func (r *Report) Clean() bool {
-	if len(r.Waiting) > 0 || len(r.Troubles) > 0 {
+	if len(r.Waiting) > 0 || len(r.Troubles) > 0 || len(r.NoRoom) > 0 {
 		return false
 	}
 	for _, l := range r.Plan {

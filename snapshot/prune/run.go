@@ -56,7 +56,11 @@ type pruner struct {
 	deadline time.Time
 	survey   *repository.Survey // the last one
 	compact  bool               // the index was looked at
+	tight    bool               // the storage is full: what is copied is copied pack by pack
+	short    error              // what found no room last
 	suspect  map[repository.PackID]bool
+	older    bool   // packs sealed with an older version of the key are left to a later run
+	done     []Line // of the plan, in earlier rounds
 	report   Report
 }
 
@@ -70,6 +74,9 @@ func (p *pruner) run(ctx context.Context) error {
 	if err := p.turn(ctx); err != nil {
 		return err
 	}
+	if err := p.resume(ctx); err != nil {
+		return err
+	}
 	if err := p.c.Tidy(ctx); err != nil {
 		return err
 	}
@@ -77,6 +84,7 @@ func (p *pruner) run(ctx context.Context) error {
 		return err
 	}
 	for {
+		removed := p.report.RemovedBytes
 		decided, err := p.decide(ctx)
 		if err != nil {
 			return err
@@ -87,6 +95,9 @@ func (p *pruner) run(ctx context.Context) error {
 		rescued := p.report.RescuedBytes
 		if err := p.sweepAll(ctx); err != nil {
 			return err
+		}
+		if p.goOn(removed) {
+			continue
 		}
 		if p.report.RescuedBytes > rescued && len(p.report.Waiting) == 0 {
 			continue // a bad copy of it need not stay any more
@@ -99,6 +110,26 @@ func (p *pruner) run(ctx context.Context) error {
 			return p.finish(ctx)
 		}
 	}
+}
+
+// resume goes on with the sealing anew that another run had begun, and notes this
+// run's own for whoever takes its place.
+func (p *pruner) resume(ctx context.Context) error {
+	begun, err := p.repo.Resealing(ctx)
+	if err != nil {
+		return err
+	}
+	if begun != nil && !p.o.Reseal {
+		p.report.Resumed, p.report.Dropped = begun, p.o.DropReseal
+		if p.o.DropReseal {
+			return p.c.EndReseal(ctx)
+		}
+		p.o.Reseal = true
+	}
+	if begun == nil && p.o.Reseal {
+		return p.c.BeginReseal(ctx)
+	}
+	return nil
 }
 
 // outlive waits for sessions that packs were left to and that show no sign of life,
@@ -276,11 +307,11 @@ func (p *pruner) finish(ctx context.Context) error {
 	if !p.compact || p.o.Reseal {
 		done, err := p.c.Compact(ctx, p.survey, repository.CompactOptions{Reseal: p.o.Reseal})
 		p.compacted(done)
-		if err != nil {
+		if err := p.ifRoom("join parts of the index", err); err != nil {
 			return err
 		}
 	}
-	if err := p.repo.MergeStripes(ctx); err != nil {
+	if err := p.ifRoom("join stripes of parity", p.c.TidyStripes(ctx)); err != nil {
 		return err
 	}
 	if p.o.Reseal {
@@ -291,11 +322,28 @@ func (p *pruner) finish(ctx context.Context) error {
 		}
 	}
 	// Doubts about packs that are gone are about nothing.
-	return p.repo.CompactLedger(ctx, p.o.Clock.Now())
+	if err := p.ifRoom("join ledgers", p.repo.CompactLedger(ctx, p.o.Clock.Now())); err != nil {
+		return err
+	}
+	if len(p.report.NoRoom) > 0 {
+		return p.full()
+	}
+	if p.o.Reseal && !p.older {
+		return p.c.EndReseal(ctx)
+	}
+	return nil
 }
 
 // dryRun plans without a session of its own, and writes nothing.
 func (p *pruner) dryRun(ctx context.Context) error {
+	begun, err := p.repo.Resealing(ctx)
+	if err != nil {
+		return err
+	}
+	if begun != nil && !p.o.Reseal {
+		p.report.Resumed, p.report.Dropped = begun, p.o.DropReseal
+		p.o.Reseal = !p.o.DropReseal
+	}
 	if _, err := p.decide(ctx); err != nil {
 		return err
 	}

@@ -2,12 +2,14 @@ package prune
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"mahavishnu/repository"
 	"mahavishnu/repository/lease"
+	"mahavishnu/storage"
 )
 
 // sweepAll sweeps all condemned lists that nobody keeps waiting, until there are
@@ -38,6 +40,9 @@ func (p *pruner) sweepAll(ctx context.Context) error {
 			switch {
 			case tried[list.Name]:
 				w.Why = "something needed in them cannot be read"
+				if p.short != nil {
+					w.Why = "there is no room to copy what is needed of them"
+				}
 				p.report.Waiting = append(p.report.Waiting, w)
 			case len(w.For) > 0:
 				p.report.Waiting = append(p.report.Waiting, w)
@@ -107,6 +112,14 @@ func (p *pruner) sweep(ctx context.Context, ready []repository.Condemned) (held,
 		}
 		copied, err := p.c.Rescue(ctx, survey, nil)
 		p.report.WrittenBytes += copied.Written
+		if errors.Is(err, storage.ErrFull) {
+			// What they were to be copied from stays; the rest goes, and makes room.
+			p.noRoomToRescue(err, survey)
+			for _, id := range survey.RescuePacks() {
+				spare[id] = err
+			}
+			break
+		}
 		p.report.RescuedBytes += copied.Read
 		if err != nil {
 			return nil, err

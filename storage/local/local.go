@@ -2,7 +2,8 @@
 // file says why each step is taken and in which order.
 //
 // The file of object a/b is <root>/a/b, mode 0600. Names that start with a dot
-// are the package's own: <root>/.tmp holds what is being written.
+// are the package's own: <root>/.tmp holds what is being written, <root>/.aside
+// directories that lay where an object belongs.
 package local
 
 import (
@@ -128,7 +129,7 @@ func (b *Backend) Delete(ctx context.Context, name string) error {
 	}
 	path := b.path(name)
 	err := os.Remove(path)
-	if missing(err) {
+	if missing(err) || err != nil && isDir(path) { // which is no object
 		return nil
 	}
 	if err == nil {

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,8 +27,8 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 	final := b.path(name)
 	if o.IfAbsent {
 		// Spares writing what is going to be refused; publishNew decides.
-		if _, err := os.Lstat(final); err == nil {
-			return &backend.Error{Op: op, Object: name, Err: backend.ErrExists}
+		if info, err := os.Lstat(final); err == nil && !info.IsDir() {
+			return taken(op, name, final, info)
 		}
 	}
 	temp, err := b.writeTemp(data, o.Sync)
@@ -44,12 +45,13 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 			err = publish(temp, final)
 		}
 	}
-	if err != nil {
-		err = errors.Join(err, ignoreMissing(os.Remove(temp)))
-		if errors.Is(err, fs.ErrExist) {
-			err = backend.ErrExists
+	if err != nil && isDir(final) {
+		if err = b.moveAside(final); err == nil {
+			err = publish(temp, final)
 		}
-		return failed(op, name, err)
+	}
+	if err != nil {
+		return b.refused(op, name, errors.Join(err, ignoreMissing(os.Remove(temp))))
 	}
 	if o.Sync {
 		if err := b.syncDirs(dirSet(b.root, final)); err != nil {
@@ -57,6 +59,51 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 		}
 	}
 	return nil
+}
+
+// refused says why an object did not get its name.
+func (b *Backend) refused(op, name string, err error) error {
+	if info, statErr := os.Lstat(b.path(name)); statErr == nil && errors.Is(err, fs.ErrExist) {
+		return taken(op, name, b.path(name), info)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = backend.ErrExists // it was there, and is gone since
+	}
+	return failed(op, name, err)
+}
+
+// taken says that a name is taken: by an object, or by something that is none.
+func taken(op, name, path string, info fs.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return &backend.Error{Op: op, Object: name, Err: backend.ErrExists}
+	}
+	return &backend.Error{
+		Op: op, Object: name, Err: fmt.Errorf("what lies under its name is no file (%v)", info.Mode().Type()),
+		Hint: "move " + path + " away",
+	}
+}
+
+func isDir(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
+}
+
+// moveAside gives a directory that lies under an object's name a name of its own
+// below asideDir. The slash at the end stands for a directory alone: an object that
+// another process puts meanwhile stays where it is.
+func (b *Backend) moveAside(path string) error {
+	aside := filepath.Join(b.root, asideDir)
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return err
+	}
+	to, err := os.MkdirTemp(aside, filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(to); err != nil { // its name is what was wanted
+		return err
+	}
+	return os.Rename(path+string(filepath.Separator), to)
 }
 
 // writeTemp writes data to a new temporary file and returns its path. With

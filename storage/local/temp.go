@@ -10,6 +10,9 @@ import (
 // dead writer's leftovers only cost space.
 const tempDir = ".tmp"
 
+// asideDir holds directories that lay where an object belongs.
+const asideDir = ".aside"
+
 // staleAfter is the age at which a temporary file belongs to a dead writer: no
 // put takes that long.
 const staleAfter = 24 * time.Hour

@@ -27,11 +27,13 @@ type BackupResult struct {
 	Bytes     int64 `json:"bytes"`
 	ReadBytes int64 `json:"read_bytes"`
 	// NewBytes had to be stored and took StoredBytes. ReusedBytes were stored
-	// already; AdoptedBytes were left in storage by a run that died.
-	NewBytes     int64 `json:"new_bytes"`
-	StoredBytes  int64 `json:"stored_bytes"`
-	ReusedBytes  int64 `json:"reused_bytes"`
-	AdoptedBytes int64 `json:"adopted_bytes,omitempty"`
+	// already; AdoptedBytes were left in storage by a run that died, and take
+	// TakenOverBytes. The snapshot cost StoredBytes and TakenOverBytes.
+	NewBytes       int64 `json:"new_bytes"`
+	StoredBytes    int64 `json:"stored_bytes"`
+	ReusedBytes    int64 `json:"reused_bytes"`
+	AdoptedBytes   int64 `json:"adopted_bytes,omitempty"`
+	TakenOverBytes int64 `json:"taken_over_bytes,omitempty"`
 	// Unreadable names the first entries that could not be read.
 	Unreadable      []repository.Unreadable `json:"unreadable,omitempty"`
 	UnreadableTotal int64                   `json:"unreadable_total,omitempty"`
@@ -95,8 +97,8 @@ func backupResult(r snapshot.Result) BackupResult {
 		Files: snap.Totals.Files, Dirs: snap.Totals.Dirs, Others: snap.Totals.Others,
 		Bytes: snap.Totals.Bytes, ReadBytes: stats.BytesRead,
 		NewBytes: snap.Totals.NewBytes, StoredBytes: snap.Totals.StoredBytes, ReusedBytes: snap.Totals.ReusedBytes,
-		AdoptedBytes: stats.BytesAdopted,
-		Unreadable:   bounded(snap.Unreadable), UnreadableTotal: snap.UnreadableTotal,
+		AdoptedBytes: stats.BytesAdopted, TakenOverBytes: snap.Totals.TakenOverBytes,
+		Unreadable: bounded(snap.Unreadable), UnreadableTotal: snap.UnreadableTotal,
 		Changed: bounded(snap.Changed), ChangedTotal: snap.ChangedTotal, Vanished: stats.Vanished,
 		DurationMillis: millis(snap.End.Sub(snap.Start)),
 	}

@@ -78,6 +78,9 @@ func (h *forgetting) known(ctx context.Context, repo *repository.Repository, spe
 		ids[s.ID] = true
 	}
 	for _, err := range damaged {
+		if errors.Is(err, repository.ErrUnlisted) {
+			return err
+		}
 		if lost := (*repository.SnapshotError)(nil); errors.As(err, &lost) {
 			ids[lost.ID] = true
 		}
