@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -23,6 +24,7 @@ type compareOptions struct {
 	only     []string
 	versions int
 	runs     int
+	resume   bool
 	shown
 }
 
@@ -64,6 +66,7 @@ is in the page cache before. The order of the programs changes from run to run.`
 	flags.StringSliceVar(&o.only, "only", nil, "measure only the programs with these `NAMES`, as the tables have them")
 	flags.IntVar(&o.versions, "versions", 0, "how many versions of a corpus that changes (default 20 of versions, 10 of database)")
 	flags.IntVar(&o.runs, "runs", 3, "how often to do everything")
+	flags.BoolVar(&o.resume, "resume", false, "go on with the comparison in the --json file, if there is one: measure only what it lacks")
 	o.add(cmd)
 	return cmd
 }
@@ -85,6 +88,10 @@ func runCompare(ctx context.Context, e *env, o compareOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	before, err := o.before()
+	if err != nil {
+		return err
+	}
 	dir, err := o.measured.directory()
 	if err != nil {
 		return err
@@ -93,6 +100,7 @@ func runCompare(ctx context.Context, e *env, o compareOptions) (err error) {
 		Corpus: spec, Versions: o.versions, Runs: o.runs, Programs: found, Notes: notes,
 		Dir: dir, Keep: o.measured.keep, Runner: runner,
 		Progress: func(what string) { e.say("%s", what) },
+		Before:   before, Save: o.save(e),
 	})
 	if len(c.Measured) == 0 {
 		return err
@@ -101,6 +109,29 @@ func runCompare(ctx context.Context, e *env, o compareOptions) (err error) {
 		c.Notes = append(c.Notes, "this comparison did not come to its end: "+err.Error())
 	}
 	return errors.Join(err, o.show(e, c))
+}
+
+// before returns the comparison to go on with; none when there is none yet.
+func (o compareOptions) before() (compare.Comparison, error) {
+	if !o.resume {
+		return compare.Comparison{}, nil
+	}
+	if o.json == "" || o.json == "-" {
+		return compare.Comparison{}, fault.New("resume", "comparison", errors.New("no file is named"), "name the file with --json FILE")
+	}
+	before, err := compare.Load(o.json)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return before, err
+}
+
+// save returns what writes a comparison that is not at its end yet.
+func (o compareOptions) save(e *env) func(compare.Comparison) error {
+	if o.json == "-" {
+		return nil
+	}
+	return func(c compare.Comparison) error { return e.writeJSON(o.json, c) }
 }
 
 // show writes and prints comparisons as the flags say.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"mahavishnu/clock"
 	"mahavishnu/fault"
@@ -36,6 +37,12 @@ type Options struct {
 	Runner process.Runner
 	// Progress hears what begins. It may be nil.
 	Progress func(what string)
+	// Before is an earlier comparison of the same, which was cut off: what it has
+	// is not measured again.
+	Before Comparison
+	// Save is given what is measured so far, whenever a program has done its work
+	// of a run. It may be nil.
+	Save func(Comparison) error
 }
 
 // bench is a comparison being made.
@@ -43,6 +50,10 @@ type bench struct {
 	o    Options
 	tree string
 	out  *Comparison
+	done []turn // what needs no measuring any more
+
+	now   clock.Clock
+	began time.Time
 }
 
 // Run compares. What a program fails at is noted in the comparison and does not
@@ -74,12 +85,18 @@ func Run(ctx context.Context, o Options) (c Comparison, err error) {
 	if !o.Keep {
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
 	}
-	b := &bench{o: o, tree: filepath.Join(o.Dir, "tree"), out: &c}
+	b := &bench{o: o, tree: filepath.Join(o.Dir, "tree"), out: &c, now: now, began: began}
 	c.Machine = Inspect(o.Dir)
-	defer func() { c.Duration = now.Now().Sub(began) }()
+	if err := b.resume(o.Before); err != nil {
+		return c, err
+	}
+	defer func() { c.Duration += now.Now().Sub(began) }()
 	for run := range o.Runs {
+		if b.all(run) {
+			continue
+		}
 		if o.Corpus.Kind.Changes() {
-			err = b.series(ctx, run)
+			err = errors.Join(b.series(ctx, run), b.save(ctx))
 		} else {
 			err = b.once(ctx, run)
 		}
@@ -151,7 +168,7 @@ func (b *bench) order(run int) []peers.Program {
 // once has each program back the same tree up, one program after another, so
 // that there is only one repository at a time.
 func (b *bench) once(ctx context.Context, run int) error {
-	if run == 0 {
+	if _, err := os.Lstat(b.tree); err != nil {
 		b.say("make the tree: %s", b.o.Corpus.Describe())
 		size, err := corpus.Write(ctx, b.tree, b.o.Corpus)
 		if err != nil {
@@ -160,7 +177,10 @@ func (b *bench) once(ctx context.Context, run int) error {
 		b.out.Corpus.Files, b.out.Corpus.Bytes = int64(b.o.Corpus.Files), size
 	}
 	for _, p := range b.order(run) {
-		if err := b.program(ctx, run, p); err != nil {
+		if b.has(run, p) {
+			continue
+		}
+		if err := errors.Join(b.program(ctx, run, p), b.save(ctx)); err != nil {
 			return err
 		}
 	}
