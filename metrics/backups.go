@@ -15,9 +15,10 @@ type Backup struct {
 	Ended    time.Time
 	Duration time.Duration
 	// Size is what a restore would write, Read what was read for it, Stored
-	// what it added to the storage; bytes.
-	Size, Read, Stored int64
-	Unreadable         int64 // files
+	// what it added to the storage, TakenOver what it took over there from an
+	// attempt that died; bytes.
+	Size, Read, Stored, TakenOver int64
+	Unreadable                    int64 // files
 }
 
 // Partial is the outcome of a backup that could not read some files.
@@ -26,9 +27,9 @@ const Partial = "partial"
 const succeeded = "succeeded"
 
 type backups struct {
-	ended, read, stored, unreadable *prometheus.CounterVec
-	size, success                   *prometheus.GaugeVec
-	took                            *prometheus.HistogramVec
+	ended, read, stored, takenOver, unreadable *prometheus.CounterVec
+	size, success                              *prometheus.GaugeVec
+	took                                       *prometheus.HistogramVec
 
 	verified, problems, verifiedBytes, forgotten *prometheus.CounterVec
 	verifiedAt, snapshots, held                  *prometheus.GaugeVec
@@ -43,6 +44,7 @@ func newBackups(r prometheus.Registerer) backups {
 		size:       gauge(sub, "size_bytes", "Size of the newest snapshot: what a restore would write.", "source"),
 		read:       counter(sub, "read_bytes_total", "Bytes read from sources.", "source"),
 		stored:     counter(sub, "stored_bytes_total", "Bytes that backups added to the storage.", "source"),
+		takenOver:  counter(sub, "taken_over_bytes_total", "Bytes in the storage that backups took over from attempts that died. With those stored, they are what snapshots cost.", "source"),
 		unreadable: counter(sub, "unreadable_files_total", "Files that backups could not read.", "source"),
 		success:    gauge(sub, "last_success_timestamp_seconds", "When the newest snapshot was finished.", "source", "type"),
 
@@ -57,7 +59,7 @@ func newBackups(r prometheus.Registerer) backups {
 		snapshots:     gauge("", "snapshots", "Snapshots in the repository.", "source"),
 		held:          gauge("storage", "used_bytes", "Bytes that the repository occupies.", "location"),
 	}
-	r.MustRegister(b.ended, b.took, b.size, b.read, b.stored, b.unreadable, b.success,
+	r.MustRegister(b.ended, b.took, b.size, b.read, b.stored, b.takenOver, b.unreadable, b.success,
 		b.verified, b.verifiedBytes, b.unverifiedAge, b.neverVerified, b.overdue, b.problems, b.verifiedAt, b.forgotten, b.snapshots, b.held)
 	return b
 }
@@ -67,6 +69,7 @@ func (b *backups) BackupEnded(x Backup) {
 	b.ended.WithLabelValues(x.Source, x.Type, x.Outcome).Inc()
 	b.read.WithLabelValues(x.Source).Add(float64(max(x.Read, 0)))
 	b.stored.WithLabelValues(x.Source).Add(float64(max(x.Stored, 0)))
+	b.takenOver.WithLabelValues(x.Source).Add(float64(max(x.TakenOver, 0)))
 	b.unreadable.WithLabelValues(x.Source).Add(float64(max(x.Unreadable, 0)))
 	if x.Outcome != succeeded && x.Outcome != Partial {
 		return

@@ -21,6 +21,7 @@ type Metrics struct {
 	schedules
 	prunes
 	stored
+	replications
 }
 
 // New returns metrics that are all at their start. The version is shown as a label.
@@ -40,6 +41,7 @@ func New(version string) *Metrics {
 	m.schedules = newSchedules(m.registry)
 	m.prunes = newPrunes(m.registry)
 	m.stored = newStored(m.registry)
+	m.replications = newReplications(m.registry)
 	return m
 }
 

@@ -18,7 +18,7 @@ var noon = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
 // moveAll calls every method once.
 func moveAll(m *Metrics) {
-	m.BackupEnded(Backup{Source: "home", Type: "full", Outcome: "succeeded", Ended: noon, Duration: time.Minute, Size: 100, Read: 80, Stored: 40, Unreadable: 2})
+	m.BackupEnded(Backup{Source: "home", Type: "full", Outcome: "succeeded", Ended: noon, Duration: time.Minute, Size: 100, Read: 80, Stored: 40, TakenOver: 7, Unreadable: 2})
 	m.BackupEnded(Backup{Source: "home", Type: "full", Outcome: "failed", Ended: noon.Add(time.Hour), Read: 20})
 	m.VerifyEnded("home", "succeeded", noon, 1000, 0)
 	m.SetUnverified(36*time.Hour, 5000, 100)
@@ -26,6 +26,9 @@ func moveAll(m *Metrics) {
 	m.SnapshotsForgotten("home", 4)
 	m.SetSnapshots("home", 7)
 	m.Corrected("parity")
+	m.StorageOperation("get", "ok", 1<<20, 20*time.Millisecond)
+	m.StorageOperation("get", "not_found", 0, time.Millisecond)
+	m.StorageRetried("get")
 	m.PruneEnded(Prune{Region: "eu", Outcome: "succeeded", Ended: noon, Unused: 500, Reclaimed: 300, Waiting: 100, Held: true})
 	m.PruneEnded(Prune{Region: "eu", Outcome: "failed", Ended: noon.Add(time.Hour), Reclaimed: 20, Unused: 9})
 	m.SetStorageUsed("file:///backups", 12345)
@@ -33,7 +36,10 @@ func moveAll(m *Metrics) {
 	m.RestoreTestEnded(RestoreTest{Source: "home", Outcome: "succeeded", Ended: noon, RecoveryTime: 90 * time.Second, RecoveryPoint: time.Hour})
 	m.RestoreTestEnded(RestoreTest{Source: "home", Outcome: "failed", RecoveryTime: time.Hour})
 	m.SetTargets(15*time.Minute, 5*time.Minute)
-	m.SetReplicationLag("eu", "us", 30*time.Second)
+	m.ReplicationEnded(Replication{From: "eu", To: "us", Outcome: "succeeded", Ended: noon, Objects: 3, Bytes: 4000, Deleted: 1})
+	m.ReplicationEnded(Replication{From: "eu", To: "us", Outcome: "failed", Ended: noon.Add(time.Hour), Objects: 1})
+	m.SetReplicationLag("eu", "us", Lag{Bytes: 100, Objects: 2, Age: 30 * time.Second, Pending: 5, Measured: noon})
+	m.AgeReplicationLag("eu", "us", time.Minute)
 	m.JobStarted(messages.KindBackup, "eu", time.Second)
 	m.JobStarted(messages.KindBackup, "eu", -time.Second)
 	m.JobEnded(messages.KindBackup, "eu", messages.OutcomeSucceeded, time.Minute)
@@ -143,6 +149,10 @@ func TestValues(t *testing.T) {
 		"mahavishnu_prune_condemned_bytes":                       `mahavishnu_prune_condemned_bytes{region="eu"} 100`,
 		"mahavishnu_prune_unused_bytes":                          `mahavishnu_prune_unused_bytes{region="eu"} 500`,
 		"mahavishnu_prune_last_success_timestamp_seconds":        `mahavishnu_prune_last_success_timestamp_seconds{region="eu"} 1.7487792e+09`,
+		"mahavishnu_replication_copied_objects_total":            `mahavishnu_replication_copied_objects_total{from="eu",to="us"} 4`,
+		"mahavishnu_replication_lag_bytes":                       `mahavishnu_replication_lag_bytes{from="eu",to="us"} 100`,
+		"mahavishnu_replication_lag_seconds":                     `mahavishnu_replication_lag_seconds{from="eu",to="us"} 60`,
+		"mahavishnu_replication_last_success_timestamp_seconds":  `mahavishnu_replication_last_success_timestamp_seconds{from="eu",to="us"} 1.7487792e+09`,
 		"mahavishnu_recovery_time_seconds":                       `mahavishnu_recovery_time_seconds{source="home"} 90`,
 		"mahavishnu_restore_test_last_success_timestamp_seconds": `mahavishnu_restore_test_last_success_timestamp_seconds{source="home"} 1.7487792e+09`,
 		"mahavishnu_jobs_running":                                `mahavishnu_jobs_running{kind="backup",region="eu"} 1`,

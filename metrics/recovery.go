@@ -19,9 +19,9 @@ type recovery struct {
 	restores    *prometheus.CounterVec
 	restoreTook *prometheus.HistogramVec
 
-	tests                          *prometheus.CounterVec
-	testedAt, recovers, point, lag *prometheus.GaugeVec
-	timeTarget, pointTarget        *prometheus.GaugeVec
+	tests                     *prometheus.CounterVec
+	testedAt, recovers, point *prometheus.GaugeVec
+	timeTarget, pointTarget   *prometheus.GaugeVec
 }
 
 func newRecovery(r prometheus.Registerer) recovery {
@@ -34,9 +34,8 @@ func newRecovery(r prometheus.Registerer) recovery {
 		point:       gauge("recovery", "point_seconds", "Age of the newest restorable data (RPO) that the last successful restore test measured.", "source"),
 		timeTarget:  gauge("recovery", "time_target_seconds", "Recovery time objective of the configuration."),
 		pointTarget: gauge("recovery", "point_target_seconds", "Recovery point objective of the configuration."),
-		lag:         gauge("replication", "lag_seconds", "Age of the oldest snapshot that is not yet copied.", "from", "to"),
 	}
-	r.MustRegister(c.restores, c.restoreTook, c.tests, c.testedAt, c.recovers, c.point, c.timeTarget, c.pointTarget, c.lag)
+	r.MustRegister(c.restores, c.restoreTook, c.tests, c.testedAt, c.recovers, c.point, c.timeTarget, c.pointTarget)
 	return c
 }
 
@@ -63,9 +62,4 @@ func (c *recovery) RestoreTestEnded(x RestoreTest) {
 func (c *recovery) SetTargets(recoveryTime, recoveryPoint time.Duration) {
 	c.timeTarget.WithLabelValues().Set(recoveryTime.Seconds())
 	c.pointTarget.WithLabelValues().Set(recoveryPoint.Seconds())
-}
-
-// SetReplicationLag tells how far a copy is behind.
-func (c *recovery) SetReplicationLag(from, to string, lag time.Duration) {
-	c.lag.WithLabelValues(from, to).Set(lag.Seconds())
 }

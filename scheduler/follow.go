@@ -28,6 +28,9 @@ type FollowUps struct {
 	// Prune removes what no snapshot needs any more after the first forget job of
 	// each span of this length (of a day: from midnight UTC). Zero never does.
 	Prune time.Duration
+	// Replicate are the copies that follow every backup in the region they copy
+	// from.
+	Replicate []Copy
 }
 
 // After returns the jobs that follow from an event. Their ids depend on the
@@ -36,6 +39,16 @@ func (f FollowUps) After(e messages.Event) ([]messages.Job, error) {
 	if e.Outcome != messages.OutcomeSucceeded {
 		return nil, nil
 	}
+	var jobs []messages.Job
+	if e.Kind == messages.KindBackup {
+		jobs = f.replicate(e)
+	}
+	next, err := f.next(e)
+	return append(jobs, next...), err
+}
+
+// next returns the job that carries on the chain of verify, forget and prune.
+func (f FollowUps) next(e messages.Event) ([]messages.Job, error) {
 	scheduled := e.Labels[LabelSchedule] != ""
 	switch {
 	case e.Kind == messages.KindBackup && f.Verify:

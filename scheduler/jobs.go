@@ -71,6 +71,8 @@ func (s Schedule) job(t Target, slot time.Time) messages.Job {
 	switch s.Kind {
 	case messages.KindRestoreTest:
 		spec = &messages.RestoreTestSpec{Source: t.Source}
+	case messages.KindReplicate:
+		spec = t.Copy.spec()
 	default:
 		spec = &messages.BackupSpec{Source: t.Source, Type: s.Type, Tags: []string{s.Name}}
 	}

@@ -85,7 +85,7 @@ func (n *node) Submit(_ context.Context, job messages.Job) (isNew bool, err erro
 		if err := job.Check(); err != nil {
 			return err
 		}
-		if job.Source() == n.world.refuse {
+		if n.world.refuse != "" && job.Source() == n.world.refuse {
 			return &messages.RefusedError{Reason: "no such source"}
 		}
 		if _, there := n.world.jobs[job.ID]; !there {

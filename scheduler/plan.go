@@ -36,7 +36,7 @@ type Plan struct {
 type Schedule struct {
 	// Name is unique in the plan and part of every job's id.
 	Name string
-	// Kind is messages.KindBackup or messages.KindRestoreTest.
+	// Kind is messages.KindBackup, messages.KindRestoreTest or messages.KindReplicate.
 	Kind messages.Kind
 	// Type is how a backup reads its source; unused by other kinds.
 	Type messages.BackupType
@@ -57,6 +57,9 @@ type Schedule struct {
 type Target struct {
 	Source string
 	Region string
+	// Copy is what a target of replication copies; its Source names both regions and the
+	// part.
+	Copy *Copy
 }
 
 // FromConfig returns the plan that a configuration asks for.
@@ -86,6 +89,9 @@ func FromConfig(c *config.Config) (Plan, error) {
 	plan.FollowUps = FollowUps{
 		Verify: v.OnCreate(), Oldest: int64(v.VerifyPerRun), OlderThan: v.Due(), Forget: c.Backup.Enabled,
 	}
+	if err := plan.replicate(c.Backup.Replication); err != nil {
+		return Plan{}, err
+	}
 	if p := c.Backup.Prune; p.Enabled && c.Backup.Enabled {
 		plan.FollowUps.Prune = p.Every.Std()
 	}
@@ -113,8 +119,8 @@ func (s Schedule) check() error {
 		return fmt.Errorf("a schedule needs a name")
 	case s.Timing.spec == nil:
 		return fmt.Errorf("it has no cron expression")
-	case s.Kind != messages.KindBackup && s.Kind != messages.KindRestoreTest:
-		return fmt.Errorf("schedules make %s and %s jobs, not %q", messages.KindBackup, messages.KindRestoreTest, s.Kind)
+	case s.Kind != messages.KindBackup && s.Kind != messages.KindRestoreTest && s.Kind != messages.KindReplicate:
+		return fmt.Errorf("schedules make %s, %s and %s jobs, not %q", messages.KindBackup, messages.KindRestoreTest, messages.KindReplicate, s.Kind)
 	case s.Overlap != OverlapSkip && s.Overlap != OverlapQueue && s.Overlap != OverlapAllow:
 		return fmt.Errorf("overlap is skip, queue or allow, not %q", s.Overlap)
 	case s.CatchUp < 0 || s.Jitter < 0:

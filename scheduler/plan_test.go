@@ -48,8 +48,9 @@ func TestFromConfig(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("schedules (-want +got):\n%s", diff)
 	}
-	if plan.FollowUps != (FollowUps{Verify: true, Oldest: 16 << 30, OlderThan: 540 * time.Hour, Forget: true, Prune: 24 * time.Hour}) {
-		t.Errorf("follow-ups = %+v", plan.FollowUps)
+	follow := FollowUps{Verify: true, Oldest: 16 << 30, OlderThan: 540 * time.Hour, Forget: true, Prune: 24 * time.Hour}
+	if diff := cmp.Diff(follow, plan.FollowUps); diff != "" {
+		t.Errorf("follow-ups (-want +got):\n%s", diff)
 	}
 }
 
