@@ -23,10 +23,12 @@ STEPS    ?= 100000
 # What "make demo" backs up; any directory will do.
 DEMO_SOURCE ?=
 
-# The tools, pinned in tools/go.mod; rebuilt only when that changes.
+# The tools, pinned in tools/go.mod, and the servers that tests start, pinned in
+# tools/servers; rebuilt only when that changes.
 LINTER  := $(BIN)/golangci-lint
 TESTERS := $(BIN)/gotestsum $(BIN)/nats
 TOOLS   := $(LINTER) $(TESTERS) $(BIN)/gofumpt $(BIN)/govulncheck
+SERVERS := $(BIN)/versitygw $(BIN)/fake-gcs-server
 
 .PHONY: help
 help: ## list the targets
@@ -37,7 +39,7 @@ demo: build ## the whole story on this machine in under a minute: back up, break
 	@$(BIN)/mahavishnu demo $(if $(DEMO_SOURCE),--source "$(DEMO_SOURCE)")
 
 .PHONY: test
-test: $(TESTERS) build ## every test with the race detector on; says how many and how long
+test: $(TESTERS) $(SERVERS) build ## every test with the race detector on; says how many and how long
 	@.ci/packages
 	@mkdir -p $(BIN)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/gotestsum --format pkgname-and-test-fails --hide-summary=skipped \
@@ -99,11 +101,16 @@ docs: build ## regenerate what is generated from the code: commands, configurati
 	$(GO) generate ./config
 
 .PHONY: tools
-tools: $(TOOLS) ## build the pinned tools of tools/go.mod into bin/
+tools: $(TOOLS) $(SERVERS) ## build the pinned tools and test servers below tools/ into bin/
 
 $(TOOLS): tools/go.mod tools/go.sum
 	@mkdir -p $(BIN)
 	$(GO) build -C tools -o ../$@ $$(sed -n 's|^\t\(.*/$(@F)\)$$|\1|p' tools/go.mod)
+	@touch $@
+
+$(SERVERS): tools/servers/go.mod tools/servers/go.sum
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -C tools/servers -o ../../$@ $$(sed -n 's|^\t\([^ ]*/$(@F)\)$$|\1|p' tools/servers/go.mod)
 	@touch $@
 
 .PHONY: clean
