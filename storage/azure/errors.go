@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
@@ -33,6 +34,9 @@ func line(err error) string { return objects.Line(err.Error()) }
 func (b *Backend) failed(ctx context.Context, op, object, needs string, err error) error {
 	if ended := objects.Ended(ctx, op, object); ended != nil {
 		return ended
+	}
+	if object == "" {
+		object = b.Location()
 	}
 	var answer *azcore.ResponseError
 	if !errors.As(err, &answer) {
@@ -72,6 +76,8 @@ func (b *Backend) judge(answer *azcore.ResponseError, needs string) (cause error
 		return b.temporary(answer, said), ""
 	}
 	switch code := answer.StatusCode; {
+	case code == http.StatusBadRequest && answer.ErrorCode == "InvalidOperation" && mentionsMD5(answer): // as azurite words it
+		return &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}, ""
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return fmt.Errorf("%w (%s)", backend.ErrDenied, said), b.denied(answer, needs)
 	case code == http.StatusNotFound:
@@ -107,6 +113,15 @@ func told(answer *azcore.ResponseError) string {
 		}
 	}
 	return said
+}
+
+// mentionsMD5 looks into what the service says of a refusal, which is shown to nobody.
+func mentionsMD5(answer *azcore.ResponseError) bool {
+	if answer.RawResponse == nil {
+		return false
+	}
+	body, err := runtime.Payload(answer.RawResponse)
+	return err == nil && strings.Contains(strings.ToLower(string(body)), "md5")
 }
 
 // denied says what to do about an answer of 401 or 403.
