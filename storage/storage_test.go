@@ -26,23 +26,26 @@ func TestOpen(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	for location, want := range map[string]string{
-		"s3://user:secret@bucket/prefix": "not available yet",
-		"azblob://container/prefix":      "not available yet",
-		"gs://bucket":                    "not available yet",
-		"disperse:a,b":                   "not available yet",
-		"ftp://host/":                    "unknown kind",
-		"file://host/path":               "no host",
-		"file:///a#b":                    "after ? or #",
-		"file:///a?b":                    "after ? or #",
-		"http://%zz":                     "not a URL",
-		"":                               "no directory",
+		"s3://user:hush@bucket/prefix": "user or password",
+		"s3://bucket?secret_key=hush":  "secret into the URL",
+		"s3://bucket?regoin=x":         "not known",
+		"azblob://c1":                  "not the name of a container",
+		"gs://bucket#x":                "after #",
+		"s3:bucket/prefix":             "not the URL",
+		"ftp://u:hush@host/":           "unknown kind",
+		"s4://bucket?key=hush":         "unknown kind",
+		"file://host/path":             "no host",
+		"file:///a#b":                  "after ? or #",
+		"file:///a?b":                  "after ? or #",
+		"http://%zz":                   "not a URL",
+		"":                             "no directory",
 	} {
 		_, err := storage.Open(t.Context(), location)
 		var e *storage.Error
 		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &e) || e.Hint == "" {
 			t.Errorf("Open %q = %v, want an error about %q with a hint", location, err, want)
 		}
-		if err != nil && strings.Contains(err.Error(), "secret") {
+		if err != nil && strings.Contains(err.Error(), "hush") {
 			t.Errorf("Open %q shows a secret: %v", location, err)
 		}
 	}
