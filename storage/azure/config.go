@@ -81,7 +81,7 @@ const smallestCold = 128 << 10
 
 var (
 	accountName   = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
-	containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9]){2,62}$`)
+	containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])+$`)
 	scopeName     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{1,61}[A-Za-z0-9]$`)
 	policyModes   = []string{"locked", "unlocked"}
 	tiers         = []string{string(blob.AccessTierHot), string(blob.AccessTierCool), string(blob.AccessTierCold)}
@@ -90,7 +90,7 @@ var (
 
 // check brings the configuration into its one form, or says what is wrong with it.
 func (c *Config) check() error {
-	if len(c.Container) > 63 || !containerName.MatchString(c.Container) {
+	if len(c.Container) < 3 || len(c.Container) > 63 || !containerName.MatchString(c.Container) {
 		return fault.New(opOpen, fmt.Sprintf("azblob://%.70s", c.Container), errors.New("not the name of a container"),
 			"a container's name has 3 to 63 small letters, digits and single dashes; write azblob://container/prefix?account=NAME")
 	}
