@@ -79,7 +79,7 @@ func (e *env) tellBackupJob(entry bus.Entry) {
 		data = fmt.Sprintf("%s new, stored in %s", terminal.Bytes(r.NewBytes), terminal.Bytes(r.StoredBytes))
 	}
 	if r.AdoptedBytes > 0 {
-		data += fmt.Sprintf("; %s taken over from an attempt that died", terminal.Bytes(r.AdoptedBytes))
+		data += fmt.Sprintf("; %s taken over from an attempt that died, stored in %s", terminal.Bytes(r.AdoptedBytes), terminal.Bytes(r.TakenOverBytes))
 	}
 	e.term.Sayf("  %s, %s; %s; %s, %s", terminal.Plural(r.Files, "file"), terminal.Bytes(r.Bytes), data,
 		terminal.Duration(took), terminal.Rate(r.Bytes, took))

@@ -18,9 +18,8 @@ type adapter struct{ shown *terminal.Progress }
 func (a adapter) Add(d snapshot.ProgressDelta) {
 	a.shown.Update(func(w *terminal.Work) {
 		w.Files += d.Files
-		// What is known to be unchanged is dealt with, too: the share that is
-		// done and the time left count it.
-		w.Bytes += d.Bytes + d.Unchanged
+		w.Bytes += d.Bytes
+		w.Unchanged += d.Unchanged
 		w.Stored += d.Stored
 		w.Errors += d.Failed
 		w.TotalFiles += d.ExpectFiles
@@ -52,6 +51,7 @@ type backupSummary struct {
 	BytesStored  int64   `json:"stored_bytes"`
 	BytesReused  int64   `json:"reused_bytes"`
 	BytesAdopted int64   `json:"adopted_bytes"`
+	TakenOver    int64   `json:"taken_over_bytes"`
 	Seconds      float64 `json:"seconds"`
 	Rate         float64 `json:"bytes_per_second"`
 }
@@ -63,7 +63,7 @@ func summarizeBackup(location string, r snapshot.Result) backupSummary {
 		NewFiles: s.Files.New, ChangedFiles: s.Files.Changed, UnchangedFiles: s.Files.Unchanged,
 		Removed: s.Removed, Excluded: s.Excluded, Vanished: s.Vanished, Unreadable: s.Unreadable, ChangedReading: s.ChangedWhileRead,
 		Bytes: s.Bytes, BytesRead: s.BytesRead, BytesNew: s.BytesNew, BytesStored: s.BytesStored,
-		BytesReused: s.BytesReused, BytesAdopted: s.BytesAdopted, Seconds: s.Duration.Seconds(), Rate: s.Rate(),
+		BytesReused: s.BytesReused, BytesAdopted: s.BytesAdopted, TakenOver: s.BytesTakenOver, Seconds: s.Duration.Seconds(), Rate: s.Rate(),
 	}
 }
 
@@ -135,7 +135,8 @@ func backupFields(r snapshot.Result) string {
 		spared = append(spared, terminal.Bytes(s.BytesReused)+" stored already")
 	}
 	if s.BytesAdopted > 0 {
-		spared = append(spared, terminal.Bytes(s.BytesAdopted)+" taken over from a backup that did not finish")
+		spared = append(spared, fmt.Sprintf("%s taken over from a backup that did not finish, stored in %s",
+			terminal.Bytes(s.BytesAdopted), terminal.Bytes(s.BytesTakenOver)))
 	}
 	if len(spared) > 0 {
 		stored += "; " + strings.Join(spared, ", ")

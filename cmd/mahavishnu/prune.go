@@ -39,7 +39,10 @@ why, and writes nothing.
 Backups and restores go on meanwhile. What somebody at work may still rely on is
 not removed before they have ended: with --wait the run waits for them, else the next
 run removes it. Ctrl-C stops at once and safely: no snapshot loses anything, and the
-next run goes on.
+next run goes on, also with sealing anew; --reseal=false forgets about that.
+
+In a full storage it works in the room that is kept in reserve there: what needs no
+rewriting goes first, and what finds no room is told, with how much must be free.
 
 Whether workers are alive is asked of the configured queue; with --direct, or when it
 cannot be reached, signs of life in the storage are watched instead, which takes
@@ -122,6 +125,7 @@ func runPrune(ctx context.Context, e *env, o pruneOptions) (err error) {
 		MaxUnused: float64(cfg.Backup.Prune.MaxUnused), MaxRepack: int64(cfg.Backup.Prune.MaxRepack),
 		Hold: repo.NothingHeld, Clock: e.clock,
 	}
+	options.DropReseal = o.chosen != nil && o.chosen("reseal") && !o.reseal
 	if o.chosen != nil && o.chosen("max-unused") {
 		options.MaxUnused = o.maxUnused
 	}

@@ -32,6 +32,7 @@ func (e *env) tellPrune(repo *repository.Repository, r prune.Report, held []repo
 		f.Add("of unfinished backups", fmt.Sprintf("%s in %s", terminal.Bytes(r.UnindexedBytes), terminal.Plural(r.UnindexedPacks, "pack")))
 	}
 	e.term.Printf("%s", f.String())
+	e.tellResumed(r)
 	e.tellPrunePlan(r)
 	for _, h := range held {
 		e.term.Warnf("nothing would be removed: %s is held by %s (%s)", terminal.Name(h.Source), h.Name, h.String())
@@ -40,14 +41,33 @@ func (e *env) tellPrune(repo *repository.Repository, r prune.Report, held []repo
 		e.term.Warnf("left alone: %v", trouble)
 	}
 	if r.DryRun {
+		for _, s := range r.Fenced {
+			e.term.Printf("left by a process that has ended, and would be cleared away: %s", s.String())
+		}
 		e.tellWaiting(r)
 		e.term.Printf("nothing was removed: that was a dry run")
 		return
 	}
 	e.tellPruned(r)
 	e.tellWaiting(r)
+	for _, short := range r.NoRoom {
+		e.term.Warnf("no room to %s: %s or more must be free", short.What, terminal.Bytes(short.Bytes))
+	}
 	if err == nil && r.Clean() {
 		e.term.Sayf("nothing is left to remove from %s", repo.Backend().Location())
+	}
+}
+
+// tellResumed says what becomes of the sealing anew that another run had begun.
+func (e *env) tellResumed(r prune.Report) {
+	switch {
+	case r.Resumed == nil:
+	case r.Dropped:
+		e.term.Warnf("sealing anew what older versions of the key have sealed is not gone on with (%s); to do that: mahavishnu prune --reseal", r.Resumed)
+	case r.DryRun:
+		e.term.Printf("would go on with sealing anew, %s and not finished", r.Resumed)
+	default:
+		e.term.Printf("went on with sealing anew, %s and not finished", r.Resumed)
 	}
 }
 
@@ -85,6 +105,10 @@ func (e *env) tellPruned(r prune.Report) {
 		e.term.Printf("sealed %s anew", terminal.Plural(r.Resealed, "object"))
 	}
 	for _, s := range r.Fenced {
+		if s.Gone {
+			e.term.Sayf("cleared away what a process left that has ended: %s", s.String())
+			continue
+		}
 		e.term.Warnf("taken for dead: %s; should it be alive, it starts anew", s.String())
 	}
 	for _, name := range r.Published {

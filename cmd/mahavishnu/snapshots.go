@@ -77,7 +77,7 @@ func runSnapshots(ctx context.Context, e *env, o snapshotsOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	pins, err := repo.Pins(ctx, o.source)
+	pins, err := e.pins(ctx, repo.Repository, o.source)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func runSnapshots(ctx context.Context, e *env, o snapshotsOptions) (err error) {
 	table := terminal.NewTable("snapshot", "time", "source", "type", "files>", "size>", "new>", "stored>", "notes")
 	for _, s := range chosen {
 		table.Row(s.ID, terminal.Moment(s.Time.Local()), s.Source, s.Type, terminal.Count(s.Totals.Files),
-			terminal.Bytes(s.Totals.Bytes), terminal.Bytes(s.Totals.NewBytes), terminal.Bytes(s.Totals.StoredBytes), notes(s, pins))
+			terminal.Bytes(s.Totals.Bytes), terminal.Bytes(s.Totals.NewBytes), terminal.Bytes(s.Totals.Cost()), notes(s, pins))
 	}
 	switch {
 	case table.Len() > 0:
@@ -101,6 +101,17 @@ func runSnapshots(ctx context.Context, e *env, o snapshotsOptions) (err error) {
 		e.term.Printf("none of %s fits", terminal.Plural(len(all), "snapshot"))
 	}
 	return e.damagedSnapshots(damaged)
+}
+
+// pins returns the pins of snapshots to show. Without knowing them snapshots can be
+// shown all the same.
+func (e *env) pins(ctx context.Context, repo *repository.Repository, source string) (map[string]repository.Keep, error) {
+	pins, err := repo.Pins(ctx, source)
+	if errors.Is(err, repository.ErrUnlisted) {
+		e.term.Warnf("%v; it is not known which snapshots are pinned", err)
+		return nil, nil
+	}
+	return pins, err
 }
 
 func (o snapshotsOptions) choose(all []repository.Snapshot) []repository.Snapshot {
@@ -164,6 +175,8 @@ func notes(s repository.Snapshot, pins map[string]repository.Keep) string {
 // damagedSnapshots turns what could not be read into the command's error. With
 // JSON the document has told it.
 func (e *env) damagedSnapshots(damaged []error) error {
+	// Places that cannot be listed were told when that was found.
+	damaged = slices.DeleteFunc(slices.Clone(damaged), func(err error) bool { return errors.Is(err, repository.ErrUnlisted) })
 	if len(damaged) == 0 {
 		return nil
 	}
@@ -206,7 +219,7 @@ func runSnapshotsShow(ctx context.Context, e *env, ref string) (err error) {
 	if err != nil {
 		return err
 	}
-	pins, err := repo.Pins(ctx, s.Source)
+	pins, err := e.pins(ctx, repo.Repository, s.Source)
 	if err != nil {
 		return err
 	}
@@ -238,6 +251,9 @@ func describeSnapshot(s repository.Snapshot) string {
 	f.Add("holds", terminal.Plural(s.Totals.Files, "file")+", "+terminal.Plural(s.Totals.Dirs, "directory")+", "+
 		terminal.Plural(s.Totals.Others, "other entry")+", "+terminal.Bytes(s.Totals.Bytes))
 	f.Add("new", terminal.Bytes(s.Totals.NewBytes)+", stored in "+terminal.Bytes(s.Totals.StoredBytes))
+	if s.Totals.TakenOverBytes > 0 {
+		f.Add("taken over", terminal.Bytes(s.Totals.TakenOverBytes)+" that an attempt had stored which died")
+	}
 	f.Add("reused", terminal.Bytes(s.Totals.ReusedBytes))
 	f.Add("parent", s.Parent)
 	f.Add("job", s.Job)

@@ -164,7 +164,7 @@ func sourcesOf(cfg *config.Config, snapshots []repository.Snapshot, now time.Tim
 			all[s.Source] = status
 		}
 		status.Snapshots++
-		status.Stored += s.Totals.StoredBytes
+		status.Stored += s.Totals.Cost()
 		status.Newest, status.Time, status.Size = s.ID, s.Time, s.Totals.Bytes
 		status.Age = now.Sub(s.Time).Seconds()
 		status.State = "unscheduled"
