@@ -278,7 +278,7 @@ func (r *run) sameAsSeen(name string, want, have pair) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen, ok := r.notes.seen[keyOf(name)]
-	return have.size == size && have.copySize == size && ok && seen == want.mod
+	return have.size == size && have.copySize == size && ok && seen == want.mod && seen != 0
 }
 
 // copyPair copies a small object from whichever of the two in the primary is whole, to
@@ -292,7 +292,7 @@ func (r *run) copyPair(ctx context.Context, name string, p pair, have pairs) err
 	if data == nil {
 		return r.withoutPair(ctx, name, p, known)
 	}
-	changed := false
+	changed, mended := false, false
 	for _, object := range []string{name, copyPrefix + name} {
 		if known {
 			there, err := read(ctx, r.To, object, int64(len(data)))
@@ -302,6 +302,7 @@ func (r *run) copyPair(ctx context.Context, name string, p pair, have pairs) err
 			case err != nil && !errors.Is(err, errGone) && !damaged(err):
 				return err
 			}
+			mended = mended || err != nil || repository.Damaged(repository.ScrubBytes(object, there))
 		}
 		if err := r.put(ctx, object, data); err != nil {
 			return err
@@ -318,6 +319,8 @@ func (r *run) copyPair(ctx context.Context, name string, p pair, have pairs) err
 			if classOf(name) == classSnapshot {
 				res.Snapshots++
 			}
+		case mended:
+			res.Mended++
 		case changed:
 			res.Refreshed++
 		}

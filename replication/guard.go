@@ -36,6 +36,6 @@ func (r *run) emptied() bool {
 			had += it.size
 		}
 	}
-	has := sumSizes(r.src.packs)
-	return had > 0 && len(r.src.packs) == 0 || had-has >= suspectBytes && 2*has < had
+	left := sumSizes(r.src.packs)
+	return had > 0 && len(r.src.packs) == 0 || had-left >= suspectBytes && 2*left < had
 }

@@ -145,13 +145,10 @@ func lastTurn(ctx context.Context, be storage.Backend) (last uint32, err error) 
 	return last, err
 }
 
-// find returns the item of a key.
-func find(items []item, k key) (item, bool) {
-	at, ok := slices.BinarySearchFunc(items, k, func(it item, k key) int { return it.key.compare(k) })
-	if !ok {
-		return item{}, false
-	}
-	return items[at], true
+// has tells whether a sorted list has an item of that key.
+func has(items []item, k key) bool {
+	_, ok := slices.BinarySearchFunc(items, k, func(it item, k key) int { return it.key.compare(k) })
+	return ok
 }
 
 // missing calls fn for every item of want that have lacks, or has with another size;

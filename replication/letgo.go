@@ -67,7 +67,7 @@ func (r *run) missed() []victim {
 	}
 	missing(r.dst.parity, r.src.parity, func(it item, there int64) {
 		of, single := it.key.packOf()
-		if _, kept := find(r.src.packs, of); there < 0 && !(single && kept) {
+		if there < 0 && (!single || !has(r.src.packs, of)) {
 			all = append(all, victim{key: it.key, name: it.key.render(), size: it.size})
 		}
 	})
@@ -129,14 +129,15 @@ func (r *run) mark(missed []victim) {
 // lost tells whether an object went without anybody deleting it. Only collectors delete
 // packs and parts of the index, each in a turn of its own, and parity before its pack.
 func (r *run) lost(v victim) bool {
-	switch {
-	case v.key.kind() == keyPack:
+	switch v.key.kind() {
+	case keyPack:
 		parity := v.key
 		parity[0] = keyParity
-		if _, there := find(r.src.parity, parity); there {
+		if has(r.src.parity, parity) {
 			return true
 		}
-	case classOf(v.name) != classIndex:
+	case keyParity, keyIndex:
+	default:
 		return false
 	}
 	return r.notes.turnSeen && r.notes.turn == r.src.turn

@@ -48,7 +48,7 @@ func Promote(ctx context.Context, o PromoteOptions) (now Standing, demoted, err 
 	}
 	now = Standing{Role: Primary, Time: o.Clock.Now().UTC().Truncate(time.Second), By: o.By, Reason: o.Reason}
 	s, err := RoleOf(ctx, o.Replica)
-	if err != nil && !(o.Force && errors.Is(err, errRecord)) {
+	if err != nil && (!o.Force || !errors.Is(err, errRecord)) {
 		return now, nil, err
 	}
 	if err == nil && s.Role == Primary {

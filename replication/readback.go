@@ -18,7 +18,7 @@ func (r *run) readBack(ctx context.Context) error {
 	for _, items := range [][2][]item{{r.dst.packs, r.src.packs}, {r.dst.parity, r.src.parity}} {
 		var some []item
 		for _, it := range items[0] {
-			if _, there := find(items[1], it.key); there && chosen() {
+			if has(items[1], it.key) && chosen() {
 				some = append(some, it)
 			}
 		}

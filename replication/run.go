@@ -203,10 +203,10 @@ func (r *run) sameRepository(ctx context.Context) error {
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case err != nil && !repository.Damaged(err):
+	case repository.Damaged(err):
+		return nil // copyConfig puts the primary's
+	case err != nil:
 		return err
-	case err != nil: // copyConfig puts the primary's, if the rest fits
-		return nil
 	case there.ID != r.repo.ID:
 		return fault.New("copy to", r.To.Location(), fmt.Errorf("%w: %s, and the primary is %s", ErrOtherRepository, there.ID, r.repo.ID),
 			"nothing was changed; see whether both storages are the right ones")
