@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,10 +144,10 @@ func (e *effort) ended(ctx context.Context, err error) error {
 // there is more to tell.
 func (e *effort) gaveUp(err error, why string) error {
 	failed := &backend.Error{
-		Op: e.op, Object: e.name,
+		Op: e.op, Object: cmp.Or(e.name, e.b.inner.Location()),
 		Hint: "look whether the storage " + e.b.inner.Location() + " can be reached and is well; what was stored is kept, and the next run goes on from it",
 	}
-	if named, ok := err.(*backend.Error); ok && named.Object == e.name && named.Err != nil { //nolint:errorlint // the outermost alone
+	if named, ok := err.(*backend.Error); ok && named.Object == failed.Object && named.Err != nil { //nolint:errorlint // the outermost alone
 		failed.Op, err = named.Op, named.Err
 		if named.Hint != "" {
 			failed.Hint = named.Hint
