@@ -12,6 +12,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/messages/bus"
 	"mahavishnu/repository"
+	"mahavishnu/worker/handlers"
 )
 
 // repositories opens the repository anew for each job, so that every job sees
@@ -84,8 +85,8 @@ func (r repositories) mayCreate(ctx context.Context) error {
 	if err := json.Unmarshal(v.Data, &known); err != nil {
 		return fault.New(op, r.access.Location, fmt.Errorf("what the queue knows of it under %s cannot be read: %w", r.key, err), "")
 	}
-	return fault.New(op, r.access.Location, fmt.Errorf("%w, and other workers of this region have one: %s in %s", repository.ErrNotRepository, known.ID, known.Location),
-		"mount the disk or share it is on; only if it is meant to be gone for good, make a new one with `mahavishnu backup SOURCE --direct`")
+	return handlers.Away(fault.New(op, r.access.Location, fmt.Errorf("%w, and other workers of this region have one: %s in %s", repository.ErrNotRepository, known.ID, known.Location),
+		"mount the disk or share it is on; only if it is meant to be gone for good, make a new one with `mahavishnu backup SOURCE --direct`"))
 }
 
 // remember tells the queue which repository the region has, and this machine.

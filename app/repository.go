@@ -36,6 +36,9 @@ type Access struct {
 	// OnCorrection is told of objects that are read right although they are not
 	// stored right; it may be nil.
 	OnCorrection func(repository.Correction)
+	// OnUnlisted is told of places of the storage that cannot be listed, without
+	// which reading goes on; it may be nil.
+	OnUnlisted func(*repository.UnlistedError)
 	// Clock is asked for the time of creation; nil is the machine's.
 	Clock clock.Clock
 }
@@ -99,7 +102,8 @@ func (a Access) Open(ctx context.Context) (*Opened, error) {
 }
 
 func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring) (*repository.Repository, bool, error) {
-	options := repository.OpenOptions{CacheDir: a.CacheDir, OnCorrection: a.OnCorrection}
+	directory := strings.HasPrefix(be.Location(), "file:")
+	options := repository.OpenOptions{CacheDir: a.CacheDir, Reserve: directory, OnCorrection: a.OnCorrection, OnUnlisted: a.OnUnlisted}
 	repo, err := repository.Open(ctx, be, ring, options)
 	if !errors.Is(err, repository.ErrNotRepository) {
 		return repo, false, err
@@ -118,11 +122,11 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 		return nil, false, err
 	}
 	parity := a.Parity
-	if !strings.HasPrefix(be.Location(), "file:") {
+	if !directory {
 		parity = repository.Parity{} // such storage mends itself
 	}
 	repo, err = repository.Create(ctx, be, ring, repository.CreateOptions{
-		Hash: a.Hash, Parity: parity, CacheDir: a.CacheDir, Clock: clock.Or(a.Clock),
+		Hash: a.Hash, Parity: parity, CacheDir: a.CacheDir, Reserve: directory, Clock: clock.Or(a.Clock),
 	})
 	if errors.Is(err, repository.ErrExists) {
 		// Another process was first; its repository is as good as ours.

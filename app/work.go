@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/repository"
 	"mahavishnu/repository/compress"
@@ -22,7 +23,7 @@ func (a *App) startWorker(context.Context) error {
 		return err
 	}
 	access := AccessTo(a.cfg)
-	access.OnCorrection = a.corrected
+	access.OnCorrection, access.OnUnlisted = a.corrected, a.unlisted
 	known, err := a.bus.Store(messages.BucketLeases)
 	if err != nil {
 		return err
@@ -71,6 +72,11 @@ func (a *App) corrected(c repository.Correction) {
 	a.metrics.Corrected(c.By)
 	a.Log.Warn().Str("object", c.Object).Str("by", c.By).
 		Msg("stored data is damaged and was read right all the same; mend it: mahavishnu verify --repair")
+}
+
+// unlisted tells of a place of the storage that jobs that read do without.
+func (a *App) unlisted(e *repository.UnlistedError) {
+	a.Log.Warn().Err(e).Strs("hints", fault.Hints(e)).Msg("a place of the storage cannot be listed: " + e.Without())
 }
 
 // progressEvery is how often who watches a job hears of it: once a second, more

@@ -42,7 +42,7 @@ type indexSet struct {
 	cache string // directory of decrypted fragments
 	own   bool   // the cache is this process's own and goes at close
 	// served is told of a fragment that was read from its copy.
-	served func(name string)
+	served func(name string, why error)
 	sight  *sight
 
 	turn    turn       // held by refresh while it reads
@@ -256,7 +256,7 @@ func (s *indexSet) load(ctx context.Context, name string) (*fragment, error) {
 		return nil, err
 	}
 	if served != nil {
-		s.served(name)
+		s.served(name, served)
 	}
 	return s.use(name, text)
 }

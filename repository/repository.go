@@ -158,7 +158,11 @@ func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOpt
 	}
 	r.correct.turn, r.correct.told = newTurn(), o.OnCorrection
 	r.sight.told, index.sight = o.OnUnlisted, &r.sight
-	index.served = func(name string) { r.correct.corrected(name, ByCopy) }
+	index.served = func(name string, why error) {
+		if !r.sight.covers(name, why) {
+			r.correct.corrected(name, ByCopy)
+		}
+	}
 	if err := r.Refresh(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

@@ -120,8 +120,8 @@ func (e *SnapshotError) Snapshot() Snapshot {
 // and time. Damaged ones are returned as errors, *SnapshotError, that name them
 // and never hide the others. One that was read from its second copy is among the snapshots and
 // among the errors, there wrapping ErrServed. A place that cannot be listed is among the
-// errors too, as *UnlistedError: there may be more snapshots then. The last error
-// ended the search.
+// errors too, as *UnlistedError, for all that is in it: there may be more snapshots
+// then. The last error ended the search.
 func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, []error, error) {
 	refs, bad, blind, err := r.knownSnapshots(ctx, source)
 	if err != nil {
@@ -148,7 +148,7 @@ func (r *Repository) Snapshots(ctx context.Context, source string) ([]Snapshot, 
 		switch {
 		case errs[i] == nil:
 			whole = append(whole, snaps[i])
-			if served[i] != nil {
+			if served[i] != nil && !r.sight.covers(refs[i].object, served[i]) {
 				bad = append(bad, served[i])
 			}
 		case errors.Is(errs[i], storage.ErrNotFound): // deleted since it was listed

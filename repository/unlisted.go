@@ -188,6 +188,22 @@ func (s *sight) lacks(prefix string) []*UnlistedError {
 	return all
 }
 
+// covers tells whether an object cannot be read just as the place it is in cannot
+// be listed, which was told.
+func (s *sight) covers(object string, err error) bool {
+	if !errors.Is(err, ErrUnreadable) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for place := range s.blind {
+		if strings.HasPrefix(object, place) {
+			return true
+		}
+	}
+	return false
+}
+
 // seesAll refuses what stores or deletes while something cannot be listed. What
 // could not be listed before is tried again.
 func (r *Repository) seesAll(ctx context.Context, op string) error {

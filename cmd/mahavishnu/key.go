@@ -121,8 +121,8 @@ func runKeyCreate(e *env) error {
 	}
 	info := describeRing(path, ring)
 	e.term.Document(info)
-	e.term.Printf("made key ring %s\nfingerprint %s", path, info.Fingerprint)
-	e.term.Printf(lossWarning, path)
+	e.term.Sayf("made key ring %s\nfingerprint %s", path, info.Fingerprint)
+	e.term.Sayf(lossWarning, path)
 	return nil
 }
 

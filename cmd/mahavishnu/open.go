@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"mahavishnu/app"
 	"mahavishnu/config"
@@ -109,6 +110,7 @@ func (e *env) open(ctx context.Context) (*app.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.OnUnlisted = e.tellUnlisted
 	repo, err := a.Open(ctx)
 	switch {
 	case errors.Is(err, repository.ErrNotRepository):
@@ -119,6 +121,11 @@ func (e *env) open(ctx context.Context) (*app.Opened, error) {
 			"the key ring used was "+a.KeyPath+"; name the one made for this repository with --key FILE")
 	}
 	return repo, err
+}
+
+// tellUnlisted tells of a place of the storage that reading does without.
+func (e *env) tellUnlisted(blind *repository.UnlistedError) {
+	e.term.Warnf("%s", strings.Join(append([]string{blind.Error(), blind.Without()}, fault.Hints(blind)...), "; "))
 }
 
 // openOrCreate is open for a backup: where nothing at all is stored yet, it

@@ -159,13 +159,14 @@ func (e *env) reading(ctx context.Context, repo *repository.Repository) (done fu
 
 func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *repository.Repository, snap repository.Snapshot, target string, o restoreOptions) error {
 	validation := cfg.Backup.Validation
+	issues := issueTeller{e: e}
 	options := snapshot.RestoreOptions{
 		Target: target, Include: o.include, Exclude: o.exclude, Delete: o.delete, DryRun: o.dryRun,
 		Overwrite: snapshot.Overwrite(o.overwrite), Clock: e.clock,
 		Verify:   o.verify || validation.Enabled && validation.VerifyOnRestore && !o.noVerify,
 		Owners:   ownership(o.owner),
 		OnAction: func(a snapshot.Action) { e.tellAction(a, o.dryRun) },
-		OnIssue:  e.tellIssue,
+		OnIssue:  issues.tell,
 	}
 	if pattern := e.ownKey(target); pattern != "" {
 		options.Exclude = append(slices.Clone(options.Exclude), pattern)
@@ -183,6 +184,7 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 		e.term.Warnf("interrupted; %s restored until now stay in %s. The same command again goes on from there", terminal.Plural(report.Files, "file"), target)
 		return err
 	}
+	issues.end()
 	e.tellRestore(report)
 	e.tellCorrections(repo)
 	if report.Lost > 0 && o.owner != "none" && os.Geteuid() > 0 {

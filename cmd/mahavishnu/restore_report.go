@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"strings"
 
 	"mahavishnu/snapshot"
@@ -23,6 +26,48 @@ func (e *env) tellAction(a snapshot.Action, dryRun bool) {
 		size = "  " + terminal.Bytes(a.Bytes)
 	}
 	e.term.Printf("%-9s %-8s %s%s", a.Op, a.Type, a.Path, size)
+}
+
+// issueTeller names entries that are not as in the snapshot, as they come. What
+// this user may not set is mostly the owner of everything: that is one line at the
+// end, unless each is asked for.
+type issueTeller struct {
+	e      *env
+	denied int64
+	first  snapshot.Issue
+}
+
+func (t *issueTeller) tell(i snapshot.Issue) {
+	if t.e.term.JSON || t.e.term.Verbose || i.Kind != snapshot.IssueLost || !allDenied(i.Err) {
+		t.e.tellIssue(i)
+		return
+	}
+	if t.denied++; t.denied == 1 {
+		t.first = i
+	}
+}
+
+// end tells of what was kept back.
+func (t *issueTeller) end() {
+	switch t.denied {
+	case 0:
+	case 1:
+		t.e.tellIssue(t.first)
+	default:
+		t.e.term.Warnf("%s: of %s, the first: %s: %s; --json and --verbose list all", t.first.Kind, terminal.Plural(t.denied, "entry"),
+			shown(t.first.Path), oneLine(t.first.Err))
+	}
+}
+
+// oneLine is the text of an error that may be several joined.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// allDenied tells whether an error is about nothing but a lack of permission.
+func allDenied(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(many.Unwrap(), func(one error) bool { return !allDenied(one) })
+	}
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // tellIssue names an entry that is not as in the snapshot.
@@ -49,7 +94,7 @@ func (e *env) tellIssue(i snapshot.Issue) {
 	case snapshot.IssueSkipped:
 		e.term.Warnf("kept as it is: %s: %v", path, i.Err)
 	default:
-		e.term.Warnf("%s: %s: %v", i.Kind, path, i.Err)
+		e.term.Warnf("%s: %s: %s", i.Kind, path, oneLine(i.Err))
 	}
 }
 
@@ -63,17 +108,19 @@ func (e *env) tellRestore(r snapshot.RestoreReport) {
 	if r.DryRun {
 		verb = "would restore"
 	}
-	e.term.Printf("%s %s, %s, %s: %s", verb, terminal.Plural(r.Files, "file"), terminal.Plural(r.Dirs, "directory"),
-		terminal.Plural(r.Others, "other entry"), terminal.Bytes(r.Bytes))
-	var details []string
-	if r.Unchanged > 0 {
-		details = append(details, terminal.Plural(r.Unchanged, "entry")+" as wanted already")
-	}
 	written := "written"
 	if r.DryRun {
 		written = "to write"
 	}
-	details = append(details, terminal.Bytes(r.WrittenBytes)+" "+written)
+	e.term.Printf("%s %s, %s, %s: %s %s", verb, terminal.Plural(r.Files, "file"), terminal.Plural(r.Dirs, "directory"),
+		terminal.Plural(r.Others, "other entry"), terminal.Bytes(r.WrittenBytes), written)
+	var details []string
+	if r.Bytes != r.WrittenBytes { // holes, and what was there already
+		details = append(details, "files of "+terminal.Bytes(r.Bytes)+" in all")
+	}
+	if r.Unchanged > 0 {
+		details = append(details, terminal.Plural(r.Unchanged, "entry")+" as wanted already")
+	}
 	if !r.DryRun {
 		details = append(details, terminal.Bytes(r.FetchedBytes)+" fetched")
 	}
@@ -85,7 +132,7 @@ func (e *env) tellRestore(r snapshot.RestoreReport) {
 	}
 	details = append(details, terminal.Duration(r.Duration))
 	if !r.DryRun {
-		details = append(details, terminal.Rate(r.Bytes, r.Duration))
+		details = append(details, terminal.Rate(r.WrittenBytes, r.Duration))
 	}
 	e.term.Sayf("  %s", strings.Join(details, ", "))
 	for _, bad := range []struct {

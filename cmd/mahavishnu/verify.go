@@ -196,7 +196,7 @@ func (e *env) tellVerified(report snapshot.VerifyReport) {
 		e.term.Sayf("%s", waiting(*c))
 	}
 	if report.NotRecorded != "" {
-		e.term.Warnf("what was verified is not noted, the repository cannot be written: %s", report.NotRecorded)
+		e.term.Warnf("what was verified is not noted in the repository: %s", report.NotRecorded)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,8 @@ func runScrub(ctx context.Context, e *env) error {
 	progress := e.term.Progress("scrubbing")
 	started := e.clock.Now()
 	report := scrubReport{Problems: []snapshot.VerifyProblem{}}
-	unreadable := 0
+	unreadable, allDenied := 0, true
+	var first error // that could not be read
 	done, err := repository.ScrubAll(ctx, be, func(p repository.Problem) {
 		told := snapshot.VerifyProblem{Object: p.Object, Kind: p.Kind, Err: p.Err, Harmless: p.Harmless, Unreadable: errors.Is(p.Err, repository.ErrUnreadable)}
 		report.ProblemsTotal++
@@ -51,6 +53,7 @@ func runScrub(ctx context.Context, e *env) error {
 			report.HarmlessTotal++
 		case told.Unreadable:
 			unreadable++
+			first, allDenied = cmp.Or(first, p.Err), allDenied && snapshot.Denied(p.Err)
 		}
 		if len(report.Problems) < maxToldProblems {
 			report.Problems = append(report.Problems, told)
@@ -71,10 +74,12 @@ func runScrub(ctx context.Context, e *env) error {
 		e.term.Detailf("not noted in the repository's ledger: %v", why)
 	}
 	harmful := report.ProblemsTotal - report.HarmlessTotal
-	switch harmful {
-	case 0:
+	switch {
+	case harmful == 0:
 		return nil
-	case unreadable:
+	case harmful == unreadable && allDenied:
+		return fault.New("scrub", be.Location(), fmt.Errorf("%d objects, the first: %w", harmful, first), "") // says itself what to do
+	case harmful == unreadable:
 		return fault.New("scrub", be.Location(), fmt.Errorf("%d objects: %w", harmful, repository.ErrUnreadable),
 			"look at the storage (the system's log tells of bad sectors), then scrub again; copy what can be read to another disk")
 	}
