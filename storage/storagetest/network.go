@@ -54,7 +54,7 @@ type network struct {
 
 // patienceHere is how long a request waits for a server that does not answer. Real
 // answers take milliseconds; one that takes longer is asked for again.
-const patienceHere = 2 * time.Second
+const patienceHere = 700 * time.Millisecond
 
 func newNetwork(t *testing.T, d wire.Dialect, server, prefix string, open Reach) *network {
 	n := &network{proxy: wire.New(t, d, server)}
