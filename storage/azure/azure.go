@@ -186,6 +186,9 @@ func (b *Backend) Sync(ctx context.Context, names []string) error {
 	return g.Wait()
 }
 
+// errNoList is an answer to a listing that lists nothing, not even an end.
+var errNoList = &backend.TemporaryError{Err: errors.New("the server's answer is no listing")}
+
 // List reads the names below the prefix, 5,000 with each request.
 func (b *Backend) List(ctx context.Context, prefix string, fn func(backend.Info) error) error {
 	const op = "list"
@@ -200,6 +203,9 @@ func (b *Backend) List(ctx context.Context, prefix string, fn func(backend.Info)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return b.failed(ctx, op, prefix, reader, err)
+		}
+		if page.Segment == nil {
+			return b.failed(ctx, op, prefix, reader, errNoList)
 		}
 		for _, item := range page.Segment.BlobItems {
 			info, ok := b.info(item)

@@ -180,6 +180,9 @@ func (b *Backend) versions(ctx context.Context, op, name string) (all []version,
 		if err != nil {
 			return nil, now, b.failed(ctx, op, name, owner, err)
 		}
+		if page.Segment == nil {
+			return nil, now, b.failed(ctx, op, name, owner, errNoList)
+		}
 		if page.Date != nil {
 			now = *page.Date
 		}

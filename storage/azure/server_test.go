@@ -25,6 +25,13 @@ func configure(s *servers.AzureServer, prefix string) azure.Config {
 	return azure.Config{Container: s.Container, Prefix: prefix, Endpoint: s.Endpoint(), Account: s.Account, AccountKey: s.Key}
 }
 
+// unserved returns what opens a place whose requests are all answered by the test.
+func unserved(seen *tap) azure.Config {
+	return azure.Config{
+		Container: "backups", Prefix: "p", Endpoint: "http://127.0.0.1:1", Account: "devstoreaccount1", AccountKey: "aGVsbG8=", Wrap: seen.wrap,
+	}
+}
+
 func open(t testing.TB, c azure.Config) *azure.Backend {
 	t.Helper()
 	be, err := azure.Open(t.Context(), c)
@@ -106,7 +113,11 @@ func (p *tap) wrap(next http.RoundTripper) http.RoundTripper {
 			}
 		}
 		p.requests = append(p.requests, strings.Join(asked, " "))
-		p.headers = append(p.headers, r.Header.Clone())
+		header := http.Header{}
+		for name, values := range r.Header { // the SDK spells some in small letters
+			header[http.CanonicalHeaderKey(name)] = values
+		}
+		p.headers = append(p.headers, header)
 		p.mu.Unlock()
 		if p.answer != nil {
 			return p.answer(next, r)
