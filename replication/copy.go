@@ -145,10 +145,12 @@ func each[T any](ctx context.Context, parallel int, all []T, fn func(ctx context
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, one := range all {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error { return fn(ctx, one) })
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx) // another failed before this one had its turn
+			}
+			return fn(ctx, one)
+		})
 	}
 	return g.Wait()
 }

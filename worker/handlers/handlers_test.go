@@ -91,9 +91,9 @@ func TestEveryKindIsAnswered(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for want, spec := range map[string]messages.Spec{
-		"cannot copy backups to other regions yet": &messages.ReplicateSpec{From: region, To: "eu-west-1"},
-		"cannot rehearse disasters yet":            &messages.DrillSpec{Scenario: "region_failure"},
-		"cannot back up PostgreSQL clusters yet":   &messages.BaseBackupSpec{Source: "home"},
+		"no copies of other regions":             &messages.ReplicateSpec{From: region, To: "eu-west-1"},
+		"cannot rehearse disasters yet":          &messages.DrillSpec{Scenario: "region_failure"},
+		"cannot back up PostgreSQL clusters yet": &messages.BaseBackupSpec{Source: "home"},
 	} {
 		if got := r.refused(spec); !strings.Contains(got, want) {
 			t.Errorf("%s: %q does not tell %q", spec.Kind(), got, want)

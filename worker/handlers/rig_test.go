@@ -41,6 +41,8 @@ type rig struct {
 	sessions *keeper
 	// wrap stands between the repository and its storage; nil for nothing.
 	wrap func(storage.Backend) storage.Backend
+	// replicas opens what replicate jobs copy; nil for a worker that keeps no copies.
+	replicas Replicas
 	// known says that there is a repository, wherever it is.
 	known bool
 }
@@ -53,7 +55,7 @@ type skewed struct {
 
 func (c *skewed) Now() time.Time { return c.Clock.Now().Add(c.by) }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB, change ...func(*rig)) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	r := &rig{
@@ -79,6 +81,9 @@ func newRig(t testing.TB) *rig {
 	if r.Bus, err = bus.Bind(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range change {
+		c(r)
+	}
 	r.start()
 	return r
 }
@@ -89,7 +94,7 @@ func (r *rig) start() {
 	handlers, err := New(Setup{
 		Repositories: r, Settings: func() Settings { return r.settings }, Staging: r.staging, Region: region,
 		Host: "host1", Version: "test", Clock: r.clock,
-		Sessions: r.sessions,
+		Sessions: r.sessions, Replicas: r.replicas,
 	})
 	if err != nil {
 		r.Fatal(err)

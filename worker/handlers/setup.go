@@ -109,7 +109,8 @@ func New(s Setup) (worker.Handlers, error) {
 		messages.KindPrune:       &pruning{s},
 		messages.KindRestoreTest: &restoreTest{s, staging},
 
-		messages.KindReplicate:  unavailable{"copy backups to other regions"},
+		messages.KindReplicate: &replicate{s},
+
 		messages.KindDrill:      unavailable{"rehearse disasters"},
 		messages.KindBaseBackup: unavailable{"back up PostgreSQL clusters"},
 	}, nil
