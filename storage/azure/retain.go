@@ -145,7 +145,7 @@ func (b *Backend) deleteVersions(ctx context.Context, op, name string) error {
 				Hint: "wait until its immutability policy or legal hold has ended",
 			}
 		}
-		current = current || v.current
+		current = current || v.current || v.id == "" // an account that keeps no versions names none
 	}
 	if current || len(versions) == 0 {
 		// The current version cannot be named; without a name it becomes one of the past.
@@ -155,7 +155,7 @@ func (b *Backend) deleteVersions(ctx context.Context, op, name string) error {
 	}
 	for _, v := range versions {
 		if v.id == "" {
-			continue // the account keeps no versions
+			continue
 		}
 		one, err := b.blob(name).WithVersionID(v.id)
 		if err != nil {

@@ -120,6 +120,8 @@ func (p *tap) wrap(next http.RoundTripper) http.RoundTripper {
 		p.headers = append(p.headers, header)
 		p.mu.Unlock()
 		if p.answer != nil {
+			r = r.Clone(r.Context())
+			r.Header = header
 			return p.answer(next, r)
 		}
 		return next.RoundTrip(r)
