@@ -128,7 +128,10 @@ func (c *Collector) settleMarks(ctx context.Context) error {
 		marked, stays, err := c.r.marked(ctx, name)
 		switch {
 		case err == nil && stays:
-			err = deleteTwice(ctx, c.r.be, name) // put again by the one it guards against
+			// Put again by the one it guards against, or retained when it was forgotten.
+			if err = deleteTwice(ctx, c.r.be, name); errors.Is(err, storage.ErrRetained) {
+				err = nil
+			}
 		case err == nil && marked:
 			err = c.r.settleMark(ctx, name, claims.Has(name))
 		}

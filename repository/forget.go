@@ -52,7 +52,11 @@ func (r *Repository) settleMark(ctx context.Context, name string, claimed bool) 
 			return err
 		}
 	}
-	if err := deleteTwice(ctx, r.be, name); err != nil || claimed {
+	err := deleteTwice(ctx, r.be, name)
+	if errors.Is(err, storage.ErrRetained) {
+		return nil // the mark hides it until a collector comes after its retention
+	}
+	if err != nil || claimed {
 		return err
 	}
 	return r.be.Delete(ctx, forgottenPrefix+name)

@@ -20,13 +20,14 @@ import (
 // CreateOptions says what a new repository is like. The zero value is the
 // recommended one.
 type CreateOptions struct {
-	Hash     Hash    // default SHA256
-	Chunker  Chunker // default DefaultChunker
-	Padding  string  // "64th" (default) hides exact sizes of blobs, "none" does not
-	Parity   Parity  // default none, for storage that is redundant itself; else StandardParity
-	CacheDir string  // as in OpenOptions
-	Reserve  bool    // as in OpenOptions
-	Clock    clock.Clock
+	Hash      Hash      // default SHA256
+	Chunker   Chunker   // default DefaultChunker
+	Padding   string    // "64th" (default) hides exact sizes of blobs, "none" does not
+	Parity    Parity    // default none, for storage that is redundant itself; else StandardParity
+	CacheDir  string    // as in OpenOptions
+	Reserve   bool      // as in OpenOptions
+	Retention Retention // as in OpenOptions
+	Clock     clock.Clock
 }
 
 // OpenOptions says how a repository is opened.
@@ -37,6 +38,8 @@ type OpenOptions struct {
 	// Reserve says that the storage can run out of room: sessions and collectors
 	// keep some in reserve there, for making room when it has. See KeepReserve.
 	Reserve bool
+	// Retention keeps what is stored from being deleted, where the storage can.
+	Retention Retention
 	// OnCorrection is told of each object that is read right although it is not
 	// stored right, once. It is called from any goroutine and must not block.
 	OnCorrection func(Correction)
@@ -48,13 +51,14 @@ type OpenOptions struct {
 
 // Repository is an open repository. It is safe for concurrent use.
 type Repository struct {
-	be    storage.Backend // room
-	room  *roomy
-	cfg   Config
-	keys  *seal.Keys
-	ids   *hasher
-	comp  *compress.Decoder
-	index *indexSet
+	be        storage.Backend // room
+	room      *roomy
+	retention *retaining // nil without
+	cfg       Config
+	keys      *seal.Keys
+	ids       *hasher
+	comp      *compress.Decoder
+	index     *indexSet
 
 	scratch scratch
 	reach   reach
@@ -88,10 +92,10 @@ func Create(ctx context.Context, be storage.Backend, ring *keyring.Ring, o Creat
 	if err := cfg.validate(); err != nil {
 		return nil, fault.New(op, be.Location(), err, "")
 	}
-	if err := writeConfig(ctx, be, cfg); err != nil {
+	if err := writeConfig(ctx, withRetention(be, o.Retention), cfg); err != nil {
 		return nil, err
 	}
-	return Open(ctx, be, ring, OpenOptions{CacheDir: o.CacheDir, Reserve: o.Reserve})
+	return Open(ctx, be, ring, OpenOptions{CacheDir: o.CacheDir, Reserve: o.Reserve, Retention: o.Retention})
 }
 
 // writeConfig writes the copy first: of creations that race, the one whose copy
@@ -151,9 +155,11 @@ func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOpt
 	if err != nil {
 		return nil, fault.New(op, be.Location(), err, "")
 	}
-	room := &roomy{Backend: be, keep: o.Reserve}
+	kept := withRetention(be, o.Retention)
+	room := &roomy{Backend: kept, keep: o.Reserve}
+	retention, _ := kept.(*retaining)
 	r := &Repository{
-		be: room, room: room, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
+		be: room, retention: retention, room: room, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
 		doubtTurn: newTurn(), rescueTurn: newTurn(),
 	}
 	r.correct.turn, r.correct.told = newTurn(), o.OnCorrection

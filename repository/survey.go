@@ -25,6 +25,8 @@ type PackUse struct {
 	KeyVersion uint32
 	Archival   bool
 	Blobs      int
+	// Stored is when it was put into the index, in Unix seconds; 0 when that is not known.
+	Stored int64
 	// Condemned packs are to go already.
 	Condemned bool
 	// Verified is when every byte of it was last known to be right, in Unix
@@ -150,7 +152,7 @@ func (s *Survey) readIndex() {
 			of[i] = uint32(at)
 			use := &s.packs[at]
 			use.Indexed, use.Kind, use.KeyVersion, use.Blobs = true, p.Kind, p.KeyVersion, int(p.Blobs)
-			use.Archival = p.Flags&pack.FlagArchival != 0
+			use.Archival, use.Stored = p.Flags&pack.FlagArchival != 0, p.Stored
 		}
 		s.packOf = append(s.packOf, of)
 	}

@@ -2,9 +2,11 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"mahavishnu/repository/condemn"
+	"mahavishnu/storage"
 )
 
 // sweepBatch is how many packs are deleted between two looks whether the
@@ -19,6 +21,9 @@ type Swept struct {
 	// Left are packs of the lists that must stay, since something needed could
 	// not be read from them.
 	Left int
+	// Retained are packs that the storage does not delete yet, of RetainedBytes.
+	Retained      int
+	RetainedBytes int64
 }
 
 // Sweep deletes the packs of lists for which nobody waits any more, and then the
@@ -52,8 +57,9 @@ func (c *Collector) Sweep(ctx context.Context, s *Survey, lists []Condemned, spa
 	if err != nil {
 		return done, err
 	}
+	retained := map[PackID]bool{}
 	for batch := range slices.Chunk(present, sweepBatch) {
-		if err := c.delete(ctx, batch, &done); err != nil {
+		if err := c.delete(ctx, batch, &done, retained); err != nil {
 			return done, err
 		}
 		if progress != nil {
@@ -61,7 +67,7 @@ func (c *Collector) Sweep(ctx context.Context, s *Survey, lists []Condemned, spa
 		}
 	}
 	for _, list := range lists {
-		if left[list.Name] {
+		if left[list.Name] || slices.ContainsFunc(list.Packs, func(id PackID) bool { return retained[id] }) {
 			continue
 		}
 		if err := condemn.Remove(ctx, c.r.be, list.Name); err != nil {
@@ -71,8 +77,9 @@ func (c *Collector) Sweep(ctx context.Context, s *Survey, lists []Condemned, spa
 	return done, nil
 }
 
-// delete removes packs, and before that what parity others have of them.
-func (c *Collector) delete(ctx context.Context, packs []PackUse, done *Swept) error {
+// delete removes packs, and before that what parity others have of them. Those whose
+// retention has not ended are added to retained.
+func (c *Collector) delete(ctx context.Context, packs []PackUse, done *Swept, retained map[PackID]bool) error {
 	if err := c.lease.Check(ctx); err != nil {
 		return err
 	}
@@ -84,11 +91,17 @@ func (c *Collector) delete(ctx context.Context, packs []PackUse, done *Swept) er
 		return err
 	}
 	for _, p := range packs {
-		if err := c.r.be.Delete(ctx, p.ID.Object()); err != nil {
+		switch err := c.r.be.Delete(ctx, p.ID.Object()); {
+		case errors.Is(err, storage.ErrRetained):
+			retained[p.ID] = true
+			done.Retained++
+			done.RetainedBytes += p.Size
+		case err != nil:
 			return err
+		default:
+			done.Packs++
+			done.Bytes += p.Size
 		}
-		done.Packs++
-		done.Bytes += p.Size
 	}
 	return nil
 }

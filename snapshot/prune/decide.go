@@ -34,6 +34,7 @@ func (p *pruner) decide(ctx context.Context) ([]decision, error) {
 	in := planInput{
 		packs: uses, atWork: census.Tags(), current: p.repo.KeyVersion(), reseal: p.o.Reseal,
 		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack, tight: p.tight,
+		retained: func(stored int64) bool { return p.o.Clock.Now().Before(p.repo.RetainedSince(stored)) },
 	}
 	if p.c != nil {
 		delete(in.atWork, p.c.Tag())

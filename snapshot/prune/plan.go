@@ -19,6 +19,8 @@ const (
 	examples = 5
 	// reasonAtWork is why packs are left that no survey can judge yet.
 	reasonAtWork = "of a session that is at work"
+	// reasonRetained is why packs are left that nothing needs.
+	reasonRetained = "no snapshot needs it, but its retention has not ended"
 )
 
 // decision is what is done with a pack, and why.
@@ -39,6 +41,9 @@ type planInput struct {
 	// maxUnused in percent, maxRepack in bytes; 0 sets no limit.
 	maxUnused float64
 	maxRepack int64
+	// retained tells of a time, in Unix seconds, whether what was put into the index
+	// then cannot be deleted yet. nil is no.
+	retained func(stored int64) bool
 	// tight leaves small packs as they are: merging them makes no room.
 	tight bool
 }
@@ -63,6 +68,9 @@ func plan(in planInput) []decision {
 		}
 		all[i].reason = "all of it is needed"
 		kept += p.Size
+		if in.holds(p) {
+			continue // copying would only add to it
+		}
 		if n := unused(p); n > 0 {
 			all[i].reason = "little of it is not needed"
 			partly = append(partly, i)
@@ -100,6 +108,11 @@ func plan(in planInput) []decision {
 	return all
 }
 
+// holds tells whether the storage would not delete a pack now.
+func (in planInput) holds(p repository.PackUse) bool {
+	return in.retained != nil && in.retained(p.Stored)
+}
+
 // first decides what does not depend on other packs. An empty reason leaves the
 // rest open.
 func first(p repository.PackUse, in planInput) decision {
@@ -111,6 +124,8 @@ func first(p repository.PackUse, in planInput) decision {
 		d.reason = reasonAtWork
 	case !p.Indexed:
 		d.action, d.reason = Remove, "no index names it: left by a session that died"
+	case p.LiveBlobs == 0 && in.holds(p):
+		d.reason = reasonRetained
 	case p.LiveBlobs == 0:
 		d.action, d.reason = Remove, "no snapshot needs it"
 	case in.reseal && p.KeyVersion != in.current:

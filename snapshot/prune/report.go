@@ -87,7 +87,13 @@ type Report struct {
 	RemovedPacks     int   `json:"removed_packs"`
 	RemovedBytes     int64 `json:"removed_bytes"`
 	RemovedFragments int   `json:"removed_fragments"`
-	WrittenFragments int   `json:"written_fragments"`
+	// Retained are packs that nothing needs and that the storage does not delete
+	// before their retention ends. That is no trouble: a later run does.
+	RetainedPacks int   `json:"retained_packs,omitempty"`
+	RetainedBytes int64 `json:"retained_bytes,omitempty"`
+	// Retention says until when everything needed is kept; nil without retention.
+	Retention        *repository.Retained `json:"retention,omitempty"`
+	WrittenFragments int                  `json:"written_fragments"`
 	// Resealed index fragments and snapshots; resealed packs are in the plan.
 	Resealed int `json:"resealed"`
 	// Resumed is a sealing anew that another run had begun, which died or was

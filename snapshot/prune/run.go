@@ -321,6 +321,9 @@ func (p *pruner) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.retain(ctx); err != nil {
+		return err
+	}
 	// Doubts about packs that are gone are about nothing.
 	if err := p.ifRoom("join ledgers", p.repo.CompactLedger(ctx, p.o.Clock.Now())); err != nil {
 		return err

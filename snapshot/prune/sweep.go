@@ -40,7 +40,10 @@ func (p *pruner) sweepAll(ctx context.Context) error {
 			switch {
 			case tried[list.Name]:
 				w.Why = "something needed in them cannot be read"
-				if p.short != nil {
+				switch {
+				case p.report.RetainedPacks > 0:
+					w.Why = "the storage keeps them from being deleted until their retention ends"
+				case p.short != nil:
 					w.Why = "there is no room to copy what is needed of them"
 				}
 				p.report.Waiting = append(p.report.Waiting, w)
@@ -142,6 +145,8 @@ func (p *pruner) sweep(ctx context.Context, ready []repository.Condemned) (held,
 	swept, err := p.c.Sweep(ctx, p.survey, ready, spare, func(n int) { p.progress(StageSweep, int64(n), total) })
 	p.report.RemovedPacks += swept.Packs
 	p.report.RemovedBytes += swept.Bytes
+	p.report.RetainedPacks += swept.Retained
+	p.report.RetainedBytes += swept.RetainedBytes
 	p.compacted(swept.Fragments)
 	return nil, err
 }

@@ -17,12 +17,14 @@ import (
 	"path/filepath"
 	"sync"
 
+	"mahavishnu/clock"
 	"mahavishnu/storage/backend"
 )
 
 // Backend is a directory of objects.
 type Backend struct {
 	root  string
+	clock clock.Clock
 	sweep sync.Once // stale temporary files go before the first put
 }
 
@@ -52,7 +54,7 @@ func Open(root string) (*Backend, error) {
 			Hint: "name a directory that holds nothing else",
 		}
 	}
-	return &Backend{root: abs}, nil
+	return &Backend{root: abs, clock: clock.Or(nil)}, nil
 }
 
 // Location returns the directory as a URL.
@@ -125,6 +127,9 @@ func (b *Backend) Stat(ctx context.Context, name string) (backend.Info, error) {
 func (b *Backend) Delete(ctx context.Context, name string) error {
 	const op = "delete"
 	if err := b.check(ctx, op, name); err != nil {
+		return err
+	}
+	if err := b.keeps(op, name); err != nil {
 		return err
 	}
 	path := b.path(name)

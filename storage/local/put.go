@@ -30,8 +30,10 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 		if info, err := os.Lstat(final); err == nil && !info.IsDir() {
 			return taken(op, name, final, info)
 		}
+	} else if err := b.keeps("replace", name); err != nil {
+		return err
 	}
-	temp, err := b.writeTemp(data, o.Sync)
+	temp, err := b.writeTemp(data, o)
 	if err != nil {
 		return failed(op, name, err)
 	}
@@ -107,8 +109,8 @@ func (b *Backend) moveAside(path string) error {
 }
 
 // writeTemp writes data to a new temporary file and returns its path. With
-// sync the bytes are durable when it returns.
-func (b *Backend) writeTemp(data []byte, sync bool) (string, error) {
+// Sync the bytes are durable when it returns.
+func (b *Backend) writeTemp(data []byte, o backend.PutOptions) (string, error) {
 	dir := filepath.Join(b.root, tempDir)
 	f, err := os.CreateTemp(dir, "put-")
 	if missing(err) {
@@ -120,9 +122,12 @@ func (b *Backend) writeTemp(data []byte, sync bool) (string, error) {
 		return "", err
 	}
 	err = write(f, data)
+	if err == nil && !o.RetainUntil.IsZero() {
+		err = retainFile(f, o.RetainUntil)
+	}
 	switch {
 	case err != nil:
-	case sync:
+	case o.Sync:
 		err = f.Sync()
 	case len(data) >= largeFrom:
 		startWriteback(f)
