@@ -101,7 +101,7 @@ func (r *Repository) Pin(ctx context.Context, snap Snapshot, k Keep) error {
 	}
 	pin := pinObject(snap.Source, snap.Time, snap.ID)
 	if err := r.putKeep(ctx, pin, k); err != nil {
-		return fault.New(op, snap.ID, err, roomHint(err))
+		return fault.New(op, snap.ID, err, "")
 	}
 	// Whoever forgets a snapshot deletes its copy, and only then looks for a
 	// pin. So either it sees this pin or we see that the copy is gone.
@@ -177,7 +177,7 @@ func (r *Repository) Hold(ctx context.Context, h Hold) error {
 		return fault.New(op, h.Source, fmt.Errorf("a hold cannot be named %.80q", h.Name), "use small letters, digits and -")
 	}
 	if err := r.putKeep(ctx, holdObject(h.Source, h.Name), h.Keep); err != nil {
-		return fault.New(op, h.Source, err, roomHint(err))
+		return fault.New(op, h.Source, err, "")
 	}
 	return nil
 }

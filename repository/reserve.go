@@ -34,6 +34,8 @@ type RoomError struct {
 	Object string
 	Size   int64
 	Err    error
+
+	writer bool // not of those who make room
 }
 
 // Error is the storage's.
@@ -42,18 +44,12 @@ func (e *RoomError) Error() string { return e.Err.Error() }
 // Unwrap returns the storage's error.
 func (e *RoomError) Unwrap() error { return e.Err }
 
-// FaultHint says how much room is needed.
+// FaultHint says how much room is needed, or who makes room.
 func (e *RoomError) FaultHint() string {
-	return fmt.Sprintf("free %s or more where the storage is, for %s; nothing was lost, and the next run goes on", terminal.Bytes(max(e.Size, 4<<10)), e.Object)
-}
-
-// roomHint says who makes room in a full storage, to those who may not take the
-// reserve.
-func roomHint(err error) string {
-	if errors.Is(err, storage.ErrFull) {
-		return "make room with `mahavishnu forget` and `mahavishnu prune`: for them some is kept in reserve"
+	if e.writer {
+		return "make room with `mahavishnu forget` and `mahavishnu prune`, for which some is kept in reserve; nothing was lost, and the next run goes on"
 	}
-	return ""
+	return fmt.Sprintf("free %s or more where the storage is, for %s; nothing was lost, and the next run goes on", terminal.Bytes(max(e.Size, 4<<10)), e.Object)
 }
 
 // spending marks a context under which what is put may take the room of the
@@ -73,12 +69,13 @@ type roomy struct {
 
 // Put implements storage.Backend.
 func (b *roomy) Put(ctx context.Context, name string, data []byte, o storage.PutOptions) error {
-	if ctx.Value(spending{}) == nil {
-		return b.Backend.Put(ctx, name, data, o)
+	put, writer := b.Backend.Put, ctx.Value(spending{}) == nil
+	if !writer {
+		put = b.spend
 	}
-	err := b.spend(ctx, name, data, o)
+	err := put(ctx, name, data, o)
 	if errors.Is(err, storage.ErrFull) {
-		err = &RoomError{Object: name, Size: int64(len(data)), Err: err}
+		err = &RoomError{Object: name, Size: int64(len(data)), Err: err, writer: writer}
 	}
 	return err
 }

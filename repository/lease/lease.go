@@ -188,7 +188,11 @@ func (s *Store) Begin(ctx context.Context, o Options) (*Lease, error) {
 		if l.release != nil {
 			err = errors.Join(err, l.release(context.WithoutCancel(ctx)))
 		}
-		return nil, fault.New(op, l.id.object(), err, "whoever stores or deletes must be able to write below gc/ in the storage")
+		hint := "whoever stores or deletes must be able to write below gc/ in the storage"
+		if errors.Is(err, storage.ErrFull) {
+			hint = ""
+		}
+		return nil, fault.New(op, l.id.object(), err, hint)
 	}
 	l.beat(ctx)
 	return l, nil

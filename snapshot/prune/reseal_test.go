@@ -97,6 +97,7 @@ func TestDamagedList(t *testing.T) {
 			t.Fatalf("%d objects damaged", damaged)
 		}
 		o := w.options()
+		o.Type = snapshot.Full // else files that are surely unchanged are not even read
 		b, err := snapshot.Backup(t.Context(), w.open(w.disk), o)
 		if err != nil {
 			t.Fatal(err)
