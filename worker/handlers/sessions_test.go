@@ -99,7 +99,7 @@ func TestForgottenBackupIsFinal(t *testing.T) {
 	r := newRig(t)
 	r.on(func(be storage.Backend, f *faults.Backend) {
 		// The mark that keeps its name taken; one that cannot be read stays.
-		f.On(faults.Stat).Under("gc/forgotten/").Do(func(name string) {
+		f.On(faults.Get).Under("gc/forgotten/").Do(func(name string) {
 			if err := be.Put(context.Background(), name, []byte("mark"), storage.PutOptions{}); err != nil {
 				t.Error(err)
 			}
