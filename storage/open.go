@@ -12,6 +12,7 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/storage/azure"
+	"mahavishnu/storage/dispersed"
 	"mahavishnu/storage/gcs"
 	"mahavishnu/storage/limit"
 	"mahavishnu/storage/local"
@@ -28,6 +29,10 @@ const opOpen = "open storage"
 type OpenOptions struct {
 	// Credentials are secrets, which a URL never holds.
 	Credentials Credentials
+	// CredentialsFor, when set, takes the place of Credentials: it is asked for those
+	// of each place that is opened, by its URL. A storage that is spread over several
+	// has one for each.
+	CredentialsFor func(place string) (Credentials, error)
 	// Clock is what waits and limits go by; nil for the system's.
 	Clock clock.Clock
 	// Retry says how often what failed for a passing reason is repeated. Its clock is
@@ -80,6 +85,7 @@ func Open(ctx context.Context, place string) (Backend, error) {
 //	s3://bucket/prefix?endpoint=URL&region=NAME
 //	azblob://container/prefix?account=NAME
 //	gs://bucket/prefix
+//	disperse:4+2?at=URL&at=URL...
 //
 // docs/storage.md has all parameters. It needs nothing to exist yet, makes no
 // request and writes nothing. What it returns is within the limits, repeats what failed
@@ -100,6 +106,9 @@ func OpenWith(ctx context.Context, place string, o OpenOptions) (Backend, error)
 
 // open opens without telling the observer of operations.
 func (o OpenOptions) open(ctx context.Context, place string) (Backend, error) {
+	if strings.HasPrefix(place, dispersed.Scheme+":") {
+		return o.dispersed(ctx, place)
+	}
 	if !strings.Contains(place, "://") {
 		if scheme, rest, ok := strings.Cut(place, ":"); ok && isKind(scheme) {
 			return nil, &Error{
@@ -118,6 +127,11 @@ func (o OpenOptions) open(ctx context.Context, place string) (Backend, error) {
 	}
 	if u.Scheme == "file" {
 		return o.file(u)
+	}
+	if o.CredentialsFor != nil {
+		if o.Credentials, err = o.CredentialsFor(place); err != nil {
+			return nil, err
+		}
 	}
 	be, err := o.remote(ctx, u)
 	if err != nil {
@@ -160,6 +174,32 @@ func (o OpenOptions) remote(ctx context.Context, u *url.URL) (Backend, error) {
 		Op: opOpen, Object: location.Shown(u), Err: fmt.Errorf("unknown kind of storage %.40q; there are %s", u.Scheme, strings.Join(names, ", ")),
 		Hint: hint,
 	}
+}
+
+// dispersed opens a storage that is spread over several.
+func (o OpenOptions) dispersed(ctx context.Context, place string) (Backend, error) {
+	l, err := dispersed.ParseURL(place)
+	if err != nil {
+		return nil, err
+	}
+	c := dispersed.Config{Data: l.Data, Parity: l.Parity, Quorum: l.Quorum, NoHedging: l.NoHedging, Clock: o.Clock}
+	for _, at := range l.At {
+		var be Backend
+		if be, err = o.open(ctx, at); err != nil {
+			break
+		}
+		c.Backends = append(c.Backends, be)
+	}
+	if err == nil {
+		var all Backend
+		if all, err = opened(dispersed.Open(ctx, c)); err == nil {
+			return all, nil
+		}
+	}
+	for _, be := range c.Backends {
+		err = errors.Join(err, be.Close())
+	}
+	return nil, err
 }
 
 // opened turns a backend of a kind into one of any kind, and a nil one into nothing.
@@ -216,6 +256,7 @@ var kinds = []struct{ scheme, form string }{
 	{"s3", "s3://bucket/prefix"},
 	{"azblob", "azblob://container/prefix?account=NAME"},
 	{"gs", "gs://bucket/prefix"},
+	{dispersed.Scheme, dispersed.Scheme + ":4+2?at=URL&at=URL..."},
 }
 
 func isKind(scheme string) bool { return form(scheme) != "" }

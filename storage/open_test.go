@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"mahavishnu/storage"
+	"mahavishnu/storage/dispersed"
 	"mahavishnu/storage/storagetest/servers"
 	"mahavishnu/storage/storagetest/wire"
 )
@@ -143,6 +144,44 @@ func TestUnknownKind(t *testing.T) {
 		}
 		if !errors.As(err, &e) || !strings.Contains(e.Hint, want) {
 			t.Errorf("%s: %v, want a hint %q", place, err, want)
+		}
+	}
+}
+
+// Each storage of a dispersed one is opened like any, with credentials of its own.
+func TestOpenDispersed(t *testing.T) {
+	one, two := servers.S3(t), servers.GCS(t)
+	dir := "file://" + t.TempDir()
+	asked := map[string]int{}
+	o := storage.OpenOptions{CredentialsFor: func(place string) (storage.Credentials, error) {
+		asked[place]++
+		if place == one.URL("shard") {
+			return storage.Credentials{S3: storage.S3Credentials{AccessKey: one.AccessKey, SecretKey: one.SecretKey}}, nil
+		}
+		return storage.Credentials{}, nil
+	}}
+	place := dispersed.Layout{Data: 2, Parity: 1, At: []string{one.URL("shard"), two.URL("shard"), dir}}.String()
+	be, err := storage.OpenWith(t.Context(), place, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer be.Close()
+	data := bytes.Repeat([]byte("0123456789"), 10_000)
+	if err := be.Put(t.Context(), "a", data, storage.PutOptions{Sync: true}); err != nil {
+		t.Fatal(err)
+	}
+	one.Stop()
+	if got, err := storage.ReadAll(t.Context(), be, "a", 1<<20, nil); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes, %v, while one of three is away", len(got), err)
+	}
+	if asked[one.URL("shard")] != 1 || asked[two.URL("shard")] != 1 || len(asked) != 2 {
+		t.Errorf("credentials were asked for of %v", asked)
+	}
+	for text, want := range map[string]string{
+		"disperse:a,b": "4+2", strings.Replace(place, "s3%3A", "s4%3A", 1): "unknown kind", strings.Replace(place, "2+1", "3+1", 1): "needs 4 storages",
+	} {
+		if _, err := storage.OpenWith(t.Context(), text, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want one about %q", text, err, want)
 		}
 	}
 }

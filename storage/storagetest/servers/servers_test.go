@@ -41,10 +41,16 @@ func status(t *testing.T, url string) int {
 // Each kind starts, several at once, can be stopped and brought back, and is gone after its test.
 func TestServers(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) (s server, path string){
-		"S3":        func(t *testing.T) (server, string) { s := servers.S3(t); return s, "/" + s.Bucket },
-		"S3 locked": func(t *testing.T) (server, string) { s := servers.S3(t, servers.ObjectLock()); return s, "/" + s.Bucket },
-		"Azure":     func(t *testing.T) (server, string) { s := servers.Azure(t); return s, "/" + s.Account + "/" + s.Container },
-		"GCS":       func(t *testing.T) (server, string) { s := servers.GCS(t); return s, "/storage/v1/b/" + s.Bucket },
+		"S3": func(t *testing.T) (server, string) { s := servers.S3(t); return s, "/" + s.Bucket },
+		"S3 locked": func(t *testing.T) (server, string) {
+			s := servers.S3(t, servers.ObjectLock())
+			return s, "/" + s.Bucket
+		},
+		"Azure": func(t *testing.T) (server, string) {
+			s := servers.Azure(t)
+			return s, "/" + s.Account + "/" + s.Container
+		},
+		"GCS": func(t *testing.T) (server, string) { s := servers.GCS(t); return s, "/storage/v1/b/" + s.Bucket },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
