@@ -89,7 +89,7 @@ func (a *App) countBackup(e messages.Event) {
 	a.metrics.BackupEnded(metrics.Backup{
 		Source: e.Source, Type: r.Type, Outcome: outcome, Ended: e.Time,
 		Duration: time.Duration(r.DurationMillis) * time.Millisecond,
-		Size:     r.Bytes, Read: r.ReadBytes, Stored: r.StoredBytes, Unreadable: r.UnreadableTotal,
+		Size:     r.Bytes, Read: r.ReadBytes, Stored: r.StoredBytes, TakenOver: r.TakenOverBytes, Unreadable: r.UnreadableTotal,
 	})
 }
 

@@ -47,6 +47,7 @@ func knownKey(region string) string { return "repository." + region }
 // Open implements handlers.Repositories.
 func (r repositories) Open(ctx context.Context, create bool) (*repository.Repository, func() error, error) {
 	access := r.access
+	access.Write = create
 	opened, err := access.Open(ctx)
 	if errors.Is(err, repository.ErrNotRepository) && create {
 		if err := r.mayCreate(ctx); err != nil {

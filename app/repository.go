@@ -19,12 +19,19 @@ import (
 type Access struct {
 	// Location is the storage's URL, or a plain path.
 	Location string
+	// Storage opens it; nil does with the usual settings.
+	Storage *Storages
 	// KeyPath is the key ring's file.
 	KeyPath string
 	// CacheDir keeps indexes between runs; "" keeps none.
 	CacheDir string
 	// Create makes the repository when the storage holds none.
 	Create bool
+	// Write says that something is to be stored or deleted: the storage must be the
+	// primary, and none of Peers, the places of its copies, may have been promoted
+	// in its place. Without it a replica can be read, and nothing else.
+	Write bool
+	Peers []string
 	// Hash makes content ids in a repository that is created, and Parity is what
 	// it keeps to mend damage.
 	Hash   repository.Hash
@@ -47,18 +54,20 @@ type Access struct {
 func AccessTo(cfg *config.Config) Access {
 	return Access{
 		Location: cfg.Place(),
+		Storage:  StoragesOf(cfg, nil, nil),
 		KeyPath:  cfg.Backup.Encryption.KeyPath,
 		CacheDir: cfg.Node.CacheDir,
 		DataDir:  cfg.Node.DataDir,
 		Hash:     repository.Hash(cfg.Backup.Validation.ChecksumAlgorithm),
 		Parity:   parityFor(cfg),
+		Peers:    peersOf(cfg),
 	}
 }
 
 // parityFor returns the parity of a repository that is made where the
 // configuration says.
 func parityFor(cfg *config.Config) repository.Parity {
-	if local := cfg.Backup.Storage.Local; local.Enabled && local.Parity {
+	if cfg.Own().Parity {
 		return repository.StandardParity()
 	}
 	return repository.Parity{}
@@ -85,11 +94,16 @@ func (a Access) Open(ctx context.Context) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	be, err := storage.Open(ctx, a.Location)
+	be, err := a.Storage.Open(ctx, a.Location)
 	if err != nil {
 		return nil, err
 	}
-	repo, created, err := a.open(ctx, be, ring)
+	var repo *repository.Repository
+	created := false
+	in, err := a.stand(ctx, be)
+	if err == nil {
+		repo, created, err = a.open(ctx, in, ring)
+	}
 	if err != nil {
 		return nil, errors.Join(err, be.Close())
 	}
@@ -136,12 +150,19 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 	return repo, err == nil, err
 }
 
+// DoctorFolder is where doctor tries what a storage allows.
+const DoctorFolder = "doctor/"
+
 // mustBeEmpty refuses to make a repository among somebody else's files, or
-// where one was and lost its head.
+// where one was and lost its head. Copies of other regions' repositories, and what
+// doctor could not remove, are no repository's.
 func mustBeEmpty(ctx context.Context, be storage.Backend) error {
 	errFound := errors.New("found")
 	var name string
 	err := be.List(ctx, "", func(info storage.Info) error {
+		if strings.HasPrefix(info.Name, DoctorFolder) || strings.HasPrefix(info.Name, config.ReplicasFolder+"/") {
+			return nil
+		}
 		name = info.Name
 		return errFound
 	})

@@ -23,6 +23,7 @@ func (a *App) startWorker(context.Context) error {
 		return err
 	}
 	access := AccessTo(a.cfg)
+	access.Storage = StoragesOf(a.cfg, a.Clock, a.metrics)
 	access.OnCorrection, access.OnUnlisted = a.corrected, a.unlisted
 	known, err := a.bus.Store(messages.BucketLeases)
 	if err != nil {
@@ -40,6 +41,7 @@ func (a *App) startWorker(context.Context) error {
 		},
 		Staging: node.StagingDir, Region: node.Region, Version: a.Version, Clock: a.Clock,
 		Sessions: Sessions(a.bus, node.Name),
+		Replicas: Replicas{Config: a.config, Storage: access.Storage, Access: access},
 	})
 	if err != nil {
 		return err
@@ -63,6 +65,9 @@ func (a *App) startWorker(context.Context) error {
 		return err
 	}
 	a.launch("worker", a.pool.Run)
+	if len(a.cfg.Backup.Replication.Regions) > 0 {
+		a.launch("replication lag", a.lead(leaseLag(node.Region), a.measureLag))
+	}
 	return nil
 }
 

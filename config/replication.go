@@ -12,7 +12,7 @@ type Replication struct {
 	// Whether backups are copied to other regions.
 	Enabled bool `yaml:"enabled"`
 	// Which region is copied to which.
-	Regions []RegionPair `yaml:"regions"`
+	Regions []RegionPair `yaml:"regions" reload:"restart"`
 	// Where each region keeps its repository, by the region's name, as the machines
 	// of every region reach it. A region that is not named here keeps it where
 	// backup.storage says; only its own machines can then copy from or to it.

@@ -39,7 +39,6 @@ func moveAll(m *Metrics) {
 	m.ReplicationEnded(Replication{From: "eu", To: "us", Outcome: "succeeded", Ended: noon, Objects: 3, Bytes: 4000, Deleted: 1})
 	m.ReplicationEnded(Replication{From: "eu", To: "us", Outcome: "failed", Ended: noon.Add(time.Hour), Objects: 1})
 	m.SetReplicationLag("eu", "us", Lag{Bytes: 100, Objects: 2, Age: 30 * time.Second, Pending: 5, Measured: noon})
-	m.AgeReplicationLag("eu", "us", time.Minute)
 	m.JobStarted(messages.KindBackup, "eu", time.Second)
 	m.JobStarted(messages.KindBackup, "eu", -time.Second)
 	m.JobEnded(messages.KindBackup, "eu", messages.OutcomeSucceeded, time.Minute)
@@ -151,7 +150,7 @@ func TestValues(t *testing.T) {
 		"mahavishnu_prune_last_success_timestamp_seconds":        `mahavishnu_prune_last_success_timestamp_seconds{region="eu"} 1.7487792e+09`,
 		"mahavishnu_replication_copied_objects_total":            `mahavishnu_replication_copied_objects_total{from="eu",to="us"} 4`,
 		"mahavishnu_replication_lag_bytes":                       `mahavishnu_replication_lag_bytes{from="eu",to="us"} 100`,
-		"mahavishnu_replication_lag_seconds":                     `mahavishnu_replication_lag_seconds{from="eu",to="us"} 60`,
+		"mahavishnu_replication_lag_seconds":                     `mahavishnu_replication_lag_seconds{from="eu",to="us"} 30`,
 		"mahavishnu_replication_last_success_timestamp_seconds":  `mahavishnu_replication_last_success_timestamp_seconds{from="eu",to="us"} 1.7487792e+09`,
 		"mahavishnu_recovery_time_seconds":                       `mahavishnu_recovery_time_seconds{source="home"} 90`,
 		"mahavishnu_restore_test_last_success_timestamp_seconds": `mahavishnu_restore_test_last_success_timestamp_seconds{source="home"} 1.7487792e+09`,

@@ -72,9 +72,3 @@ func (p *replications) SetReplicationLag(from, to string, l Lag) {
 	p.waits.WithLabelValues(from, to).Set(float64(l.Pending))
 	p.measured.WithLabelValues(from, to).Set(unix(l.Measured))
 }
-
-// AgeReplicationLag tells how old what is not copied must be by now, while nobody can
-// look: the other figures stay as they were.
-func (p *replications) AgeReplicationLag(from, to string, age time.Duration) {
-	p.lagSeconds.WithLabelValues(from, to).Set(age.Seconds())
-}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"mahavishnu/app"
 	"mahavishnu/fault"
 	"mahavishnu/loadtest/corpus"
 	"mahavishnu/messages"
@@ -44,7 +45,7 @@ func (d *demo) incremental(ctx context.Context) error {
 
 // backup runs a backup job and tells what its snapshot says.
 func (d *demo) backup(ctx context.Context, name string, spec *messages.BackupSpec) (Chapter, repository.Snapshot, error) {
-	entry, err := d.submit(ctx, spec)
+	entry, err := d.submit(ctx, region, spec)
 	if err != nil {
 		return Chapter{}, repository.Snapshot{}, err
 	}
@@ -58,7 +59,7 @@ func (d *demo) backedUp(ctx context.Context, name string, entry bus.Entry) (Chap
 	}
 	t := snap.Totals
 	return Chapter{
-		Name: name, Files: t.Files, Bytes: t.Bytes, Stored: t.StoredBytes,
+		Name: name, Files: t.Files, Bytes: t.Bytes, Stored: t.Cost(),
 		Seconds: snap.End.Sub(snap.Start).Seconds(),
 	}, snap, nil
 }
@@ -115,7 +116,7 @@ func (d *demo) killWorker(ctx context.Context) error {
 	c.Note = fmt.Sprintf("attempt %d by %s finished the job %s after the kill; one snapshot, %s not stored again",
 		entry.Attempt, entry.Worker, terminal.Duration(time.Duration(c.Seconds*float64(time.Second))), terminal.Bytes(snap.Totals.ReusedBytes))
 	d.chapter(c)
-	return d.startWorker(ctx)
+	return d.startWorker(ctx, region)
 }
 
 // killDuring submits a job and kills the worker that runs it once it has read
@@ -197,7 +198,7 @@ func (d *demo) adHoc(ctx context.Context) error {
 
 func (d *demo) verify(ctx context.Context) error {
 	start := d.Clock.Now()
-	if _, err := d.submit(ctx, &messages.VerifySpec{ReadData: 100}); err != nil {
+	if _, err := d.submit(ctx, region, &messages.VerifySpec{ReadData: 100}); err != nil {
 		return err
 	}
 	stored, files, err := dirSize(d.storage())
@@ -267,35 +268,43 @@ func (d *demo) problems(ctx context.Context) (objects []string, err error) {
 
 // restore writes the newest snapshot to an empty directory and compares it with
 // the source.
-func (d *demo) restore(ctx context.Context) (err error) {
-	repo, err := d.access.Open(ctx)
+func (d *demo) restore(ctx context.Context) error {
+	c, err := d.restoreFrom(ctx, d.access, d.restored())
 	if err != nil {
 		return err
+	}
+	c.Name = "restore"
+	c.Note = fmt.Sprintf("%s files restored and compared with the source, byte by byte: equal", terminal.Count(d.report.ComparedFiles))
+	d.chapter(c)
+	d.report.Stored, _, err = dirSize(d.storage())
+	return err
+}
+
+// restoreFrom restores the newest snapshot of a repository and compares it.
+func (d *demo) restoreFrom(ctx context.Context, access app.Access, target string) (c Chapter, err error) {
+	repo, err := access.Open(ctx)
+	if err != nil {
+		return c, err
 	}
 	defer func() { err = errors.Join(err, repo.Close()) }()
 	snap, err := repo.FindSnapshot(ctx, "latest:"+source)
 	if err != nil {
-		return err
+		return c, err
 	}
 	start := d.Clock.Now()
-	if _, err := snapshot.Restore(ctx, repo.Repository, snap, snapshot.RestoreOptions{Target: d.restored()}); err != nil {
-		return err
+	if _, err := snapshot.Restore(ctx, repo.Repository, snap, snapshot.RestoreOptions{Target: target}); err != nil {
+		return c, err
 	}
 	took := since(d, start)
-	equal, differ, err := corpus.Compare(ctx, d.tree(), d.restored())
+	equal, differ, err := corpus.Compare(ctx, d.tree(), target)
 	if err == nil && len(differ) > 0 {
 		err = fmt.Errorf("%d entries differ, the first: %s", len(differ), differ[0])
 	}
 	if err != nil {
-		return fault.New("compare restored tree", d.restored(), err, "")
+		return c, fault.New("compare restored tree", target, err, "")
 	}
-	d.chapter(Chapter{
-		Name: "restore", Files: snap.Totals.Files, Bytes: snap.Totals.Bytes, Seconds: took,
-		Note: fmt.Sprintf("%s files restored and compared with the source, byte by byte: equal", terminal.Count(equal.Files)),
-	})
 	d.report.ComparedFiles, d.report.ComparedBytes = equal.Files, equal.Bytes
-	d.report.Stored, _, err = dirSize(d.storage())
-	return err
+	return Chapter{Files: snap.Totals.Files, Bytes: snap.Totals.Bytes, Seconds: took}, nil
 }
 
 // flip changes one bit in the middle of a file.

@@ -11,6 +11,7 @@ import (
 
 	"mahavishnu/app"
 	"mahavishnu/clock"
+	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -35,6 +36,8 @@ type Options struct {
 
 const (
 	region = "demo"
+	// away is the second region, which holds a copy of all.
+	away   = "away"
 	source = "home"
 	// ackWait is how long a silent worker keeps its job. The default is 30 s;
 	// the least allowed keeps the story short.
@@ -67,6 +70,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	}
 	for _, chapter := range []func(context.Context) error{
 		d.firstBackup, d.incremental, d.killWorker, d.adHoc, d.verify, d.flipByte, d.restore,
+		d.secondRegion, d.disaster,
 	} {
 		if err := chapter(ctx); err != nil {
 			return d.report, err
@@ -80,6 +84,13 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 func (d *demo) tree() string     { return filepath.Join(d.dir, "source") }
 func (d *demo) restored() string { return filepath.Join(d.dir, "restored") }
 func (d *demo) storage() string  { return filepath.Join(d.dir, "backups") }
+
+// second is where the second region keeps everything, its copy of the first
+// among it.
+func (d *demo) second() string { return filepath.Join(d.dir, "away") }
+func (d *demo) replica() string {
+	return filepath.Join(d.second(), config.ReplicasFolder, region)
+}
 
 // prepare makes the sandbox: a copy of the source, a key, a configuration, a
 // running system and two worker processes.
@@ -110,7 +121,7 @@ func (d *demo) prepare(ctx context.Context) error {
 		return err
 	}
 	for range 2 {
-		if err := d.startWorker(ctx); err != nil {
+		if err := d.startWorker(ctx, region); err != nil {
 			return err
 		}
 	}
@@ -159,8 +170,8 @@ func (d *demo) makeDir() (err error) {
 	return os.MkdirAll(d.dir, 0o700)
 }
 
-// submit sends a job and waits for its end.
-func (d *demo) submit(ctx context.Context, spec messages.Spec) (bus.Entry, error) {
+// submit sends a job to a region and waits for its end.
+func (d *demo) submit(ctx context.Context, region string, spec messages.Spec) (bus.Entry, error) {
 	sent, err := d.bus.Submit(ctx, messages.NewJob(region, spec, d.Clock.Now()))
 	if err != nil {
 		return bus.Entry{}, err

@@ -22,11 +22,11 @@ type process struct {
 	killed bool
 }
 
-// startWorker runs one more worker process.
-func (d *demo) startWorker(ctx context.Context) error {
+// startWorker runs one more worker process, in a region.
+func (d *demo) startWorker(ctx context.Context, region string) error {
 	name := fmt.Sprintf("worker-%d", len(d.workers)+1)
 	path := filepath.Join(d.dir, name+".yml")
-	if err := d.writeConfig(path, name, d.app.QueueURL()); err != nil {
+	if err := d.writeConfig(path, name, region, d.app.QueueURL()); err != nil {
 		return err
 	}
 	command := d.Worker

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"mahavishnu/terminal"
@@ -52,7 +53,8 @@ func (d *demo) print() {
 		table, terminal.Bytes(d.report.Stored), plural(d.report.ComparedFiles, "file"), terminal.Bytes(d.report.ComparedBytes),
 		terminal.Duration(time.Duration(d.report.Seconds*float64(time.Second))))
 	if d.Keep {
-		d.Terminal.Printf("\nKept in %s. Look around:\n  mahavishnu snapshots --config %s\n  mahavishnu status --config %[2]s", d.dir, d.configPath())
+		d.Terminal.Printf("\nKept in %s. Look around:\n  mahavishnu snapshots --repository %s --key %s\n  mahavishnu config show --config %s",
+			d.dir, d.replica(), filepath.Join(d.dir, "key"), d.configPath())
 	}
 }
 

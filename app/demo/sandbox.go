@@ -20,12 +20,12 @@ func (d *demo) configure() error {
 	if _, err := keyring.Create(filepath.Join(d.dir, "key"), d.Clock.Now()); err != nil {
 		return err
 	}
-	return d.writeConfig(d.configPath(), "leader", "")
+	return d.writeConfig(d.configPath(), "leader", region, "")
 }
 
 // writeConfig writes a node's configuration. An empty url means that the node
 // runs the queue itself.
-func (d *demo) writeConfig(path, node, url string) error {
+func (d *demo) writeConfig(path, node, in, url string) error {
 	queue := "listen: 127.0.0.1:0"
 	if url != "" {
 		queue = fmt.Sprintf("url: %q", url)
@@ -34,20 +34,26 @@ func (d *demo) writeConfig(path, node, url string) error {
 	// would tell it over and over.
 	text := fmt.Sprintf(`backup:
   validation: {verify_on_create: false}
-  storage: {local: {path: %q}}
   encryption: {key_path: %q}
-regions: [%s]
+  replication:
+    enabled: true
+    regions: [{primary: %s, secondary: %s}]
+    storages:
+      %[2]s: {local: {enabled: true, path: %[4]q}}
+      %[3]s: {local: {enabled: true, path: %[5]q}}
+regions: [%[2]s, %[3]s]
 sources:
-  %s: {path: %q}
+  %[6]s: {path: %[7]q, region: %[2]s}
 node:
-  name: %s
-  data_dir: %q
+  name: %[8]s
+  region: %[9]s
+  data_dir: %[10]q
   listen: ""
   slots: 1
-nats: {%s}
+nats: {%[11]s}
 jobs:
-  ack_wait: %s
-`, d.storage(), filepath.Join(d.dir, "key"), region, source, d.tree(), node, filepath.Join(d.dir, node), queue, ackWait)
+  ack_wait: %[12]s
+`, filepath.Join(d.dir, "key"), region, away, d.storage(), d.second(), source, d.tree(), node, in, filepath.Join(d.dir, node), queue, ackWait)
 	return os.WriteFile(path, []byte(text), 0o600)
 }
 

@@ -17,9 +17,11 @@ func newDoctorCommand(e *env) *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the whole set-up; say what is wrong and how to fix it",
 		Long: `Check the configuration, the key ring, the storage, the repository, the sources,
-the queue and the clock. For everything that is wrong it names the cause and the
-command that mends it. It changes nothing, but for a small object that it writes
-into the storage and removes again.
+the copies in other regions that this one makes, the queue and the clock. Of object
+stores it tries what the credentials allow, whether objects can be kept from being
+deleted, and how far the server's clock is off. For everything that is wrong it names
+the cause and the command that mends it. It changes nothing, but for a small object
+that it writes into each storage and removes again.
 
 It ends with 0 when nothing is wrong, 2 when the configuration is, else with 1.`,
 		Example: "  mahavishnu doctor\n  mahavishnu doctor --repository /mnt/backups --key ~/mahavishnu.key\n  mahavishnu doctor --json",
@@ -76,6 +78,7 @@ func runDoctor(ctx context.Context, e *env) error {
 	ring := x.checkKey()
 	place := x.checkStorage(ctx)
 	x.checkRepository(ctx, ring, place)
+	x.checkReplication(ctx)
 	x.checkQueue(ctx)
 	e.term.Document(struct {
 		OK       bool      `json:"ok"`

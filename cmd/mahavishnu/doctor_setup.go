@@ -37,13 +37,24 @@ func (x *examination) checkConfiguration() bool {
 // overrides are the command line's settings.
 func (x *examination) overrides() []config.Option {
 	var all []config.Option
-	if dir, ok := directoryOf(x.e.Repository); ok && dir != "" {
+	if dir, ok := directoryOf(x.e.Repository); ok && dir != "" && x.directory() {
 		all = append(all, config.Set("backup.directory", dir), config.Set("backup.storage.local.path", dir))
 	}
 	if x.e.KeyPath != "" {
 		all = append(all, config.Set("backup.encryption.key_path", absolute(x.e.KeyPath)))
 	}
 	return all
+}
+
+// directory reports whether the configuration keeps the repository in a directory, as
+// far as it can be read.
+func (x *examination) directory() bool {
+	cfg, err := config.Load(x.e.configFile())
+	if err != nil {
+		return true
+	}
+	_, ok := directoryOf(cfg.Place())
+	return ok
 }
 
 // checkKey returns the key ring, or nil when there is none to go on with. That

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/url"
 	"os"
@@ -21,11 +20,13 @@ const skewLimit = 30 * time.Second
 
 // directoryOf returns the directory that a repository's URL or path names.
 func directoryOf(location string) (string, bool) {
-	if !strings.Contains(location, "://") {
-		if location != "" {
-			location = absolute(location)
-		}
-		return location, true
+	switch {
+	case location == "":
+		return "", true
+	case strings.HasPrefix(location, "disperse:"):
+		return "", false
+	case !strings.Contains(location, "://"):
+		return absolute(location), true
 	}
 	u, err := url.Parse(location)
 	if err != nil || u.Scheme != "file" {
@@ -45,60 +46,35 @@ func (x *examination) checkStorage(ctx context.Context) string {
 		return "" // told as a finding of the configuration
 	}
 	location := access.Location
-	if dir, ok := directoryOf(location); ok {
+	dir, directory := directoryOf(location)
+	if directory {
 		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 			return ""
 		}
 	}
-	be, err := storage.Open(ctx, location)
+	be, err := x.open(ctx, location)
 	if err != nil {
 		x.add("backend", bad, hintOr(err, "correct backup.storage or --repository"), "%v", err)
 		return ""
 	}
 	defer func() { _ = be.Close() }() // it was only looked at
-	if x.failed("storage") {
-		return location // it cannot be written, but perhaps read
-	}
-	took, skew, err := x.probe(ctx, be)
 	switch {
-	case errors.Is(err, storage.ErrFull):
-		x.add("backend", bad, "make room: mahavishnu forget --dry-run shows what the retention policy lets go; df -h shows the disk", "%s is full", be.Location())
-	case err != nil:
-		x.add("backend", bad, hintOr(err, "check the disk and its mount"), "%v", err)
+	case directory && x.failed("storage"): // it cannot be written, but perhaps read
+	case x.e.Replica != "":
+		x.checkReadable(ctx, "backend", be)
 	default:
-		x.add("backend", good, "", "writing and reading back took %s", terminal.Duration(took))
-	}
-	if skew.Abs() > skewLimit {
-		x.clockOff("the storage", skew)
+		x.checkRights(ctx, "backend", location, be)
 	}
 	return location
 }
 
-// probe writes, reads and removes an object. It returns how long that took and
-// how far the storage's clock is ahead of ours.
-func (x *examination) probe(ctx context.Context, be storage.Backend) (took, skew time.Duration, err error) {
-	name := "doctor-" + strings.ToLower(rand.Text())
-	began := x.e.clock.Now()
-	if err := be.Put(ctx, name, []byte(name), storage.PutOptions{IfAbsent: true, Sync: true}); err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, be.Delete(ctx, name)) }()
-	got, err := storage.ReadAll(ctx, be, name, 1<<10, nil)
+// open opens a storage with the patience of somebody who is watching.
+func (x *examination) open(ctx context.Context, location string) (storage.Backend, error) {
+	access, err := x.e.access()
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	if string(got) != name {
-		return 0, 0, errors.New("what was read back is not what was written")
-	}
-	ended := x.e.clock.Now()
-	info, err := be.Stat(ctx, name)
-	if err != nil {
-		return 0, 0, err
-	}
-	if !info.ModTime.IsZero() {
-		skew = info.ModTime.Sub(began)
-	}
-	return ended.Sub(began), skew, nil
+	return access.Storage.Hasty(remotePatience).Open(ctx, location)
 }
 
 func (x *examination) clockOff(against string, skew time.Duration) {
@@ -117,7 +93,7 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 		x.add(check, skipped, "", "not looked into: that takes the key ring and the storage")
 		return
 	}
-	be, err := storage.Open(ctx, location)
+	be, err := x.open(ctx, location)
 	if err != nil {
 		return // told as a finding of the storage
 	}

@@ -8,6 +8,7 @@ import (
 	"mahavishnu/config"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
+	"mahavishnu/replication"
 	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
 	"mahavishnu/snapshot"
@@ -111,5 +112,5 @@ func exitCode(err error) int {
 // isIntegrity reports whether stored data is at fault.
 func isIntegrity(err error) bool {
 	return errors.Is(err, errIntegrity) || errors.Is(err, repository.ErrDamaged) || errors.Is(err, repository.ErrBlobMissing) ||
-		errors.Is(err, repository.ErrUnreadable)
+		errors.Is(err, repository.ErrUnreadable) || errors.Is(err, replication.ErrDamaged)
 }

@@ -92,8 +92,17 @@ func (e *env) access() (app.Access, error) {
 	if cfg.File() == "" {
 		a.CacheDir, a.DataDir = "", "" // the defaults' directories were nobody's choice
 	}
-	if e.Repository != "" {
+	switch {
+	case e.Repository != "" && e.Replica != "":
+		return app.Access{}, usagef("mahavishnu", "give --repository or --replica, not both")
+	case e.Repository != "":
 		a.Location = e.Repository
+	case e.Replica != "":
+		_, place, err := cfg.Replica(e.Replica)
+		if err != nil {
+			return app.Access{}, &usageError{"mahavishnu replication status", err}
+		}
+		a.Location, a.DataDir = place.URL, ""
 	}
 	if e.KeyPath != "" {
 		a.KeyPath = e.KeyPath

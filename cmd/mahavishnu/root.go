@@ -18,6 +18,7 @@ import (
 type env struct {
 	ConfigPath string
 	Repository string
+	Replica    string
 	KeyPath    string
 	CacheDir   string
 	JSON       bool
@@ -130,7 +131,8 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 	)
 	addGrouped(root, groupStart, newDemoCommand(e), newUpCommand(e))
 	addGrouped(root, groupBackups, newBackupCommand(e), newRestoreCommand(e), newSnapshotsCommand(e), newLsCommand(e), newDumpCommand(e))
-	addGrouped(root, groupUpkeep, newVerifyCommand(e), newForgetCommand(e), newHoldCommand(e), newPruneCommand(e), newCatalogCommand(e))
+	addGrouped(root, groupUpkeep, newVerifyCommand(e), newForgetCommand(e), newHoldCommand(e), newPruneCommand(e),
+		newReplicateCommand(e), newReplicationCommand(e), newCatalogCommand(e))
 	addGrouped(root, groupJobs, newStatusCommand(e), newJobsCommand(e), newSchedulerCommand(e), newWorkerCommand(e))
 	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newDoctorCommand(e), newVersionCommand(e), newHelpCommand(e), newManCommand(e), newCompletionCommand(e))
 	return root
@@ -151,6 +153,8 @@ func (e *env) addGlobalFlags(root *cobra.Command) {
 		"configuration `FILE` (else $MAHAVISHNU_CONFIG, ./mahavishnu.yaml, /etc/mahavishnu/mahavishnu.yaml)")
 	flags.StringVar(&e.Repository, "repository", "",
 		"repository `URL` or path, instead of the configured one (else $MAHAVISHNU_REPOSITORY)")
+	flags.StringVar(&e.Replica, "replica", "",
+		"the copy of the repository that this `REGION` keeps, instead of the repository; PRIMARY@REGION where it keeps several")
 	flags.StringVar(&e.KeyPath, "key", "",
 		"key ring `FILE`, instead of the configured one (else $MAHAVISHNU_KEY)")
 	flags.StringVar(&e.CacheDir, "cache-dir", "",

@@ -11,7 +11,6 @@ import (
 	"mahavishnu/repository"
 	"mahavishnu/repository/ledger"
 	"mahavishnu/snapshot"
-	"mahavishnu/storage"
 	"mahavishnu/terminal"
 )
 
@@ -35,7 +34,7 @@ func runScrub(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	be, err := storage.Open(ctx, access.Location)
+	be, err := access.Storage.Open(ctx, access.Location)
 	if err != nil {
 		return err
 	}

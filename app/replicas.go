@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mahavishnu/config"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+	"mahavishnu/repository/lease"
+	"mahavishnu/storage"
+	"mahavishnu/worker/handlers"
+)
+
+// Replicas opens copies of repositories, and what they are copies of.
+type Replicas struct {
+	// Config returns the configuration in force.
+	Config func() *config.Config
+	// Storage opens storage.
+	Storage *Storages
+	// Access is how this node's own repository is opened, where it holds the key.
+	Access Access
+}
+
+// Replica implements handlers.Replicas.
+func (r Replicas) Replica(ctx context.Context, from, to string) (*handlers.Replica, error) {
+	cfg := r.Config()
+	pair := config.RegionPair{Primary: from, Secondary: to}
+	if !slices.Contains(cfg.Backup.Replication.Regions, pair) {
+		return nil, noPair(cfg, pair)
+	}
+	primary, replica, err := r.Ends(ctx, pair)
+	if err != nil {
+		return nil, err
+	}
+	settings := cfg.Backup.Replication
+	opened := &handlers.Replica{
+		From: primary, To: replica,
+		DeleteAfter: time.Duration(settings.DeleteAfterDays) * 24 * time.Hour,
+		ReadBack:    float64(settings.VerifyShare),
+		Close:       func() error { return errors.Join(primary.Close(), replica.Close()) },
+	}
+	if from == cfg.Node.Region {
+		opened.Hold = r.hold
+	}
+	return opened, nil
+}
+
+func noPair(cfg *config.Config, pair config.RegionPair) error {
+	reason := fmt.Sprintf("the configuration of this worker does not copy region %q to region %q", pair.Primary, pair.Secondary)
+	hint := "add the pair to backup.replication.regions"
+	for _, p := range cfg.Backup.Replication.Regions {
+		hint += fmt.Sprintf("; it has %s to %s", p.Primary, p.Secondary)
+	}
+	return &messages.RefusedError{Reason: reason, Field: "to", Hint: hint}
+}
+
+// Ends opens the storage that a pair copies and the place of the copy.
+func (r Replicas) Ends(ctx context.Context, pair config.RegionPair) (primary, replica storage.Backend, err error) {
+	const op = "open for replication"
+	cfg := r.Config()
+	from, ok := cfg.RegionPlace(pair.Primary)
+	if !ok {
+		return nil, nil, fault.New(op, pair.String(), fmt.Errorf("it is not known where region %s keeps its repository", pair.Primary),
+			"say so under backup.replication.storages."+pair.Primary)
+	}
+	to, ok := cfg.ReplicaPlace(pair.Primary, pair.Secondary)
+	if !ok {
+		return nil, nil, fault.New(op, pair.String(), fmt.Errorf("it is not known where region %s keeps the copy", pair.Secondary),
+			"say so under backup.replication.storages."+pair.Secondary)
+	}
+	if primary, err = r.Storage.Open(ctx, from.URL); err != nil {
+		return nil, nil, err
+	}
+	if replica, err = r.Storage.Open(ctx, to.URL); err != nil {
+		return nil, nil, errors.Join(err, primary.Close())
+	}
+	return primary, replica, nil
+}
+
+// hold begins a reader's session in this region's own repository.
+func (r Replicas) hold(ctx context.Context) (release func(context.Context) error, err error) {
+	repo, err := r.Access.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := repo.Reader(ctx, lease.Options{Clock: r.Access.Clock})
+	if err != nil {
+		return nil, errors.Join(err, repo.Close())
+	}
+	return func(ctx context.Context) error { return errors.Join(reader.Close(ctx), repo.Close()) }, nil
+}

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/config"
+	"mahavishnu/fault"
+	"mahavishnu/storage"
+)
+
+// dispersedScheme is how the URL of storage begins that is spread over several places.
+const dispersedScheme = "disperse:"
+
+// Storages opens storage the way a configuration says: with its secrets, its
+// retries, and within its limits, which hold for all that is opened together.
+// nil opens with the usual settings.
+type Storages struct {
+	options storage.OpenOptions
+	secrets func(location string) config.StorageSecrets
+	wrong   error // why nothing can be opened
+}
+
+// StoragesOf returns how a configuration has storage opened. A nil clock is the
+// machine's, a nil observer nobody.
+func StoragesOf(cfg *config.Config, c clock.Clock, observer storage.Observer) *Storages {
+	r := cfg.Backup.Storage.Retries
+	limits, err := limitsOf(cfg.Backup.Storage.Limits, c)
+	return &Storages{
+		secrets: cfg.SecretsFor,
+		wrong:   err,
+		options: storage.OpenOptions{
+			Clock: clock.Or(c), Limits: limits, Observer: observer,
+			Retry: storage.RetryOptions{
+				Attempts: r.Attempts, First: r.First.Std(), Longest: r.Max.Std(), Elapsed: r.GiveUp.Std(),
+			},
+		},
+	}
+}
+
+// limitsOf turns limits into what storage goes by.
+func limitsOf(l config.StorageLimits, c clock.Clock) (*storage.Limits, error) {
+	zone, err := time.LoadLocation(l.Timezone)
+	if err != nil {
+		return nil, fault.New("read", "backup.storage.limits.timezone", err, "")
+	}
+	o := storage.LimitOptions{
+		Clock: clock.Or(c), Zone: zone, Concurrency: l.Concurrency,
+		Rates: storage.Rates{Up: int64(l.Upload), Down: int64(l.Download), Requests: l.Requests},
+	}
+	for _, w := range l.Windows {
+		window := storage.LimitWindow{
+			From: w.From.Std(), To: w.To.Std(),
+			Rates: storage.Rates{Up: int64(w.Upload), Down: int64(w.Download), Requests: w.Requests},
+		}
+		for _, day := range w.Days {
+			window.Days = append(window.Days, time.Weekday(day))
+		}
+		o.Windows = append(o.Windows, window)
+	}
+	return storage.NewLimits(o), nil
+}
+
+// Hasty returns how to open storage for somebody who is watching: what fails is
+// not repeated for longer than patience.
+func (s *Storages) Hasty(patience time.Duration) *Storages {
+	hasty := Storages{}
+	if s != nil {
+		hasty = *s
+	}
+	hasty.options.Retry.Attempts, hasty.options.Retry.Elapsed = 2, patience
+	return &hasty
+}
+
+// Open returns the storage that a URL or a path names. The caller closes it.
+func (s *Storages) Open(ctx context.Context, location string) (storage.Backend, error) {
+	if s == nil {
+		s = &Storages{}
+	}
+	if s.wrong != nil {
+		return nil, s.wrong
+	}
+	if !strings.HasPrefix(location, dispersedScheme) {
+		return s.one(ctx, location)
+	}
+	return nil, fault.New("open storage", dispersedScheme, storage.ErrUnavailable, "keep the repository in one place, and replicate it")
+}
+
+// one opens a storage that is one place.
+func (s *Storages) one(ctx context.Context, location string) (storage.Backend, error) {
+	o := s.options
+	if s.secrets != nil {
+		secrets := s.secrets(location)
+		o.Credentials.S3 = storage.S3Credentials{
+			AccessKey: secrets.AccessKey.Reveal(), SecretKey: secrets.SecretKey.Reveal(), SessionToken: secrets.SessionToken.Reveal(),
+		}
+		o.Credentials.Azure = storage.AzureCredentials{AccountKey: secrets.AccountKey.Reveal(), SAS: secrets.SAS.Reveal()}
+		if path := secrets.CredentialsFile; path != "" {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return nil, fault.New("read credentials", path, errors.Unwrap(err), "see credentials_file under backup.storage.gcs")
+			}
+			o.Credentials.GCS.JSON = string(text)
+		}
+	}
+	return storage.OpenWith(ctx, location, o)
+}
+
+func closeAll(all []storage.Backend) error {
+	errs := make([]error, len(all))
+	for i, be := range all {
+		errs[i] = be.Close()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/app"
+	"mahavishnu/config"
+	"mahavishnu/replication"
+	"mahavishnu/terminal"
+)
+
+// statusPatience is how long a storage that fails is asked again while somebody
+// waits.
+const statusPatience = 15 * time.Second
+
+func newReplicationCommand(e *env) *cobra.Command {
+	return parent("replication", "See how far copies are behind; change which one is the primary",
+		`Each region's repository is copied to other regions as the pairs under
+backup.replication.regions say. A copy is named by the region that keeps it, or as
+PRIMARY@REGION where that keeps several.`,
+		`  mahavishnu replication status
+  mahavishnu replication promote us-east-1@eu-west-1 --reason "us-east-1 is down"
+  mahavishnu replication failback us-east-1@eu-west-1`,
+		newReplicationStatusCommand(e), newPromoteCommand(e), newDemoteCommand(e), newFailbackCommand(e))
+}
+
+func newReplicationStatusCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status [COPY]...",
+		Short: "Show how far copies are behind, and which storage is the primary",
+		Long: `Look at both ends of each copy, and tell what is not copied yet: objects, bytes,
+and for how long the oldest snapshot among it has waited. It ends with 1 when an end
+cannot be seen.`,
+		Example: "  mahavishnu replication status\n  mahavishnu replication status --json",
+		RunE:    func(cmd *cobra.Command, args []string) error { return runReplicationStatus(cmd.Context(), e, args) },
+	}
+}
+
+// copyStatus is how one copy is.
+type copyStatus struct {
+	Copy    string `json:"copy"`
+	Primary end    `json:"primary"`
+	Replica end    `json:"replica"`
+	// Lag is what is not copied; nil when it cannot be seen.
+	Lag        *replication.Lag `json:"lag,omitempty"`
+	LagSeconds float64          `json:"lag_seconds"`
+	Error      string           `json:"error,omitempty"`
+}
+
+// end is one end of a copy.
+type end struct {
+	Location string           `json:"location"`
+	Role     replication.Role `json:"role,omitempty"`
+	Epoch    uint32           `json:"epoch"`
+	// Since, By and Reason tell of the last change of roles.
+	Since  time.Time `json:"since,omitzero"`
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+func runReplicationStatus(ctx context.Context, e *env, args []string) error {
+	cfg, pairs, err := e.copies("mahavishnu replication status", args)
+	if err != nil {
+		return err
+	}
+	replicas := e.replicas(cfg)
+	replicas.Storage = replicas.Storage.Hasty(statusPatience)
+	all := []copyStatus{}
+	var failures []error
+	for _, pair := range pairs {
+		status, err := lookAtCopy(ctx, replicas, pair, e.clock.Now())
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			status.Error = err.Error()
+			failures = append(failures, noCopies(pair, err))
+		}
+		all = append(all, status)
+	}
+	e.term.Document(struct {
+		Copies []copyStatus `json:"copies"`
+	}{all})
+	e.printCopies(all)
+	return errors.Join(failures...)
+}
+
+// lookAtCopy asks both ends what they are, and how far one is behind the other.
+func lookAtCopy(ctx context.Context, replicas app.Replicas, pair config.RegionPair, now time.Time) (s copyStatus, err error) {
+	s.Copy = pair.String()
+	primary, replica, err := replicas.Ends(ctx, pair)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, primary.Close(), replica.Close()) }()
+	s.Primary.Location, s.Replica.Location = primary.Location(), replica.Location()
+	from, err := replication.RoleOf(ctx, primary)
+	if err == nil {
+		s.Primary.stand(from)
+	}
+	to, replicaErr := replication.RoleOf(ctx, replica)
+	if replicaErr == nil {
+		s.Replica.stand(to)
+	}
+	if err = errors.Join(err, replicaErr); err != nil {
+		return s, err
+	}
+	lag, err := replication.Measure(ctx, primary, replica)
+	if err != nil {
+		return s, err
+	}
+	s.Lag, s.LagSeconds = &lag, lag.Age(now).Seconds()
+	return s, nil
+}
+
+func (x *end) stand(s replication.Standing) {
+	x.Role, x.Epoch, x.Since, x.By, x.Reason = s.Role, s.Epoch, s.Time, s.By, s.Reason
+}
+
+func (e *env) printCopies(all []copyStatus) {
+	now := e.clock.Now()
+	table := terminal.NewTable("copy", "state", "behind>", "objects>", "snapshots>", "oldest waits>", "newest copied", "to delete>")
+	for _, s := range all {
+		if s.Lag == nil {
+			table.Row(s.Copy, s.state(), "", "", "", "", "", "")
+			continue
+		}
+		newest := ""
+		if !s.Lag.Newest.IsZero() {
+			newest = terminal.Moment(s.Lag.Newest.Local())
+		}
+		table.Row(s.Copy, s.state(), terminal.Bytes(s.Lag.Bytes), terminal.Count(s.Lag.Objects), terminal.Count(s.Lag.Snapshots),
+			waited(*s.Lag, now), newest, terminal.Count(s.Lag.Pending))
+	}
+	e.term.Printf("%s", table)
+	for _, s := range all {
+		e.term.Sayf("%s: from %s to %s", s.Copy, s.Primary.Location, s.Replica.Location)
+		if s.Lag != nil && s.Lag.Lost > 0 {
+			e.term.Warnf("%s: %s lost in the primary and kept in the copy; mend it: mahavishnu verify --repair", s.Copy, terminal.Plural(s.Lag.Lost, "object"))
+		}
+	}
+}
+
+// state is one word for how a copy is.
+func (s copyStatus) state() string {
+	switch {
+	case s.Replica.Role == replication.Primary && s.Replica.Epoch > 0:
+		return "PROMOTED"
+	case s.Lag == nil:
+		return "UNKNOWN"
+	case s.Lag.Snapshots > 0:
+		return "behind"
+	}
+	return "complete"
+}
