@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"slices"
 
@@ -19,25 +18,11 @@ var errGone = errors.New("it is gone")
 
 // read returns the bytes of an object; size is what is expected, in bytes.
 func read(ctx context.Context, be storage.Backend, name string, size int64) ([]byte, error) {
-	r, err := be.Get(ctx, name, 0, -1)
+	data, err := storage.ReadAll(ctx, be, name, maxObject, make([]byte, 0, min(max(size, 0), maxObject)+1))
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, errGone
 	}
-	if err != nil {
-		return nil, err
-	}
-	buf := bytes.NewBuffer(make([]byte, 0, min(max(size, 0), maxObject)+bytes.MinRead))
-	_, err = buf.ReadFrom(io.LimitReader(r, maxObject+1))
-	if err = errors.Join(err, r.Close()); err == nil && buf.Len() > maxObject {
-		err = storage.ErrOversize
-	}
-	switch {
-	case err == nil:
-		return buf.Bytes(), nil
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	}
-	return nil, &storage.Error{Op: "read", Object: name, Err: err}
+	return data, err
 }
 
 // fetch reads an object and compares its stored checksum. Bytes that are not what they
