@@ -75,15 +75,19 @@ func (r retainer) Retain(ctx context.Context, name string, until time.Time) erro
 // Retained returns until when so many shards are kept that the object can be read.
 func (r retainer) Retained(ctx context.Context, name string) (time.Time, error) {
 	const op = "retained"
-	b := r.of
-	if _, err := b.find(ctx, op, name); err != nil {
+	if _, err := r.of.find(ctx, op, name); err != nil {
 		return time.Time{}, err
 	}
+	return r.of.keptUntil(ctx, name)
+}
+
+// keptUntil returns until when k storages keep their shards; zero where they do not.
+func (b *Backend) keptUntil(ctx context.Context, name string) (time.Time, error) {
 	replies := ask(ctx, b, b.quorum, func(ctx context.Context, m *member) (time.Time, error) {
-		return m.Backend.(backend.Retainer).Retained(ctx, name)
+		return m.retained(ctx, name)
 	})
 	if count(replies) < b.k {
-		return time.Time{}, b.tooFew(ctx, op, name, b.k, errsOf(replies)...)
+		return time.Time{}, b.tooFew(ctx, "retained", name, b.k, errsOf(replies)...)
 	}
 	slices.SortFunc(replies, func(x, y reply[time.Time]) int { return y.value.Compare(x.value) })
 	return replies[b.k-1].value, nil

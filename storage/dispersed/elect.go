@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mahavishnu/storage/backend"
@@ -23,7 +24,8 @@ type election struct {
 }
 
 // Records of an election, empty objects in the object's directory:
-// promise-COUNTER-WRITER and accept-COUNTER-WRITER-VERSION.
+// promise-COUNTER-WRITER and accept-COUNTER-WRITER-VERSION. A writer is named by the
+// version that it would put, which tells its time as well.
 const (
 	promisePrefix = "promise-"
 	acceptPrefix  = "accept-"
@@ -32,18 +34,29 @@ const (
 // ballot orders the attempts of all writers.
 type ballot struct {
 	counter uint64
-	writer  generation
+	writer  version
 }
 
 func (x ballot) compare(y ballot) int {
-	return cmp.Or(cmp.Compare(x.counter, y.counter), slices.Compare(x.writer[:], y.writer[:]))
+	return cmp.Or(cmp.Compare(x.counter, y.counter), x.writer.compare(y.writer))
 }
 
 func (x ballot) String() string { return fmt.Sprintf("%016x-%s", x.counter, x.writer) }
 
-func parseBallot(s string) (ballot, bool) {
-	v, ok := parseVersion(s) // is spelled the same
-	return ballot{v.seq, v.gen}, ok
+// Lengths of ballots and versions in names.
+const (
+	versionLen = 16 + 1 + 2*len(generation{})
+	ballotLen  = 16 + 1 + versionLen
+)
+
+func parseBallot(s string) (x ballot, ok bool) {
+	if len(s) != ballotLen {
+		return x, false
+	}
+	n, err := strconv.ParseUint(s[:16], 16, 64)
+	x.counter = n
+	x.writer, ok = parseVersion(s[17:])
+	return x, ok && err == nil && x.String() == s
 }
 
 // record is what one name in the directory means.
@@ -54,6 +67,14 @@ type record struct {
 	ordered bool    // it has a ballot
 }
 
+// time is when its writer began, in nanoseconds since 1970.
+func (r record) time() uint64 {
+	if r.ordered {
+		return r.ballot.writer.seq
+	}
+	return r.value.seq
+}
+
 func parseRecord(base string) (r record, ok bool) {
 	switch {
 	case strings.HasPrefix(base, promisePrefix):
@@ -61,15 +82,14 @@ func parseRecord(base string) (r record, ok bool) {
 		r.ballot, ok = parseBallot(base[len(promisePrefix):])
 	case strings.HasPrefix(base, acceptPrefix):
 		r.kind, r.ordered = acceptPrefix, true
-		const half = 16 + 1 + 2*len(generation{})
 		rest := base[len(acceptPrefix):]
-		if len(rest) != 2*half+1 || rest[half] != '-' {
+		if len(rest) != ballotLen+1+versionLen || rest[ballotLen] != '-' {
 			return r, false
 		}
-		var ok2 bool
-		r.ballot, ok = parseBallot(rest[:half])
-		r.value, ok2 = parseVersion(rest[half+1:])
-		ok = ok && ok2
+		var named bool
+		r.ballot, ok = parseBallot(rest[:ballotLen])
+		r.value, named = parseVersion(rest[ballotLen+1:])
+		ok = ok && named
 	case strings.HasPrefix(base, stagedPrefix):
 		r.kind = stagedPrefix
 		r.value, ok = parseVersion(base[len(stagedPrefix):])
@@ -88,7 +108,7 @@ func (b *Backend) majority() int { return b.n/2 + 1 }
 
 // elect returns the version that is elected. From then on no other one can be.
 func (e *election) elect() (candidate, error) {
-	mine := ballot{e.counter, e.own.gen}
+	mine := ballot{e.counter, e.own}
 	first, err := e.write(promisePrefix + mine.String())
 	if err != nil {
 		return candidate{}, err

@@ -86,14 +86,6 @@ func (h *head) conditional() bool { return h.flags&flagConditional != 0 }
 
 func (h *head) shape() shape { return newShape(int(h.data), h.size) }
 
-// shardLen is the length of what begins with the head.
-func (h *head) shardLen() int64 {
-	if h.gone() {
-		return goneLen
-	}
-	return h.shape().shardLen(int(h.index))
-}
-
 // tombstone returns the bytes that stand for a deleted object.
 func (h *head) tombstone() []byte {
 	out := make([]byte, goneLen)

@@ -26,7 +26,7 @@ func (b *Backend) List(ctx context.Context, prefix string, fn func(backend.Info)
 	if err := ended(ctx, op, prefix); err != nil {
 		return err
 	}
-	all, listed, err := b.listAll(ctx, op, prefix)
+	all, listed, err := b.listAll(ctx, op, prefix, b.k)
 	if err != nil {
 		return err
 	}
@@ -44,12 +44,13 @@ func (b *Backend) List(ctx context.Context, prefix string, fn func(backend.Info)
 	return ended(ctx, op, prefix)
 }
 
-// listAll collects the listings of the members; at least k of them answer.
-func (b *Backend) listAll(ctx context.Context, op, prefix string) (all map[string]*entry, listed []bool, err error) {
+// listAll collects the listings of the members, of which at least k answer; it waits
+// for the rest no longer than patience when so many have.
+func (b *Backend) listAll(ctx context.Context, op, prefix string, enough int) (all map[string]*entry, listed []bool, err error) {
 	var mu sync.Mutex
 	all = map[string]*entry{}
 	over := false // a member that was given up goes on for a moment
-	replies := ask(ctx, b, b.k, func(ctx context.Context, m *member) (struct{}, error) {
+	replies := ask(ctx, b, enough, func(ctx context.Context, m *member) (struct{}, error) {
 		return struct{}{}, m.List(ctx, prefix, func(i backend.Info) error {
 			if strings.HasPrefix(i.Name, area) {
 				return nil

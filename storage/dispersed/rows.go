@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cespare/xxhash/v2"
+
 	"mahavishnu/fault"
 	"mahavishnu/storage/backend"
 )
@@ -212,6 +214,9 @@ func (b *Backend) assemble(op string, o *object, p *part, offset, end int64) ([]
 				out = append(out, cells[c][lo-from:hi-from]...)
 			}
 		}
+	}
+	if offset == 0 && end == o.head.size && xxhash.Sum64(out) != o.head.sum {
+		return nil, fault.New(op, o.name, fmt.Errorf("%w: the shards are good and make other bytes than were put", backend.ErrDamaged), "")
 	}
 	return out, nil
 }

@@ -53,7 +53,7 @@ func ParseURL(location string) (Layout, error) {
 func parseURL(location string) (Layout, error) {
 	rest, ok := strings.CutPrefix(location, Scheme+":")
 	if !ok {
-		return Layout{}, errors.New("it does not begin with " + Scheme + ":")
+		return Layout{}, errors.New("its scheme is not " + Scheme)
 	}
 	if strings.Contains(rest, "#") {
 		return Layout{}, errors.New("it has a part after #")
