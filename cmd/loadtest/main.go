@@ -54,7 +54,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errs)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newMeasureCommand(e, false), newMeasureCommand(e, true), newCompareCommand(e), newReportCommand(e), newIndexCommand(e), newPipelineCommand(e), newProcessCommand())
+	root.AddCommand(newMeasureCommand(e, false), newMeasureCommand(e, true), newCompareCommand(e), newReportCommand(e), newIndexCommand(e), newUploadCommand(e), newPipelineCommand(e), newProcessCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(errs, "loadtest: %v\n", err)
 		return 1
