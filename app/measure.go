@@ -77,6 +77,13 @@ func (a *App) count(e messages.Event) {
 		a.metrics.RestoreEnded(e.Source, string(e.Outcome), result[handlers.RestoreResult](e).Duration)
 	case messages.KindRestoreTest:
 		a.countRestoreTests(e)
+	case messages.KindReplicate:
+		if r := result[handlers.ReplicateResult](e); r.From != "" {
+			a.metrics.ReplicationEnded(metrics.Replication{
+				From: r.From, To: r.To, Outcome: string(e.Outcome), Ended: e.Time,
+				Objects: r.Copied, Bytes: r.CopiedBytes, Deleted: int64(r.Deleted),
+			})
+		}
 	}
 }
 

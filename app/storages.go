@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
 	"time"
 
 	"mahavishnu/clock"
@@ -13,15 +12,11 @@ import (
 	"mahavishnu/storage"
 )
 
-// dispersedScheme is how the URL of storage begins that is spread over several places.
-const dispersedScheme = "disperse:"
-
 // Storages opens storage the way a configuration says: with its secrets, its
 // retries, and within its limits, which hold for all that is opened together.
 // nil opens with the usual settings.
 type Storages struct {
 	options storage.OpenOptions
-	secrets func(location string) config.StorageSecrets
 	wrong   error // why nothing can be opened
 }
 
@@ -31,10 +26,10 @@ func StoragesOf(cfg *config.Config, c clock.Clock, observer storage.Observer) *S
 	r := cfg.Backup.Storage.Retries
 	limits, err := limitsOf(cfg.Backup.Storage.Limits, c)
 	return &Storages{
-		secrets: cfg.SecretsFor,
-		wrong:   err,
+		wrong: err,
 		options: storage.OpenOptions{
-			Clock: clock.Or(c), Limits: limits, Observer: observer,
+			CredentialsFor: func(place string) (storage.Credentials, error) { return credentials(cfg.SecretsFor(place)) },
+			Clock:          clock.Or(c), Limits: limits, Observer: observer,
 			Retry: storage.RetryOptions{
 				Attempts: r.Attempts, First: r.First.Std(), Longest: r.Max.Std(), Elapsed: r.GiveUp.Std(),
 			},
@@ -84,30 +79,25 @@ func (s *Storages) Open(ctx context.Context, location string) (storage.Backend, 
 	if s.wrong != nil {
 		return nil, s.wrong
 	}
-	if !strings.HasPrefix(location, dispersedScheme) {
-		return s.one(ctx, location)
-	}
-	return nil, fault.New("open storage", dispersedScheme, storage.ErrUnavailable, "keep the repository in one place, and replicate it")
+	return storage.OpenWith(ctx, location, s.options)
 }
 
-// one opens a storage that is one place.
-func (s *Storages) one(ctx context.Context, location string) (storage.Backend, error) {
-	o := s.options
-	if s.secrets != nil {
-		secrets := s.secrets(location)
-		o.Credentials.S3 = storage.S3Credentials{
-			AccessKey: secrets.AccessKey.Reveal(), SecretKey: secrets.SecretKey.Reveal(), SessionToken: secrets.SessionToken.Reveal(),
-		}
-		o.Credentials.Azure = storage.AzureCredentials{AccountKey: secrets.AccountKey.Reveal(), SAS: secrets.SAS.Reveal()}
-		if path := secrets.CredentialsFile; path != "" {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return nil, fault.New("read credentials", path, errors.Unwrap(err), "see credentials_file under backup.storage.gcs")
-			}
-			o.Credentials.GCS.JSON = string(text)
-		}
+// credentials are secrets as storage takes them.
+func credentials(s config.StorageSecrets) (storage.Credentials, error) {
+	c := storage.Credentials{
+		S3: storage.S3Credentials{
+			AccessKey: s.AccessKey.Reveal(), SecretKey: s.SecretKey.Reveal(), SessionToken: s.SessionToken.Reveal(),
+		},
+		Azure: storage.AzureCredentials{AccountKey: s.AccountKey.Reveal(), SAS: s.SAS.Reveal()},
 	}
-	return storage.OpenWith(ctx, location, o)
+	if path := s.CredentialsFile; path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return c, fault.New("read credentials", path, errors.Unwrap(err), "see credentials_file under backup.storage.gcs")
+		}
+		c.GCS.JSON = string(text)
+	}
+	return c, nil
 }
 
 func closeAll(all []storage.Backend) error {

@@ -49,9 +49,9 @@ named too, until --accept-loss says that it is not missed.
 Every damaged object is named, with the snapshots and files that need it. It ends
 with 4 when anything a restore needs is damaged.
 
-With --repair what is damaged is mended for good, as far as parity and second
-copies reach: it is written back as it was, byte for byte, made durable, and
-compared. Parity that is missing or damaged is made again. It ends with 0 when
+With --repair what is damaged is mended for good, as far as parity, second copies
+and the copies in other regions reach: it is written back as it was, byte for byte,
+made durable, and compared. Parity that is missing or damaged is made again. It ends with 0 when
 everything that was found is mended, with 4 when something is left. Add
 --read-data 100 to find damage in data, too, and not only in the structure.`,
 		Example: `  mahavishnu verify
@@ -120,14 +120,20 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err != nil {
 		return err
 	}
-	verify := e.verify
-	if o.repair {
-		verify = e.repair
-	}
-	return verify(ctx, repo.Repository, snapshot.VerifyOptions{
+	options := snapshot.VerifyOptions{
 		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
 		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
-	})
+	}
+	if !o.repair {
+		return e.verify(ctx, repo.Repository, options)
+	}
+	copies, err := e.mendFrom(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeCopies(copies)) }()
+	options.Replicas = copies
+	return e.repair(ctx, repo.Repository, options)
 }
 
 // verifiable returns the snapshots to verify; nil means all.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 
+	"mahavishnu/config"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot"
 	"mahavishnu/terminal"
@@ -55,4 +57,55 @@ func (e *env) tellCorrections(repo *repository.Repository) {
 	if n := repo.Corrections(); n > 0 {
 		e.term.Warnf("%s of damaged objects while reading; run `mahavishnu verify --repair` to mend them for good", terminal.Plural(n, "correction"))
 	}
+}
+
+// mendFrom opens the other places that hold the repository: its copies in other
+// regions and, for a copy, what it is a copy of. One that cannot be opened is told
+// and left out.
+func (e *env) mendFrom(ctx context.Context, cfg *config.Config) ([]repository.Replica, error) {
+	if e.Repository != "" {
+		return nil, nil
+	}
+	access, err := e.access()
+	if err != nil {
+		return nil, err
+	}
+	primary := cfg.Node.Region
+	if e.Replica != "" {
+		pair, _, err := cfg.Replica(e.Replica)
+		if err != nil {
+			return nil, err
+		}
+		primary = pair.Primary
+	}
+	places := map[string]string{}
+	if own, ok := cfg.RegionPlace(primary); ok {
+		places[primary] = own.URL
+	}
+	for _, pair := range cfg.Backup.Replication.Regions {
+		if place, ok := cfg.ReplicaPlace(pair.Primary, pair.Secondary); ok && pair.Primary == primary {
+			places[pair.String()] = place.URL
+		}
+	}
+	var copies []repository.Replica
+	for _, name := range sortedKeys(places) {
+		if places[name] == access.Location {
+			continue
+		}
+		be, err := access.Storage.Open(ctx, places[name])
+		if err != nil {
+			e.term.Warnf("%s is not asked for what cannot be mended here: %v", name, err)
+			continue
+		}
+		copies = append(copies, repository.Replica{Name: name, Backend: be})
+	}
+	return copies, nil
+}
+
+func closeCopies(copies []repository.Replica) error {
+	var errs []error
+	for _, c := range copies {
+		errs = append(errs, c.Backend.Close())
+	}
+	return errors.Join(errs...)
 }
