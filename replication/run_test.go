@@ -318,3 +318,62 @@ func TestProgressAddsUp(t *testing.T) {
 		t.Errorf("progress %+v, result %+v", sum, r)
 	}
 }
+
+// torn is a storage in which something happens in the middle of listing a prefix and the
+// second copies of it: what goes meanwhile is not listed, and neither is what comes.
+type torn struct {
+	*place
+	prefix    string
+	meanwhile func()
+	before    map[string][]byte
+}
+
+func (b *torn) List(ctx context.Context, prefix string, fn func(storage.Info) error) error {
+	switch {
+	case prefix == b.prefix && b.before == nil:
+		b.before = b.Objects()
+		b.meanwhile()
+	case prefix == copyPrefix+b.prefix && b.before != nil:
+	default:
+		return b.place.List(ctx, prefix, fn)
+	}
+	before := b.before
+	if strings.HasPrefix(prefix, copyPrefix) {
+		b.prefix = "" // from now on nothing happens any more
+	}
+	return b.place.List(ctx, prefix, func(info storage.Info) error {
+		if before[info.Name] == nil {
+			return nil
+		}
+		return fn(info)
+	})
+}
+
+// A listing that takes long shows neither the old part of the index nor the new one that
+// replaced it. The replica shows no snapshot on the strength of that.
+func TestListingsAreNotOneMoment(t *testing.T) {
+	for _, prefix := range []string{"index/", "packs/", "snapshots/", "parity/", "gc/forgotten/", "gc/turns/"} {
+		t.Run(strings.Trim(prefix, "/"), func(t *testing.T) {
+			w := newWorld(t)
+			w.write("a", 200_000)
+			first := w.backup(w.from)
+			w.write("b", 1000)
+			w.backup(w.from)
+			w.write("a", 1000)
+			w.backup(w.from)
+			from := &torn{place: w.from, prefix: prefix, meanwhile: func() {
+				w.forget(first)
+				w.prune(w.from)
+			}}
+			r := w.replicate(func(o *Options) { o.From = from })
+			if from.before == nil {
+				t.Fatal("nothing happened meanwhile")
+			}
+			if n := w.restores(w.to); n < 2 || !r.Finished {
+				t.Errorf("the replica shows %d snapshots: %+v", n, r)
+			}
+			w.replicate()
+			w.equal()
+		})
+	}
+}
