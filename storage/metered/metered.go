@@ -36,9 +36,17 @@ func Result(err error) string {
 		err  error
 		word string
 	}{
-		{backend.ErrNotFound, "not_found"}, {backend.ErrExists, "exists"}, {backend.ErrShort, "short"}, {backend.ErrReadOnly, "read_only"},
-		{backend.ErrFull, "full"}, {backend.ErrBadName, "bad_name"}, {backend.ErrDenied, "denied"}, {backend.ErrRetained, "retained"},
-		{backend.ErrArchived, "archived"}, {backend.ErrDamaged, "damaged"}, {backend.ErrUnsupported, "unsupported"},
+		{backend.ErrNotFound, "not_found"},
+		{backend.ErrExists, "exists"},
+		{backend.ErrShort, "short"},
+		{backend.ErrReadOnly, "read_only"},
+		{backend.ErrFull, "full"},
+		{backend.ErrBadName, "bad_name"},
+		{backend.ErrDenied, "denied"},
+		{backend.ErrRetained, "retained"},
+		{backend.ErrArchived, "archived"},
+		{backend.ErrDamaged, "damaged"},
+		{backend.ErrUnsupported, "unsupported"},
 		{context.Canceled, "canceled"},
 	} {
 		if errors.Is(err, known.err) {
@@ -120,7 +128,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	r.took += r.b.clock.Now().Sub(begun)
 	r.bytes += int64(n)
 	switch {
-	case err == io.EOF: //nolint:errorlint // an io.Reader's end is that very value
+	case err == io.EOF:
 		r.tell(nil)
 	case err != nil:
 		r.tell(err)

@@ -89,9 +89,17 @@ func TestSpan(t *testing.T) {
 		want  int64
 		short bool
 	}{
-		{Span{0, -1}, 10, 10, false}, {Span{10, -1}, 10, 0, false}, {Span{11, -1}, 10, 0, true}, {Span{0, 10}, 10, 10, false},
-		{Span{1, 10}, 10, 0, true}, {Span{10, 0}, 10, 0, false}, {Span{11, 0}, 10, 0, true}, {Span{-1, 5}, 10, 0, true}, {Span{1 << 62, 1 << 62}, 10, 0, true},
-		{Span{0, -1}, 0, 0, false}, {Span{5, 3}, 10, 3, false},
+		{Span{0, -1}, 10, 10, false},
+		{Span{10, -1}, 10, 0, false},
+		{Span{11, -1}, 10, 0, true},
+		{Span{0, 10}, 10, 10, false},
+		{Span{1, 10}, 10, 0, true},
+		{Span{10, 0}, 10, 0, false},
+		{Span{11, 0}, 10, 0, true},
+		{Span{-1, 5}, 10, 0, true},
+		{Span{1 << 62, 1 << 62}, 10, 0, true},
+		{Span{0, -1}, 0, 0, false},
+		{Span{5, 3}, 10, 3, false},
 	} {
 		got, err := c.span.Within(c.size)
 		if got != c.want || errors.Is(err, backend.ErrShort) != c.short {

@@ -51,7 +51,7 @@ func (l *listing) pass(ctx context.Context) error {
 		return l.stopped
 	})
 	if l.stopped != nil {
-		return nil // the caller's own wish, and no failure of the storage
+		err = nil // the caller's own wish, and no failure of the storage
 	}
 	return err
 }

@@ -58,7 +58,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			r.progressed()
 		}
 		switch {
-		case err == io.EOF, err != nil && !resumable(err): //nolint:errorlint // an io.Reader's end is that very value
+		case err == io.EOF, err != nil && !resumable(err):
 			r.err = err
 		case err != nil:
 			r.err = r.resume(err)

@@ -260,7 +260,7 @@ func copyOut(w http.ResponseWriter, body io.Reader) (int64, error) {
 			}
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // an io.Reader's end is that very value
+		case err == io.EOF:
 			return sent, nil
 		case err != nil:
 			return sent, err
