@@ -169,6 +169,20 @@ func TestReplicaIsMended(t *testing.T) {
 	}
 }
 
+// rewritable makes three snapshots. When the first, whose id is returned, is forgotten, a
+// prune rewrites a pack that the others need a part of.
+func (w *world) rewritable() (first string) {
+	w.t.Helper()
+	w.write("a", 200_000)
+	w.write("kept", 20_000)
+	first = w.backup(w.from)
+	w.write("a", 1000)
+	w.backup(w.from)
+	w.write("b", 1000)
+	w.backup(w.from)
+	return first
+}
+
 // While snapshots are forgotten and packs are rewritten, the replica gets no snapshot
 // without what it needs.
 func TestGarbageIsCollectedMeanwhile(t *testing.T) {
@@ -186,12 +200,7 @@ func TestGarbageIsCollectedMeanwhile(t *testing.T) {
 	} {
 		t.Run(string(c.op)+" "+strings.Trim(c.under, "/"), func(t *testing.T) {
 			w := newWorld(t)
-			w.write("a", 200_000)
-			first := w.backup(w.from)
-			w.write("b", 1000)
-			w.backup(w.from)
-			w.write("a", 1000)
-			w.backup(w.from)
+			first := w.rewritable()
 			f := faults.Wrap(w.from)
 			f.On(c.op).Under(c.under).Do(func(string) {
 				w.forget(first)
@@ -355,12 +364,7 @@ func TestListingsAreNotOneMoment(t *testing.T) {
 	for _, prefix := range []string{"index/", "packs/", "snapshots/", "parity/", "gc/forgotten/", "gc/turns/"} {
 		t.Run(strings.Trim(prefix, "/"), func(t *testing.T) {
 			w := newWorld(t)
-			w.write("a", 200_000)
-			first := w.backup(w.from)
-			w.write("b", 1000)
-			w.backup(w.from)
-			w.write("a", 1000)
-			w.backup(w.from)
+			first := w.rewritable()
 			from := &torn{place: w.from, prefix: prefix, meanwhile: func() {
 				w.forget(first)
 				w.prune(w.from)
