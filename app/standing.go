@@ -78,7 +78,8 @@ func answers(ctx context.Context, be storage.Backend) bool {
 }
 
 // protect returns a storage that is only read, but for what each place keeps for
-// itself: who reads now, and what was verified there.
+// itself: who reads now, and what was verified there. Doubts about blobs are the
+// primary's, and come with replication.
 func protect(be storage.Backend, why error) storage.Backend {
 	p := protected{be, why}
 	if thaws, ok := be.(storage.Thawer); ok {
@@ -115,8 +116,9 @@ func (p protected) Delete(ctx context.Context, name string) error {
 }
 
 func (p protected) refuse(op, name string) error {
+	bare := strings.TrimPrefix(name, "copies/")
 	for _, own := range []string{lease.Prefix, "ledger/", DoctorFolder} {
-		if strings.HasPrefix(name, own) {
+		if strings.HasPrefix(bare, own) && !strings.HasPrefix(bare, "ledger/bad-") {
 			return nil
 		}
 	}

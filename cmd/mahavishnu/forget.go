@@ -63,7 +63,7 @@ func runForget(ctx context.Context, e *env, refs []string, o forgetOptions) (err
 	if err != nil {
 		return err
 	}
-	repo, err := e.open(ctx)
+	repo, err := e.openTo(ctx, !o.dryRun)
 	if err != nil {
 		return err
 	}

@@ -96,13 +96,13 @@ func (e *env) access() (app.Access, error) {
 	case e.Repository != "" && e.Replica != "":
 		return app.Access{}, usagef("mahavishnu", "give --repository or --replica, not both")
 	case e.Repository != "":
-		a.Location = e.Repository
+		a.Location, a.Peers = e.Repository, nil
 	case e.Replica != "":
 		_, place, err := cfg.Replica(e.Replica)
 		if err != nil {
 			return app.Access{}, &usageError{"mahavishnu replication status", err}
 		}
-		a.Location, a.DataDir = place.URL, ""
+		a.Location, a.DataDir, a.Peers = place.URL, "", nil
 	}
 	if e.KeyPath != "" {
 		a.KeyPath = e.KeyPath
@@ -113,12 +113,20 @@ func (e *env) access() (app.Access, error) {
 	return a, nil
 }
 
-// open opens the repository that the command line or the configuration names.
-func (e *env) open(ctx context.Context) (*app.Opened, error) {
+// open opens the repository that the command line or the configuration names, to
+// be read.
+func (e *env) open(ctx context.Context) (*app.Opened, error) { return e.openTo(ctx, false) }
+
+// openToWrite is open for commands that store or delete: it refuses a copy, and a
+// primary in whose place a copy was promoted.
+func (e *env) openToWrite(ctx context.Context) (*app.Opened, error) { return e.openTo(ctx, true) }
+
+func (e *env) openTo(ctx context.Context, write bool) (*app.Opened, error) {
 	a, err := e.access()
 	if err != nil {
 		return nil, err
 	}
+	a.Write = write
 	a.OnUnlisted = e.tellUnlisted
 	repo, err := a.Open(ctx)
 	switch {
@@ -149,11 +157,11 @@ func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 		return nil, &usageError{"mahavishnu doctor", fault.New("back up to", a.Location, errors.New("the key ring "+a.KeyPath+" lies inside it: who has the backups would have the key"),
 			"move the key ring out of the storage")}
 	}
-	repo, err := e.open(ctx)
+	repo, err := e.openToWrite(ctx)
 	if !errors.Is(err, repository.ErrNotRepository) {
 		return repo, err
 	}
-	a.Create = true
+	a.Create, a.Write = true, true
 	repo, err = a.Open(ctx)
 	if err == nil && repo.Created {
 		e.term.Warnf("made a new repository in %s; if you expected backups to be there, check that the right disk is mounted", repo.Backend().Location())

@@ -108,7 +108,7 @@ func runPrune(ctx context.Context, e *env, o pruneOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	repo, err := e.open(ctx)
+	repo, err := e.openTo(ctx, !o.dryRun)
 	if err != nil {
 		return err
 	}

@@ -135,6 +135,9 @@ func (e *env) replicateHere(ctx context.Context, cfg *config.Config, pair config
 		e.term.Warnf("interrupted; %s arrived until now. The same command again goes on from there", terminal.Plural(result.Copied, "object"))
 		return err
 	}
+	if err != nil && result.Rounds == 0 {
+		return err // nothing was looked at
+	}
 	e.term.Event("replicate", struct {
 		Copy string `json:"copy"`
 		replication.Result

@@ -113,7 +113,8 @@ func runPromote(ctx context.Context, e *env, ref string, o promotionOptions) err
 			e.term.Warnf("the old primary could not be told: %v\nit learns it when it comes back; until then see that nobody backs up to it", demoted)
 		}
 		place, _ := cfg.ReplicaPlace(pair.Primary, pair.Secondary)
-		e.term.Sayf("to back up to it, write under backup.replication.storages.%s: url: %q\nto go back later: mahavishnu replication failback %s", pair.Primary, place, pair)
+		e.term.Sayf("to back up to it by yourself: mahavishnu backup SOURCE --direct --replica %[1]s\nto have workers do it, write under backup.replication.storages: %[2]s: {url: %[3]q}, and another place for replicas of %[4]s\n"+
+			"to go back later: mahavishnu replication failback %[1]s", pair, pair.Primary, place, pair.Secondary)
 		return nil
 	})
 }

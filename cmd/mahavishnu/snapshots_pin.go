@@ -77,7 +77,7 @@ func runUnpin(ctx context.Context, e *env, refs []string) error {
 
 // eachPin calls fn for every snapshot that is named, with its pin if it has one.
 func (e *env) eachPin(ctx context.Context, refs []string, fn func(*repository.Repository, repository.Snapshot, *repository.Keep) (pinLine, error)) (err error) {
-	repo, err := e.open(ctx)
+	repo, err := e.openToWrite(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mahavishnu/loadtest/corpus"
+	"mahavishnu/storage/storagetest/servers"
+)
+
+// fewRights is the policy of docs/storage-s3.md for backups. The server at hand knows no
+// conditions, so the right to list is of the whole bucket here.
+const fewRights = `{"Version": "2012-10-17", "Statement": [
+	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::backups/site-a/*"},
+	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:DeleteObject"], "Resource": "arn:aws:s3:::backups/site-a/gc/*"},
+	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:ListBucket", "s3:GetBucketVersioning"], "Resource": "arn:aws:s3:::backups"}
+]}`
+
+// Credentials that may put and get below a prefix, list, and delete nothing but what
+// a backup makes for its own use, are enough to back up, verify and restore. What they may not do
+// ends with the right that is missing, and nothing ever shows the secret.
+func TestBackupWithFewRights(t *testing.T) {
+	s := servers.S3(t, servers.Users())
+	const user, secret = "backup", "planted-secret-of-the-user"
+	s.AddUser(user, secret)
+	s.SetPolicy(fewRights)
+	dir := t.TempDir()
+	t.Setenv("HOME", dir)
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "none"))
+	t.Setenv("AWS_ACCESS_KEY_ID", user)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+	tree, restored := filepath.Join(dir, "tree"), filepath.Join(dir, "restored")
+	if _, err := corpus.Write(t.Context(), tree, corpus.Spec{Kind: corpus.Files, Files: 40, FileSize: 20_000}); err != nil {
+		t.Fatal(err)
+	}
+	run := func(want int, args ...string) string {
+		t.Helper()
+		var out, errs strings.Builder
+		args = append(args, "--key", filepath.Join(dir, "key"), "--repository", s.URL("site-a"), "--cache-dir", filepath.Join(dir, "cache"))
+		got := execute(t.Context(), args, strings.NewReader(""), &out, &errs)
+		text := out.String() + errs.String()
+		if got != want {
+			t.Errorf("%s: exit code %d, want %d\n%s", strings.Join(args[:2], " "), got, want, text)
+		}
+		if strings.Contains(text, secret) {
+			t.Errorf("%s shows the secret", strings.Join(args[:2], " "))
+		}
+		return text
+	}
+	run(0, "key", "create")
+	for round := range 3 {
+		if err := os.WriteFile(filepath.Join(tree, "new"), fmt.Appendf(nil, "round %d", round), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(0, "backup", tree, "--direct")
+	}
+	run(0, "verify", "--read-data", "100")
+	run(0, "restore", "latest", "--target", restored)
+	if _, differ, err := corpus.Compare(t.Context(), tree, restored); err != nil || len(differ) > 0 {
+		t.Errorf("restored: %q, %v", differ, err)
+	}
+	run(0, "snapshots", "pin", "latest", "--reason", "a test")
+	if text := run(1, "snapshots", "unpin", "latest"); !strings.Contains(text, "s3:DeleteObject") {
+		t.Errorf("unpin without the right to delete does not say which is missing:\n%s", text)
+	}
+	run(0, "verify")
+}
