@@ -31,8 +31,8 @@ func (s *Session) adopt(ctx context.Context, orphans []packObject) error {
 			case isDamage(err), errors.Is(err, ErrUnreadable):
 				s.stats.refusedPacks.Add(1)
 				return nil
-			case errors.Is(err, storage.ErrNotFound), errors.Is(err, errOtherTier):
-				return nil // collected since it was listed, or its own sessions adopt it
+			case errors.Is(err, storage.ErrNotFound), errors.Is(err, errOtherTier), errors.Is(err, storage.ErrArchived):
+				return nil // collected since it was listed, or its own sessions adopt it, or it would have to be thawed
 			case err != nil:
 				return err
 			}
@@ -47,18 +47,13 @@ func (s *Session) adopt(ctx context.Context, orphans []packObject) error {
 
 // takeOver counts a pack as this session's own.
 func (s *Session) takeOver(ctx context.Context, p index.Pack, entries []index.Entry) error {
-	var raw, stored int64
 	for _, e := range entries {
-		raw += int64(e.Raw)
-		stored += int64(e.Stored)
 		if !s.r.Doubted(p.ID, e.ID) {
 			s.pending.claim(e.ID)
 		}
 	}
 	s.stats.adoptedPacks.Add(1)
-	s.stats.adoptedBlobs.Add(int64(len(entries)))
-	s.stats.adoptedBytes.Add(raw)
-	s.stats.adoptedStored.Add(stored)
+	s.stats.adopted(entries)
 	s.collect(p, entries)
 	return s.flushSome(ctx)
 }

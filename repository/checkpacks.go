@@ -83,10 +83,19 @@ func (c *checker) missingPacks(ctx context.Context) error {
 // pack compares one pack's size and table of blobs with the index.
 func (c *checker) pack(ctx context.Context, o packObject) error {
 	known, indexed := c.r.index.pack(o.id)
+	if c.r.InCold(o.id) {
+		if o.size == int64(known.Size) {
+			return nil
+		}
+		err := fmt.Errorf("%w: %d bytes, the index says %d", ErrDamaged, o.size, known.Size)
+		return c.report(Problem{Object: o.id.Object(), Kind: ObjectPack, Err: err, Blobs: c.r.blobsIn(o.id)})
+	}
 	t, entries, err := c.r.readFooter(ctx, o.id, o.size)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, storage.ErrArchived): // and no index knows it
+		return nil
 	case errors.Is(err, ErrUnreachable), errors.Is(err, keyring.ErrNoVersion):
 		return err
 	case errors.Is(err, storage.ErrNotFound) && !indexed:

@@ -12,7 +12,7 @@ import (
 
 // put stores a finished pack and then its parity.
 func (s *Session) put(h pack.Header, data []byte) error {
-	if err := s.r.be.Put(s.ctx, h.ID.Object(), data, storage.PutOptions{}); err != nil {
+	if err := s.r.be.Put(s.ctx, h.ID.Object(), data, storage.PutOptions{Cold: s.r.cold && h.Kind == KindData}); err != nil {
 		return err
 	}
 	s.stats.packs.Add(1)

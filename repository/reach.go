@@ -52,6 +52,9 @@ func (x *reach) heard(ctx context.Context, id PackID, err error) error {
 	if ctx.Err() != nil {
 		return err // tells nothing of the storage
 	}
+	if errors.Is(err, storage.ErrArchived) {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err) // as all others like it
+	}
 	cause := readCause(ctx, err)
 	bad := errors.Is(cause, ErrUnreadable)
 	if !bad && x.failing.Load() == 0 {

@@ -134,7 +134,7 @@ func (x *repairer) examineOne(ctx context.Context, o packObject) error {
 		return fmt.Errorf("%w: it has %d bytes, the index says %d", ErrDamaged, o.size, known.Size)
 	case o.size < pack.MinSize || o.size > pack.MaxSize:
 		return damage(pack.ErrNotPack)
-	case !x.reads(o.id):
+	case !x.reads(o.id), x.r.InCold(o.id):
 		return nil
 	}
 	_, err := streamPack(ctx, x.r.be, &x.r.scratch, o)

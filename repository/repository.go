@@ -27,6 +27,7 @@ type CreateOptions struct {
 	CacheDir  string    // as in OpenOptions
 	Reserve   bool      // as in OpenOptions
 	Retention Retention // as in OpenOptions
+	Cold      bool      // as in OpenOptions
 	Clock     clock.Clock
 }
 
@@ -40,6 +41,8 @@ type OpenOptions struct {
 	Reserve bool
 	// Retention keeps what is stored from being deleted, where the storage can.
 	Retention Retention
+	// Cold puts packs of data into the storage's cold class: see Repository.Cold.
+	Cold bool
 	// OnCorrection is told of each object that is read right although it is not
 	// stored right, once. It is called from any goroutine and must not block.
 	OnCorrection func(Correction)
@@ -54,6 +57,7 @@ type Repository struct {
 	be        storage.Backend // room
 	room      *roomy
 	retention *retaining // nil without
+	cold      bool
 	cfg       Config
 	keys      *seal.Keys
 	ids       *hasher
@@ -95,7 +99,7 @@ func Create(ctx context.Context, be storage.Backend, ring *keyring.Ring, o Creat
 	if err := writeConfig(ctx, withRetention(be, o.Retention), cfg); err != nil {
 		return nil, err
 	}
-	return Open(ctx, be, ring, OpenOptions{CacheDir: o.CacheDir, Reserve: o.Reserve, Retention: o.Retention})
+	return Open(ctx, be, ring, OpenOptions{CacheDir: o.CacheDir, Reserve: o.Reserve, Retention: o.Retention, Cold: o.Cold})
 }
 
 // writeConfig writes the copy first: of creations that race, the one whose copy
@@ -159,7 +163,7 @@ func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOpt
 	room := &roomy{Backend: kept, keep: o.Reserve}
 	retention, _ := kept.(*retaining)
 	r := &Repository{
-		be: room, retention: retention, room: room, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
+		be: room, retention: retention, cold: o.Cold, room: room, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
 		doubtTurn: newTurn(), rescueTurn: newTurn(),
 	}
 	r.correct.turn, r.correct.told = newTurn(), o.OnCorrection

@@ -43,7 +43,7 @@ func (r *Repository) rescue(ctx context.Context) (more bool, left, err error) {
 			return nil
 		case isDamage(err), errors.Is(err, storage.ErrNotFound), errors.Is(err, keyring.ErrNoVersion):
 			return nil // nothing to be had from it
-		case errors.Is(err, ErrUnreadable):
+		case errors.Is(err, ErrUnreadable), errors.Is(err, storage.ErrArchived):
 			left = err
 			return nil
 		}

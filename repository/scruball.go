@@ -19,6 +19,8 @@ import (
 type Scrubbed struct {
 	Objects int
 	Bytes   int64
+	// Archived objects were not read: they have to be thawed first.
+	Archived int
 	// Packs that are as they were written.
 	Packs []PackID
 }
@@ -92,6 +94,10 @@ func (s *scrubber) object(ctx context.Context, name string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errors.Is(err, storage.ErrArchived) {
+		s.out.Archived++
+		return nil
+	}
 	if err != nil {
 		if s.failing++; s.failing >= patience {
 			return fault.New("scrub", name, fmt.Errorf("%w: %d objects in a row could not be read: %w", ErrUnreachable, s.failing, err),

@@ -14,6 +14,7 @@ import (
 	"mahavishnu/repository"
 	"mahavishnu/snapshot/fsmeta"
 	"mahavishnu/snapshot/tree"
+	"mahavishnu/storage"
 )
 
 // ErrIncomplete means that a restore did its work but for some entries, each of
@@ -80,6 +81,10 @@ type RestoreOptions struct {
 	Verify bool
 	// Budget bounds the memory for packs being read, in bytes. Default 128 MiB.
 	Budget int64
+	// Thaw brings back first what is in an archive class of the storage, and waits for
+	// it. nil restores what can be read now, and ends when something cannot. Its
+	// Include and Exclude are set by the restore.
+	Thaw *ThawOptions
 	// Progress hears about work done. It may be nil.
 	Progress Progress
 	// OnAction hears of each entry, OnIssue of each issue, also those that no
@@ -107,7 +112,17 @@ func Restore(ctx context.Context, repo *repository.Repository, snap repository.S
 		return RestoreReport{}, err
 	}
 	started, corrected := r.clock.Now(), repo.Corrections()
+	if o.Thaw != nil {
+		thaw := *o.Thaw
+		thaw.Include, thaw.Exclude, thaw.Clock = o.Include, o.Exclude, r.clock
+		if _, err := Thaw(ctx, repo, snap, thaw); err != nil {
+			return RestoreReport{Snapshot: snap.ID, Target: o.Target}, err
+		}
+	}
 	err = r.run(ctx)
+	if errors.Is(err, storage.ErrArchived) {
+		err = fault.New("restore", snap.ID, err, "restore with --thaw: it asks the storage to bring back what is needed, and waits")
+	}
 	report := r.log.report()
 	report.Snapshot, report.Target, report.DryRun = snap.ID, o.Target, o.DryRun
 	report.Duration = r.clock.Now().Sub(started)

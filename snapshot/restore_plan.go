@@ -14,6 +14,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot/tree"
+	"mahavishnu/storage"
 )
 
 // A batch is fetched and written together: pack by pack, each read once with
@@ -328,6 +329,10 @@ const patience = 100
 func (r *restorer) heard(err error) {
 	if err == nil || damage(err) {
 		r.troubles.Store(0)
+		return
+	}
+	if errors.Is(err, storage.ErrArchived) {
+		r.abort(err) // and so is the rest
 		return
 	}
 	if r.troubles.Add(1) == patience {

@@ -120,8 +120,11 @@ type VerifyReport struct {
 	Entries int64 `json:"entries"`
 	Bytes   int64 `json:"bytes"`
 	// Packs in the storage, and how many of them were read byte by byte.
-	Packs     int   `json:"packs"`
-	PacksRead int   `json:"packs_read"`
+	Packs     int `json:"packs"`
+	PacksRead int `json:"packs_read"`
+	// ColdPacks were not read, because they may have to be thawed first.
+	ColdPacks int   `json:"cold_packs,omitempty"`
+	ColdBytes int64 `json:"cold_bytes,omitempty"`
 	BytesRead int64 `json:"bytes_read"`
 	// Unindexed packs are known to no index: left by a session that died or
 	// still runs.

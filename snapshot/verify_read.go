@@ -21,8 +21,17 @@ const (
 	lastWords = 20 * time.Second
 )
 
-// read checks every byte of packs, and of their parity.
+// read checks every byte of packs, and of their parity. Those that may have to be
+// thawed are left alone: the storage bills for that, and a restore asks for it.
 func (v *verifier) read(ctx context.Context, packs []repository.PackID) error {
+	packs = slices.DeleteFunc(packs, func(id repository.PackID) bool {
+		cold := v.repo.InCold(id)
+		if cold {
+			v.report.ColdPacks++
+			v.report.ColdBytes += v.sizes[id]
+		}
+		return cold
+	})
 	v.inStorageOrder(packs)
 	for _, id := range packs {
 		v.progress.Add(ProgressDelta{ExpectBytes: v.sizes[id]})

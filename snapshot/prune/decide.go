@@ -34,6 +34,7 @@ func (p *pruner) decide(ctx context.Context) ([]decision, error) {
 	in := planInput{
 		packs: uses, atWork: census.Tags(), current: p.repo.KeyVersion(), reseal: p.o.Reseal,
 		maxUnused: p.o.MaxUnused, maxRepack: p.o.MaxRepack, tight: p.tight,
+		cold:     p.repo.InCold,
 		retained: func(stored int64) bool { return p.o.Clock.Now().Before(p.repo.RetainedSince(stored)) },
 	}
 	if p.c != nil {
@@ -110,6 +111,16 @@ func goingBy(decided []decision) func(repository.PackID) bool {
 // is going. With wrong ones the last survey must decide anew.
 func (p *pruner) prove(ctx context.Context, going func(repository.PackID) bool) (wrong bool, err error) {
 	packs := p.survey.Unproven(going)
+	if i := slices.IndexFunc(packs, p.repo.InCold); i >= 0 {
+		// Reading it would mean thawing: what else there is of it stays.
+		for _, id := range packs[i:] {
+			if p.repo.InCold(id) {
+				p.distrust(id)
+				p.survey.Suspect(id)
+			}
+		}
+		return true, nil
+	}
 	done, total := int64(0), int64(0)
 	for _, id := range packs {
 		total += p.survey.Size(id)
@@ -119,13 +130,18 @@ func (p *pruner) prove(ctx context.Context, going func(repository.PackID) bool) 
 		p.progress(StageProve, done, total)
 	})
 	for id, why := range bad {
-		if p.suspect == nil {
-			p.suspect = map[repository.PackID]bool{}
-		}
-		p.suspect[id] = true
+		p.distrust(id)
 		p.trouble(fault.New("read", id.Object(), why, "other copies of what is in it were kept: run `mahavishnu verify --repair`"))
 	}
 	return len(bad) > 0, err
+}
+
+// distrust takes nothing in a pack for stored.
+func (p *pruner) distrust(id repository.PackID) {
+	if p.suspect == nil {
+		p.suspect = map[repository.PackID]bool{}
+	}
+	p.suspect[id] = true
 }
 
 // condemn copies what is needed of packs that are to go, and condemns all that

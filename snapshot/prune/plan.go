@@ -44,6 +44,8 @@ type planInput struct {
 	// retained tells of a time, in Unix seconds, whether what was put into the index
 	// then cannot be deleted yet. nil is no.
 	retained func(stored int64) bool
+	// cold tells of packs that copying from would mean thawing. nil is none.
+	cold func(repository.PackID) bool
 	// tight leaves small packs as they are: merging them makes no room.
 	tight bool
 }
@@ -68,8 +70,8 @@ func plan(in planInput) []decision {
 		}
 		all[i].reason = "all of it is needed"
 		kept += p.Size
-		if in.holds(p) {
-			continue // copying would only add to it
+		if in.holds(p) || in.cold != nil && in.cold(p.ID) {
+			continue // copying would only add to it, or mean thawing
 		}
 		if n := unused(p); n > 0 {
 			all[i].reason = "little of it is not needed"
