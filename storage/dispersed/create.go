@@ -23,35 +23,80 @@ var errContended = errors.New("others create the same object at this moment")
 // create puts an object that must not be there. Which of several writers does is
 // decided by an election among the storages: see [election] and DESIGN.md.
 func (p *put) create() error {
-	gen := random()
-	counter := uint64(0)
+	e := &election{put: p}
+	defer e.free()
 	backoff := minBackoff
 	for range maxTries {
 		f, err := p.b.look(p.ctx, opPut, p.name, true)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if f.head != nil {
-			return p.exists()
+		case f.head != nil && (e.shards == nil || f.head.version != e.own):
+			if err := e.complete(f); err != nil {
+				return err
+			}
+			return e.lose()
 		}
 		if err := p.confirm(f); err != nil {
 			return err
 		}
-		e := &election{put: p, own: version{p.b.after(f), gen}, counter: counter + 1}
-		if f.top != nil && f.top.gone() {
-			e.below = f.top.seq
-		}
-		err = e.run()
-		if !errors.Is(err, errContended) {
+		if err := e.begin(f); err != nil {
 			return err
 		}
-		counter = e.counter
+		if err = e.run(); !errors.Is(err, errContended) {
+			return err
+		}
 		if err := p.b.clock.Sleep(p.ctx, time.Duration(rand.Int64N(int64(backoff)))); err != nil {
 			return fault.New(opPut, p.name, err, "")
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
 	return fault.New(opPut, p.name, &backend.TemporaryError{Err: errContended}, "")
+}
+
+// begin makes the shards wait of which the others may elect this writer's version. They
+// keep waiting from one ballot to the next: others may have elected it by then.
+// Only when the object was created and deleted meanwhile there has to be a newer one.
+func (e *election) begin(f *found) error {
+	e.counter++
+	if f.top != nil && f.top.gone() {
+		e.below = f.top.seq
+	}
+	if e.shards != nil && e.own.seq > e.below {
+		return nil
+	}
+	if e.shards != nil {
+		e.withdraw()
+		e.free()
+	}
+	e.own = version{e.b.after(f), random()}
+	s, err := e.b.codec.encode(e.head(e.own, flagConditional), e.data)
+	if err != nil {
+		return fault.New(opPut, e.name, err, "")
+	}
+	e.shards = s
+	return e.stage(s)
+}
+
+func (e *election) free() {
+	if e.shards != nil {
+		e.shards.drop()
+		e.shards = nil
+	}
+}
+
+// complete puts an object in its place of which some shards wait still, since the writer
+// that won died: what is said to exist must be there for everybody.
+func (p *put) complete(f *found) error {
+	if f.view.settled(p.b.k) != nil {
+		return nil
+	}
+	s, err := p.b.rebuild(p.ctx, p.name, f)
+	if err != nil {
+		return err
+	}
+	defer s.drop()
+	return p.place(s)
 }
 
 func (p *put) exists() error { return fault.New(opPut, p.name, backend.ErrExists, "") }
@@ -69,55 +114,35 @@ func (p *put) confirm(f *found) error {
 // backend.ErrExists when another one did, and errContended when it must be tried
 // again.
 func (e *election) run() error {
-	s, err := e.b.codec.encode(e.head(e.own, flagConditional), e.data)
-	if err != nil {
-		return fault.New(opPut, e.name, err, "")
-	}
-	defer s.drop()
-	if err := e.stage(s); err != nil {
-		return err
-	}
 	chosen, err := e.elect()
 	if err != nil {
-		if errors.Is(err, errContended) {
-			e.withdraw()
-		}
 		return err
 	}
-	switch finished, err := e.finished(chosen); {
+	f, err := e.b.look(e.ctx, opPut, e.name, true)
+	switch {
 	case err != nil:
 		return err
-	case finished != nil && finished.version != chosen.version:
+	case f.head != nil && f.head.version != chosen.version:
+		// What an election left is removed only when its object is in place, so whoever
+		// saw nothing of one that is over sees its object now.
+		if err := e.complete(f); err != nil {
+			return err
+		}
 		return e.lose()
+	case f.top != nil && f.top.gone() && f.top.seq > chosen.seq:
+		return errContended // it was deleted meanwhile: all begins anew
 	}
 	if chosen.version == e.own {
-		if err := e.place(s); err != nil {
+		if err := e.place(e.shards); err != nil {
 			return err
 		}
 		e.tidy()
-		return e.done(s)
+		return e.done(e.shards)
 	}
 	if err := e.help(chosen); err != nil {
 		return err
 	}
 	return e.lose()
-}
-
-// finished returns the object that is there already, for nobody may win behind it.
-// The end of an election is removed only when its object is in place, so whoever
-// saw nothing of an election that is over sees its object here.
-func (e *election) finished(chosen candidate) (*head, error) {
-	f, err := e.b.look(e.ctx, opPut, e.name, true)
-	switch {
-	case err != nil:
-		return nil, err
-	case f.head != nil:
-		return f.head, nil
-	case f.top != nil && f.top.gone() && f.top.seq > chosen.seq:
-		e.withdraw()
-		return nil, errContended // it was deleted meanwhile: all begins anew
-	}
-	return nil, nil
 }
 
 // place puts the shards of the elected version where they belong.
@@ -126,20 +151,11 @@ func (p *put) place(s *shards) error {
 	o.IfAbsent = true
 	r := p.spread(s, func(ctx context.Context, m *member, shard []byte) error {
 		err := m.Put(ctx, p.name, shard, o)
-		if !errors.Is(err, backend.ErrExists) {
-			return err
-		}
-		h, err := p.b.lookAt(ctx, m, p.name, p.name)
-		switch {
-		case err == nil && h.version == s.head.version:
-			return nil
-		case err == nil && h.compare(s.head.version) > 0:
-			return errNewer
-		case err == nil || unusable(err) || errors.Is(err, backend.ErrNotFound):
-			return m.Put(ctx, p.name, shard, p.replacing())
+		if errors.Is(err, backend.ErrExists) {
+			err = p.overtake(ctx, m, s.head.version, shard)
 		}
 		return err
-	}, nil)
+	}, func(context.Context, *member, []byte) error { return backend.ErrExists })
 	if r.good < p.b.quorum {
 		return p.b.tooFew(p.ctx, opPut, p.name, p.b.quorum, r.errs...)
 	}
@@ -161,20 +177,12 @@ func (e *election) help(chosen candidate) error {
 	if o.head.version != chosen.version {
 		return errContended // it is in place meanwhile
 	}
-	var data []byte
-	if o.head.size > 0 {
-		var err error
-		if data, err = e.b.rows(e.ctx, o, 0, o.head.size); err != nil {
-			if errors.Is(err, backend.ErrDamaged) || ended(e.ctx, opPut, e.name) != nil {
-				return err
-			}
-			return errContended
-		}
-	}
-	o.head.index = 0
-	s, err := e.b.codec.encode(o.head, data)
-	if err != nil {
-		return fault.New(opPut, e.name, err, "")
+	s, err := e.b.cut(e.ctx, o)
+	switch {
+	case errors.Is(err, backend.ErrDamaged), ended(e.ctx, opPut, e.name) != nil:
+		return err
+	case err != nil:
+		return errContended
 	}
 	defer s.drop()
 	return e.place(s)
@@ -183,6 +191,9 @@ func (e *election) help(chosen candidate) error {
 // lose says that another put won, after nothing of this one waits any more that
 // somebody could take for a candidate.
 func (e *election) lose() error {
+	if e.shards == nil {
+		return e.exists()
+	}
 	if gone := e.withdraw(); gone <= e.b.n-e.b.k {
 		return fault.New(opPut, e.name, &backend.TemporaryError{Err: errors.New("another put won, and this one could not be taken back wholly")}, "try again")
 	}

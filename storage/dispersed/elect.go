@@ -18,8 +18,9 @@ import (
 type election struct {
 	*put
 	own     version
-	below   uint64 // candidates up to here were deleted
-	counter uint64 // of the ballot; the highest that was seen afterwards
+	shards  *shards // of own, which wait
+	below   uint64  // candidates up to here were deleted
+	counter uint64  // of the ballot; the highest that was seen afterwards
 	records []string
 }
 

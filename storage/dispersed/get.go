@@ -57,8 +57,9 @@ func (b *Backend) Get(ctx context.Context, name string, offset, length int64) (i
 			return nil, err
 		}
 	}
-	// A range that does not fit may fit another version than the known one.
-	if _, err := within(op, name, o.head.size, offset, length); err != nil && !o.fresh {
+	// A range that does not fit may fit another version than the known one, and one
+	// without bytes would be read without asking anybody.
+	if n, err := within(op, name, o.head.size, offset, length); (err != nil || n == 0) && !o.fresh {
 		if err := o.find(ctx); err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ func (c *checking) mend(ctx context.Context, l *nameLock, name string, f *found,
 		}
 		err := c.found(ctx, Finding{Name: name, Storage: i + 1, Problem: problem}, func(ctx context.Context) (err error) {
 			if s == nil {
-				if s, err = c.rebuild(ctx, name, f); err != nil {
+				if s, err = c.b.rebuild(ctx, name, f); err != nil {
 					return err
 				}
 			}
@@ -40,17 +40,20 @@ func (c *checking) mend(ctx context.Context, l *nameLock, name string, f *found,
 }
 
 // rebuild reads an object and cuts it into the very same shards again.
-func (c *checking) rebuild(ctx context.Context, name string, f *found) (*shards, error) {
-	o := &object{b: c.b, name: name, head: *f.head, paths: f.paths, sure: f.sure(), fresh: true}
+func (b *Backend) rebuild(ctx context.Context, name string, f *found) (*shards, error) {
+	return b.cut(ctx, &object{b: b, name: name, head: *f.head, paths: f.paths, sure: f.sure(), fresh: true})
+}
+
+func (b *Backend) cut(ctx context.Context, o *object) (*shards, error) {
 	var data []byte
 	if o.head.size > 0 {
 		var err error
-		if data, err = c.b.rows(ctx, o, 0, o.head.size); err != nil {
+		if data, err = b.rows(ctx, o, 0, o.head.size); err != nil {
 			return nil, err
 		}
 	}
 	o.head.index = 0
-	return c.b.codec.encode(o.head, data)
+	return b.codec.encode(o.head, data)
 }
 
 // deleted checks what is left of an object that was deleted while some storages were

@@ -172,7 +172,7 @@ func (b *Backend) unreadable(ctx context.Context, op string, o *object, p *part)
 		}
 	}
 	switch {
-	case moved:
+	case moved, len(wrong) == 0 && silent == 0:
 		return fault.New(op, o.name, &backend.TemporaryError{Err: errMoved}, "")
 	case silent > 0:
 		return b.tooFew(ctx, op, o.name, b.k, p.wrong...)

@@ -19,9 +19,11 @@ type spreading struct {
 type shardPut func(ctx context.Context, m *member, shard []byte) error
 
 // spread calls do for every member at once. It returns when a quorum has its shard,
-// while the others go on behind it, or when all have answered. late, if any, is
-// called for members that have something else under the name, when the put
-// succeeded without them.
+// while the others go on behind it, or when all have answered. late is called for
+// members that have something else under the name, when the put succeeded without
+// them. A nil late is for puts that replace: they would overwrite what somebody put after
+// them, so nothing goes on behind, and members that do not answer are given up
+// when patience is over.
 func (p *put) spread(s *shards, do, late shardPut) spreading {
 	b := p.b
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(p.ctx))
@@ -55,8 +57,8 @@ func (p *put) spread(s *shards, do, late shardPut) spreading {
 		}
 	}
 	var patience <-chan time.Time
-	for left > 0 && (r.good < b.quorum || !b.room(int64(left)*int64(len(s.all[0])))) {
-		if r.taken && patience == nil {
+	for left > 0 && (r.good < b.quorum || late == nil || !b.room(int64(left)*int64(len(s.all[0])))) {
+		if patience == nil && (r.taken || late == nil && r.good >= b.quorum) {
 			timer := b.clock.NewTimer(b.patience)
 			defer timer.Stop()
 			patience = timer.C()
@@ -99,7 +101,7 @@ func (p *put) spread(s *shards, do, late shardPut) spreading {
 			errs[a.m.index] = a.err
 		}
 		for i, err := range errs {
-			if late != nil && errors.Is(err, backend.ErrExists) {
+			if errors.Is(err, backend.ErrExists) {
 				err = late(ctx, b.members[i], s.all[i])
 			}
 			b.fellBehind(err != nil)
