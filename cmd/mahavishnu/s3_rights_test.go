@@ -11,8 +11,8 @@ import (
 	"mahavishnu/storage/storagetest/servers"
 )
 
-// fewRights is the policy of docs/storage-s3.md for backups. The server at hand knows no
-// conditions, so the right to list is of the whole bucket here.
+// fewRights is the policy of docs/storage-s3.md for backups, and may delete what is
+// below gc/. The server at hand knows no conditions, so the right to list is of the whole bucket here.
 const fewRights = `{"Version": "2012-10-17", "Statement": [
 	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::backups/site-a/*"},
 	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:DeleteObject"], "Resource": "arn:aws:s3:::backups/site-a/gc/*"},
@@ -68,4 +68,15 @@ func TestBackupWithFewRights(t *testing.T) {
 		t.Errorf("unpin without the right to delete does not say which is missing:\n%s", text)
 	}
 	run(0, "verify")
+
+	// Without any right to delete the same work; what sessions leave is cleared by prune.
+	s.SetPolicy(strings.Replace(fewRights, `"s3:DeleteObject"`, `"s3:GetObjectTagging"`, 1))
+	run(0, "backup", tree, "--direct")
+	// Reading alone is enough to restore.
+	s.SetPolicy(strings.Replace(fewRights, `"s3:PutObject", `, "", 1))
+	run(0, "snapshots")
+	run(0, "restore", "latest", "--target", restored+"-again")
+	if text := run(1, "backup", tree, "--direct"); !strings.Contains(text, "s3:PutObject") {
+		t.Errorf("a backup without the right to put does not say which is missing:\n%s", text)
+	}
 }
