@@ -50,7 +50,7 @@ func drain(r io.Reader, limit int64, data []byte) ([]byte, error) {
 		switch {
 		case int64(len(data)) > limit:
 			return nil, fmt.Errorf("%w: more than %d bytes", ErrOversize, limit)
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: // and not a failure that has one for its cause
 			return data, nil
 		case err != nil:
 			return nil, err
@@ -86,7 +86,7 @@ func ReadNext(ctx context.Context, r io.Reader, name string, buf []byte) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case err == io.ErrUnexpectedEOF, err == io.EOF: // and not a connection that ended
 		err = ErrShort
 	}
 	return failedRead(ctx, name, err)

@@ -1,9 +1,13 @@
 package storage_test
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"mahavishnu/storage"
 )
@@ -66,5 +70,38 @@ func TestReadAllIsBounded(t *testing.T) {
 	data, err := storage.ReadAll(t.Context(), be, "a", 100, buf)
 	if err != nil || len(data) != 100 || &data[0] != &buf[:1][0] {
 		t.Errorf("ReadAll = %d bytes, %v; want 100 in the given space", len(data), err)
+	}
+}
+
+// ended is a connection that ends in the middle, in the words of package net/http.
+type ended struct{ storage.Backend }
+
+func (e ended) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+	r, err := e.Backend.Get(ctx, name, offset, 10)
+	if err != nil {
+		return nil, err
+	}
+	closed := &storage.TemporaryError{Err: &url.Error{Op: "Get", Err: io.EOF}}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(r, iotest.ErrReader(closed)), r}, nil
+}
+
+// A connection that ends is neither the end of an object nor a truncated one.
+func TestEndOfAConnectionIsNoEndOfAnObject(t *testing.T) {
+	be, err := storage.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := be.Put(t.Context(), "a", make([]byte, 100), storage.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var temporary *storage.TemporaryError
+	if data, err := storage.ReadAll(t.Context(), ended{be}, "a", 1000, nil); !errors.As(err, &temporary) {
+		t.Errorf("ReadAll = %d bytes, %v", len(data), err)
+	}
+	if err := storage.ReadRange(t.Context(), ended{be}, "a", 0, make([]byte, 100)); !errors.As(err, &temporary) || errors.Is(err, storage.ErrShort) {
+		t.Errorf("ReadRange = %v", err)
 	}
 }

@@ -111,8 +111,12 @@ func (b *body) end() error {
 	return io.EOF
 }
 
-// Close closes the body.
-func (b *body) Close() error { return b.from.Close() }
+// Close closes the body. All there is to know was told by Read: what a connection says
+// when it is let go of, such as that its request was cancelled, is no failure.
+func (b *body) Close() error {
+	_ = b.from.Close()
+	return nil
+}
 
 // Empty returns a body without bytes.
 func Empty() io.ReadCloser { return io.NopCloser(bytes.NewReader(nil)) }

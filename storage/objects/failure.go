@@ -3,6 +3,7 @@ package objects
 import (
 	"context"
 	"errors"
+	"io"
 	"net/url"
 	"strings"
 
@@ -35,7 +36,10 @@ func Network(err error) error {
 	if errors.As(err, &asked) {
 		err = asked.Err
 	}
-	if remote.Temporary(err) {
+	if errors.Is(err, io.EOF) {
+		err = errCut // nobody is to take it for the end of what was read
+	}
+	if errors.Is(err, errCut) || remote.Temporary(err) {
 		var temporary *backend.TemporaryError
 		if errors.As(err, &temporary) {
 			return err

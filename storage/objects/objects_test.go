@@ -174,6 +174,10 @@ func TestNetwork(t *testing.T) {
 	if again := Network(err); again != err { //nolint:errorlint // the very same
 		t.Errorf("marked twice: %v", again)
 	}
+	ended := Network(&url.Error{Op: "Get", URL: "https://host/a?sig=hush", Err: io.EOF})
+	if !errors.As(ended, &temporary) || errors.Is(ended, io.EOF) {
+		t.Errorf("a connection that was closed: %v", ended)
+	}
 	final := errors.New("wrong certificate")
 	if got := Network(&url.Error{Op: "Put", URL: "https://host/a?sig=hush", Err: final}); got != final { //nolint:errorlint // the very same
 		t.Errorf("what lasts: %v", got)

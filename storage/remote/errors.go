@@ -20,9 +20,16 @@ import (
 // ErrInsecure means that a connection would not be protected as it has to be.
 var ErrInsecure = errors.New("connection is not secure enough")
 
+// errClosed is a server, or somebody on the way, that hung up. It takes the place of
+// io.EOF, which would be the end of what is read to whoever looks for that in an error.
+var errClosed = errors.New("the connection was closed before the answer came")
+
 // explain adds what an operator needs to know of a connection that failed.
 func explain(host string, err error) error {
 	const op = "connect to storage"
+	if errors.Is(err, io.EOF) {
+		return &backend.TemporaryError{Err: errClosed}
+	}
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "tls: protocol version not supported"), strings.Contains(text, "tls: server selected unsupported protocol version"):

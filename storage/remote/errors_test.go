@@ -66,8 +66,8 @@ func TestTemporaryFailuresOfTheNetwork(t *testing.T) {
 	}))
 	c := newClient(t, Options{Endpoint: s.URL})
 	for _, path := range []string{"/reset", "/gone", "/short"} {
-		if _, err := get(t.Context(), c, s.URL+path); !Temporary(err) {
-			t.Errorf("%s: %v does not count as temporary", path, err)
+		if _, err := get(t.Context(), c, s.URL+path); !Temporary(err) || errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v does not count as temporary, or passes for an end", path, err)
 		}
 	}
 	s.Close()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type Reach func(t *testing.T, endpoint, prefix string, wrap func(http.RoundTripp
 func RunWire(t *testing.T, d wire.Dialect, server string, open Reach) {
 	for name, test := range map[string]func(*testing.T, *network){
 		"Storm": testStorm, "Expired": testExpired, "Cut": testCut, "Changed": testChanged, "Asked": testAsked, "Denied": testDenied,
+		"Words": testWords,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,6 +82,7 @@ type failure struct {
 
 var failures = []failure{
 	{"refused", 3, (*wire.Rule).Refuse},
+	{"hung-up", 3, (*wire.Rule).HangUp},
 	{"reset-midway", 3, (*wire.Rule).Reset},
 	{"answer-lost", 2, (*wire.Rule).LoseAnswer},
 	{"internal-error", 3, func(r *wire.Rule) { r.Status(http.StatusInternalServerError) }},
@@ -153,6 +156,36 @@ func testFailure(t *testing.T, n *network, f failure) {
 	wantBytes(t, n.near, "new/b", 0, -1, want)
 	_, err := n.near.Stat(t.Context(), "gone/a")
 	wantMissing(t, "Stat", "gone/a", err)
+}
+
+// testWords wants each failure said as what it is: one that may pass, of this operation on
+// this object, and neither the end of what is read nor a truncated object.
+func testWords(t *testing.T, n *network) {
+	put(t, n.near, "a", pattern(300_000), storage.PutOptions{})
+	for name, step := range map[string]struct {
+		kind wire.Kind
+		do   func() error
+	}{
+		"put":    {wire.Put, func() error { return n.bare.Put(t.Context(), "b", pattern(300_000), storage.PutOptions{}) }},
+		"get":    {wire.Get, func() error { _, err := tryRead(t.Context(), n.bare, "a", 0, -1); return err }},
+		"range":  {wire.Get, func() error { _, err := tryRead(t.Context(), n.bare, "a", 0, 200_000); return err }},
+		"stat":   {wire.Stat, func() error { _, err := n.bare.Stat(t.Context(), "a"); return err }},
+		"list":   {wire.List, func() error { return n.bare.List(t.Context(), "", func(storage.Info) error { return nil }) }},
+		"delete": {wire.Delete, func() error { return n.bare.Delete(t.Context(), "c") }},
+	} {
+		for _, f := range failures {
+			n.proxy.Reset()
+			f.does(n.proxy.On(step.kind).Times(3))
+			err := step.do()
+			if err == nil {
+				continue // it does not reach this operation, or net/http asked again itself
+			}
+			var e *storage.Error
+			if !errors.As(err, &e) || e.Op == "" || e.Object == "" || !remote.Temporary(err) || errors.Is(err, storage.ErrShort) || errors.Is(err, io.EOF) {
+				t.Errorf("%s, %s: %v (%[3]T)", name, f.name, err)
+			}
+		}
+	}
 }
 
 func wantBytes(t *testing.T, be storage.Backend, name string, offset, length int64, want []byte) {
@@ -301,6 +334,9 @@ func wantClear(t *testing.T, what string, err error) {
 	var e *storage.Error
 	if !errors.As(err, &e) || e.Op == "" || e.Object == "" || e.Hint == "" {
 		t.Errorf("%s: the error %q lacks the operation, the object or a hint", what, err)
+	}
+	if errors.Is(err, io.EOF) {
+		t.Errorf("%s: the error %q passes for the end of what is read", what, err)
 	}
 }
 

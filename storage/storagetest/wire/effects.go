@@ -32,10 +32,10 @@ type brokenError struct{ reset bool }
 
 func (*brokenError) Error() string { return "the script breaks the body off here" }
 
-// reset ends the connection at once.
-type reset struct{}
+// reset ends the connection at once: with a reset, or by closing it.
+type reset struct{ gently bool }
 
-func (reset) strike(_ *Proxy, w http.ResponseWriter, _ *http.Request) { hangUp(w, true) }
+func (e reset) strike(_ *Proxy, w http.ResponseWriter, _ *http.Request) { hangUp(w, !e.gently) }
 
 // lost lets the server work and keeps the answer.
 type lost struct{}

@@ -76,6 +76,9 @@ func (r *Rule) does(e effect) {
 // Refuse resets the connection before the server hears of the request.
 func (r *Rule) Refuse() { r.does(reset{}) }
 
+// HangUp closes the connection before the server hears of the request.
+func (r *Rule) HangUp() { r.does(reset{gently: true}) }
+
 // Reset resets the connection in the middle of the body: of the request's where it
 // has one, so that the server sees half of it, else of the answer's.
 func (r *Rule) Reset() { r.does(midway{broken: brokenError{reset: true}}) }
