@@ -96,7 +96,7 @@ func unlistedIn(err error) []*UnlistedError {
 		}
 		return all
 	}
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // what it wraps is come to below
 	case nil:
 		return nil
 	case *storage.Error:

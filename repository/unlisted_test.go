@@ -87,8 +87,14 @@ func refused(t *testing.T, r *Repository, snap Snapshot) {
 func TestReadersGoOnWithoutAListing(t *testing.T) {
 	d := buildForDamage(t)
 	for _, places := range [][]string{
-		{ledgerPrefix}, {copyPrefix}, {"gc/"}, {indexPrefix}, {snapshotPrefix},
-		{copyOf(ledgerPrefix)}, {copyOf(indexPrefix)}, {copyOf(snapshotPrefix)},
+		{ledgerPrefix},
+		{copyPrefix},
+		{"gc/"},
+		{indexPrefix},
+		{snapshotPrefix},
+		{copyOf(ledgerPrefix)},
+		{copyOf(indexPrefix)},
+		{copyOf(snapshotPrefix)},
 		{indexPrefix, copyOf(indexPrefix)},
 	} {
 		t.Run(strings.Join(places, " "), func(t *testing.T) {
