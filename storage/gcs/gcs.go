@@ -110,7 +110,7 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 		if o.IfAbsent && errors.Is(err, backend.ErrRetained) { // what is kept is there
 			return &backend.Error{Op: op, Object: name, Err: backend.ErrExists}
 		}
-		return err
+		return b.lacking(op, name, err)
 	}
 	if got := w.Attrs(); got.CRC32C != 0 && got.CRC32C != sum || got.Size != int64(len(data)) {
 		err := fmt.Errorf("%w: the server stored %d bytes of CRC32C %08x, sent were %d of %08x", backend.ErrDamaged, got.Size, got.CRC32C, len(data), sum)
@@ -206,28 +206,20 @@ func (b *Backend) query(prefix string, attributes ...string) (*storage.Query, er
 
 // pages calls fn for all that a query lists.
 func (b *Backend) pages(ctx context.Context, op, object string, query *storage.Query, fn func(*storage.ObjectAttrs) error) error {
-	for token := ""; ; {
-		if err := objects.Ended(ctx, op, object); err != nil {
-			return err
+	it := b.bucket.Objects(context.WithValue(ctx, listKey{}, &listing{}), query)
+	it.PageInfo().MaxSize = pageSize
+	for {
+		attrs, err := it.Next()
+		if errors.Is(err, iterator.Done) {
+			b.exists.Store(true)
+			return nil
 		}
-		var page []*storage.ObjectAttrs
-		next, err := iterator.NewPager(b.bucket.Objects(ctx, query), pageSize, token).NextPage(&page)
 		if err != nil {
 			return b.bucketFailed(ctx, op, object, lister, err)
 		}
-		b.exists.Store(true)
-		for _, attrs := range page {
-			if err := fn(attrs); err != nil {
-				return err
-			}
+		if err := fn(attrs); err != nil {
+			return err
 		}
-		if next == "" {
-			return nil
-		}
-		if next == token {
-			return &backend.Error{Op: op, Object: b.Location(), Err: errors.New("the server's listing does not move on")}
-		}
-		token = next
 	}
 }
 

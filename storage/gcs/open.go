@@ -2,6 +2,7 @@ package gcs
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"cloud.google.com/go/storage"
@@ -61,12 +62,27 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	return b, nil
 }
 
-// stopper keeps the SDK from going on by itself with a body that broke: it would ask
-// for the rest for as long as it likes.
+// stopper keeps the SDK from going on by itself for as long as it likes: with a body
+// that broke, and with a listing that does not move on.
 type stopper struct{ next http.RoundTripper }
 
-// RoundTrip watches the bodies of requests whose context asks for that.
+type listKey struct{}
+
+// listing is where a listing is.
+type listing struct{ token string }
+
+// errCircles is a listing that would never end.
+var errCircles = errors.New("the server's listing does not move on")
+
+// RoundTrip looks at requests whose context asks for that.
 func (s stopper) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l, ok := r.Context().Value(listKey{}).(*listing); ok {
+		token := r.URL.Query().Get("pageToken")
+		if token != "" && token == l.token {
+			return nil, errCircles
+		}
+		l.token = token
+	}
 	resp, err := s.next.RoundTrip(r)
 	if watch, ok := r.Context().Value(breakKey{}).(*breakage); ok && err == nil && resp.StatusCode/100 == 2 {
 		resp.Body = &watched{ReadCloser: resp.Body, breakage: watch}

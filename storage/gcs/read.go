@@ -56,7 +56,10 @@ func (r *reading) Read(p []byte) (int, error) {
 
 func (r *reading) Close() error {
 	defer r.breakage.stop()
-	return r.Reader.Close()
+	if err := r.Reader.Close(); r.breakage.err == nil {
+		return err
+	}
+	return nil // that it broke was told when it was read
 }
 
 // Get reads a range with one request; one that is empty, with a look at the size.

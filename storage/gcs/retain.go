@@ -59,20 +59,20 @@ func (b *Backend) Retain(ctx context.Context, name string, until time.Time) erro
 			return nil
 		}
 		failed := b.failed(ctx, op, name, "storage.objects.setRetention and storage.objects.update", err)
-		if !errors.Is(failed, backend.ErrExists) || try == tries { // which is a condition that does not hold
+		switch {
+		case !errors.Is(failed, backend.ErrExists): // which is a condition that does not hold
 			return b.lacking(op, name, failed)
+		case try == tries:
+			return &backend.Error{Op: op, Object: name, Err: &backend.TemporaryError{Err: errors.New("the object changes all the time")}}
 		}
 	}
 }
 
-// lacking turns a refusal to retain into ErrUnsupported when the bucket has no object
-// retention, and into a failure that may pass when others were quicker each time.
+// lacking turns the service's refusal to retain anything in this bucket into
+// ErrUnsupported.
 func (b *Backend) lacking(op, name string, err error) error {
-	var e *backend.Error
-	switch {
-	case errors.Is(err, backend.ErrExists):
-		return &backend.Error{Op: op, Object: name, Err: &backend.TemporaryError{Err: errors.New("the object changes all the time")}}
-	case errors.As(err, &e) && strings.Contains(strings.ToLower(e.Err.Error()), "retention") && strings.Contains(strings.ToLower(e.Err.Error()), "not enabled"):
+	text := strings.ToLower(err.Error())
+	if strings.Contains(text, "retention") && strings.Contains(text, "not enabled") {
 		return b.noRetention(op, name)
 	}
 	return err

@@ -25,6 +25,11 @@ func configure(s *servers.GCSServer, prefix string) gcs.Config {
 	return gcs.Config{Bucket: s.Bucket, Prefix: prefix, Endpoint: s.Endpoint()}
 }
 
+// unserved returns what opens a place whose requests are all answered by the test.
+func unserved(seen *tap) gcs.Config {
+	return gcs.Config{Bucket: "backups", Prefix: "p", Endpoint: "http://127.0.0.1:1", Wrap: seen.wrap}
+}
+
 func open(t testing.TB, c gcs.Config) *gcs.Backend {
 	t.Helper()
 	be, err := gcs.Open(t.Context(), c)
