@@ -19,8 +19,9 @@ import (
 // what the program does, with patience so short that what is left of killed
 // processes can be collected within a test.
 type role struct {
-	Do       string // "backup" or "prune"
+	Do       string // "backup", "prune" or "replicate"
 	Location string // of the repository
+	To       string // of its replica
 	Key      string // its file
 	Path     string
 	Source   string
@@ -62,6 +63,9 @@ func playRole() {
 }
 
 func (r role) play(ctx context.Context) (err error) {
+	if r.Do == "replicate" {
+		return r.replicate(ctx)
+	}
 	repo, err := app.Access{Location: r.Location, KeyPath: r.Key}.Open(ctx)
 	if err != nil {
 		return err
