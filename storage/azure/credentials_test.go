@@ -55,8 +55,7 @@ func signature(t *testing.T, s *servers.AzureServer, p sas.ContainerPermissions,
 var all = sas.ContainerPermissions{Read: true, Add: true, Create: true, Write: true, Delete: true, List: true}
 
 // Credentials are found by value, in files, and where the tools of Azure look.
-func TestCredentials(t *testing.T) {
-	s := servers.Azure(t)
+func testCredentials(t *testing.T, s *servers.AzureServer) {
 	token := signature(t, s, all, time.Now().Add(time.Hour))
 	text := fmt.Sprintf("DefaultEndpointsProtocol=http;AccountName=%s;AccountKey=%s;BlobEndpoint=%s;", s.Account, s.Key, s.Endpoint())
 	for name, set := range map[string]func(*testing.T, *azure.Config){
@@ -99,13 +98,12 @@ func TestCredentials(t *testing.T) {
 
 // Another account's secrets are not sent to this one.
 func TestSecretsOfAnotherAccount(t *testing.T) {
-	s := servers.Azure(t)
 	alone(t)
 	t.Setenv("AZURE_STORAGE_ACCOUNT", "another")
-	t.Setenv("AZURE_STORAGE_KEY", s.Key)
+	t.Setenv("AZURE_STORAGE_KEY", "aGVsbG8=")
 	var seen tap
-	c := configure(s, "p")
-	c.AccountKey, c.Wrap = "", seen.wrap
+	c := unserved(&seen)
+	c.AccountKey = ""
 	withoutMachine(t)
 	if _, err := open(t, c).Stat(shortly(t), "a"); err == nil {
 		t.Error("the key of another account is taken")
@@ -179,8 +177,7 @@ func TestWrongCredentials(t *testing.T) {
 }
 
 // Wrong keys and signatures are told by what they are, and never repeated.
-func TestRefusedCredentials(t *testing.T) {
-	s := servers.Azure(t)
+func testRefusedCredentials(t *testing.T, s *servers.AzureServer) {
 	const secret = "hunter2hunter2hunter2"
 	for name, set := range map[string]func(*azure.Config){
 		"key": func(c *azure.Config) { c.AccountKey = base64.StdEncoding.EncodeToString([]byte(secret)) },
@@ -227,8 +224,7 @@ func TestNoSignatureInNetworkErrors(t *testing.T) {
 
 // Whoever may only write and read can put, get and sync: neither listing nor deleting is
 // asked for.
-func TestRightsThatABackupNeeds(t *testing.T) {
-	s := servers.Azure(t)
+func testRightsThatABackupNeeds(t *testing.T, s *servers.AzureServer) {
 	c := configure(s, "p")
 	c.AccountKey, c.SAS = "", signature(t, s, sas.ContainerPermissions{Read: true, Create: true, Write: true}, time.Now().Add(time.Hour))
 	be := open(t, c)
@@ -250,7 +246,6 @@ func TestRightsThatABackupNeeds(t *testing.T) {
 // The machine's own identity is asked for a token, which goes along with requests
 // and is asked for once.
 func TestManagedIdentity(t *testing.T) {
-	s := servers.Azure(t)
 	alone(t)
 	var mu sync.Mutex
 	status, asked := http.StatusOK, 0
@@ -272,8 +267,8 @@ func TestManagedIdentity(t *testing.T) {
 	seen := tap{answer: func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return say(r, http.StatusNotFound, "BlobNotFound"), nil
 	}}
-	c := configure(s, "p")
-	c.AccountKey, c.Wrap = "", seen.wrap
+	c := unserved(&seen)
+	c.AccountKey = ""
 	for code, temporary := range map[int]bool{http.StatusBadRequest: false, http.StatusForbidden: false} {
 		mu.Lock()
 		status = code

@@ -97,8 +97,7 @@ func TestAnswersAreClassified(t *testing.T) {
 
 // A missing container is not a missing object, which would look like a place without a
 // repository, or with everything lost.
-func TestMissingContainer(t *testing.T) {
-	s := servers.Azure(t)
+func testMissingContainer(t *testing.T, s *servers.AzureServer) {
 	c := configure(s, "p")
 	c.Container = "nobody-made-it"
 	be := open(t, c)

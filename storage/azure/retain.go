@@ -127,43 +127,63 @@ type version struct {
 }
 
 // deleteVersions removes a blob with all its versions, so that its bytes are gone, or
-// nothing of it when one of them is still kept.
+// nothing of it when one of them is still kept. The past ones go first: whatever
+// happens in between, the blob is what it was until its last version goes.
 func (b *Backend) deleteVersions(ctx context.Context, op, name string) error {
 	versions, now, err := b.versions(ctx, op, name)
 	if err != nil {
 		return err
 	}
-	current := false
+	last, current := "", len(versions) == 0
 	for _, v := range versions {
-		if v.held || v.until.After(now) {
-			why := "a legal hold"
-			if !v.held {
-				why = "until " + v.until.UTC().Format(time.RFC3339)
-			}
-			return &backend.Error{
-				Op: op, Object: name, Err: fmt.Errorf("%w: kept by %s", backend.ErrRetained, why),
-				Hint: "wait until its immutability policy or legal hold has ended",
-			}
+		if err := v.kept(op, name, now); err != nil {
+			return err
 		}
-		current = current || v.current || v.id == "" // an account that keeps no versions names none
+		if v.current || v.id == "" { // an account that keeps no versions names none
+			last, current = v.id, true
+		}
 	}
-	if current || len(versions) == 0 {
-		// The current version cannot be named; without a name it becomes one of the past.
-		if err := b.remove(ctx, op, name); err != nil {
+	for _, v := range versions {
+		if v.id == last {
+			continue
+		}
+		if err := b.removeVersion(ctx, op, name, v.id); err != nil {
 			return err
 		}
 	}
-	for _, v := range versions {
-		if v.id == "" {
-			continue
-		}
-		one, err := b.blob(name).WithVersionID(v.id)
-		if err != nil {
-			return &backend.Error{Op: op, Object: name, Err: err}
-		}
-		if _, err := one.Delete(ctx, nil); err != nil && (!missing(err) || ctx.Err() != nil) {
-			return b.failed(ctx, op, name, owner, err)
-		}
+	if !current {
+		return nil
+	}
+	// The current version cannot be named; without a name it becomes one of the past.
+	if err := b.remove(ctx, op, name); err != nil || last == "" {
+		return err
+	}
+	return b.removeVersion(ctx, op, name, last)
+}
+
+// kept returns ErrRetained for a version that cannot be deleted yet.
+func (v version) kept(op, name string, now time.Time) error {
+	why := "by a legal hold"
+	if !v.held {
+		why = "until " + v.until.UTC().Format(time.RFC3339)
+	}
+	if !v.held && !v.until.After(now) {
+		return nil
+	}
+	return &backend.Error{
+		Op: op, Object: name, Err: fmt.Errorf("%w: kept %s", backend.ErrRetained, why),
+		Hint: "wait until its immutability policy or legal hold has ended",
+	}
+}
+
+// removeVersion deletes a version of the past, for good.
+func (b *Backend) removeVersion(ctx context.Context, op, name, id string) error {
+	one, err := b.blob(name).WithVersionID(id)
+	if err != nil {
+		return &backend.Error{Op: op, Object: name, Err: err}
+	}
+	if _, err := one.Delete(ctx, nil); err != nil && (!missing(err) || ctx.Err() != nil) {
+		return b.failed(ctx, op, name, owner, err)
 	}
 	return nil
 }

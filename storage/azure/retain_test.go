@@ -152,8 +152,7 @@ func TestPutRetained(t *testing.T) {
 
 // Without the container's consent, or the configuration's, nothing is stored that would
 // not be kept.
-func TestRetentionThatIsOff(t *testing.T) {
-	s := servers.Azure(t)
+func testRetentionThatIsOff(t *testing.T, s *servers.AzureServer) {
 	real := configure(s, "p")
 	real.Immutability = "locked"
 	v := &vault{off: true}
@@ -272,8 +271,7 @@ func TestDeleteRetained(t *testing.T) {
 
 // Without versions, as azurite has none, retention that is switched on changes nothing
 // about deleting.
-func TestDeleteWithoutVersions(t *testing.T) {
-	s := servers.Azure(t)
+func testDeleteWithoutVersions(t *testing.T, s *servers.AzureServer) {
 	c := configure(s, "p")
 	c.Immutability = "locked"
 	be := open(t, c)

@@ -20,6 +20,32 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// Many tests share a server, which takes its time to start: each has a container of its own.
+func TestServer(t *testing.T) {
+	s := servers.Azure(t)
+	for name, test := range map[string]func(*testing.T, *servers.AzureServer){
+		"Archive":                     testArchive,
+		"ContextEndsAReadInTheMiddle": testContextEndsAReadInTheMiddle,
+		"Credentials":                 testCredentials,
+		"DeleteWithoutVersions":       testDeleteWithoutVersions,
+		"MissingContainer":            testMissingContainer,
+		"RangesThatChangeOnTheWay":    testRangesThatChangeOnTheWay,
+		"RefusedCredentials":          testRefusedCredentials,
+		"Requests":                    testRequests,
+		"Resume":                      testResume,
+		"RetentionThatIsOff":          testRetentionThatIsOff,
+		"RightsThatABackupNeeds":      testRightsThatABackupNeeds,
+		"WithoutPrefix":               testWithoutPrefix,
+	} {
+		t.Run(name, func(t *testing.T) {
+			own := *s
+			own.Container = strings.ToLower(name)
+			s.MakeContainer(own.Container)
+			test(t, &own)
+		})
+	}
+}
+
 // configure returns what opens a prefix of the server's container with its account's key.
 func configure(s *servers.AzureServer, prefix string) azure.Config {
 	return azure.Config{Container: s.Container, Prefix: prefix, Endpoint: s.Endpoint(), Account: s.Account, AccountKey: s.Key}

@@ -23,8 +23,7 @@ func TestSuite(t *testing.T) {
 }
 
 // Without a prefix the whole container is the place.
-func TestWithoutPrefix(t *testing.T) {
-	s := servers.Azure(t)
+func testWithoutPrefix(t *testing.T, s *servers.AzureServer) {
 	be := open(t, configure(s, ""))
 	put(t, be, "a/b", "x", storage.PutOptions{})
 	wantText(t, be, "a/b", "x")

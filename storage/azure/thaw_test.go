@@ -18,8 +18,7 @@ import (
 
 // Azurite archives blobs and refuses to read them as the service does; it rehydrates
 // them at once.
-func TestArchive(t *testing.T) {
-	s := servers.Azure(t)
+func testArchive(t *testing.T, s *servers.AzureServer) {
 	c := configure(s, "p")
 	c.ColdTier = "Archive"
 	be := open(t, c)

@@ -39,8 +39,7 @@ func through(t testing.TB, s *servers.AzureServer) (*azure.Backend, *wire.Proxy)
 }
 
 // Objects cost one request each, and to know that they are durable costs none.
-func TestRequests(t *testing.T) {
-	s := servers.Azure(t)
+func testRequests(t *testing.T, s *servers.AzureServer) {
 	var seen tap
 	c := configure(s, "p")
 	c.Wrap = seen.wrap
@@ -63,7 +62,7 @@ func TestRequests(t *testing.T) {
 			t.Errorf("put %d carries no checksum: %v", i, h)
 		}
 	}
-	const root = " /devstoreaccount1/backups/p/"
+	root := " /" + s.Account + "/" + s.Container + "/p/"
 	for what, c := range map[string]struct {
 		do   func() error
 		want string
@@ -75,7 +74,7 @@ func TestRequests(t *testing.T) {
 		"delete":                   {func() error { return be.Delete(t.Context(), names[2]) }, "DELETE" + root + "packs/02/x"},
 		"list": {func() error {
 			return be.List(t.Context(), "packs/", func(backend.Info) error { return nil })
-		}, "GET /devstoreaccount1/backups comp=list"},
+		}, "GET /" + s.Account + "/" + s.Container + " comp=list"},
 	} {
 		seen.take()
 		if err := c.do(); err != nil {
@@ -163,8 +162,7 @@ func TestPutsMakeNoCopies(t *testing.T) {
 }
 
 // A bit that changes in a range on the way down is found as well, up to 4 MiB.
-func TestRangesThatChangeOnTheWay(t *testing.T) {
-	s := servers.Azure(t)
+func testRangesThatChangeOnTheWay(t *testing.T, s *servers.AzureServer) {
 	be, proxy := through(t, s)
 	data := noise(6 << 20)
 	if err := be.Put(t.Context(), "a", data, backend.PutOptions{}); err != nil {
@@ -184,8 +182,7 @@ func TestRangesThatChangeOnTheWay(t *testing.T) {
 }
 
 // A body that broke goes on where it was, and only of the very same blob.
-func TestResume(t *testing.T) {
-	s := servers.Azure(t)
+func testResume(t *testing.T, s *servers.AzureServer) {
 	be, proxy := through(t, s)
 	data := noise(6 << 20)
 	if err := be.Put(t.Context(), "a", data, backend.PutOptions{}); err != nil {
@@ -289,8 +286,7 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 }
 
 // The end of a context ends what is under way, with its own cause.
-func TestContextEndsAReadInTheMiddle(t *testing.T) {
-	s := servers.Azure(t)
+func testContextEndsAReadInTheMiddle(t *testing.T, s *servers.AzureServer) {
 	be, proxy := through(t, s)
 	if err := be.Put(t.Context(), "a", noise(1<<20), backend.PutOptions{}); err != nil {
 		t.Fatal(err)
