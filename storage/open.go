@@ -191,9 +191,9 @@ func (o OpenOptions) dispersed(ctx context.Context, place string) (Backend, erro
 		c.Backends = append(c.Backends, be)
 	}
 	if err == nil {
-		var all Backend
-		if all, err = opened(dispersed.Open(ctx, c)); err == nil {
-			return all, nil
+		var all *dispersed.Backend
+		if all, err = dispersed.Open(ctx, c); err == nil {
+			return all.Able(), nil
 		}
 	}
 	for _, be := range c.Backends {

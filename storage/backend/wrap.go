@@ -21,20 +21,33 @@ func WithAbilities(be Backend, r Retainer, t Thawer) Backend {
 	switch {
 	case r != nil && t != nil:
 		return struct {
-			Backend
+			able
 			Retainer
 			Thawer
-		}{be, r, t}
+		}{able{be}, r, t}
 	case r != nil:
 		return struct {
-			Backend
+			able
 			Retainer
-		}{be, r}
+		}{able{be}, r}
 	case t != nil:
 		return struct {
-			Backend
+			able
 			Thawer
-		}{be, t}
+		}{able{be}, t}
 	}
 	return be
+}
+
+// able is a backend to which abilities are added.
+type able struct{ Backend }
+
+// Unwrap returns the backend without them.
+func (a able) Unwrap() Backend { return a.Backend }
+
+// Unwrapper is a wrapper that shows what it wraps, to those who look for a kind of
+// backend that can more than the contract says.
+type Unwrapper interface {
+	// Unwrap returns what is wrapped.
+	Unwrap() Backend
 }

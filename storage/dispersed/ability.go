@@ -42,13 +42,18 @@ func (b *Backend) Able() backend.Backend {
 	return b
 }
 
-// Of returns the dispersed storage that be is; ok is false when it is none.
+// Of returns the dispersed storage that be is or wraps; ok is false when it is none.
 func Of(be backend.Backend) (b *Backend, ok bool) {
-	d, ok := be.(interface{ dispersed() *Backend })
-	if !ok {
-		return nil, false
+	for {
+		if d, ok := be.(interface{ dispersed() *Backend }); ok {
+			return d.dispersed(), true
+		}
+		w, ok := be.(backend.Unwrapper)
+		if !ok {
+			return nil, false
+		}
+		be = w.Unwrap()
 	}
-	return d.dispersed(), true
 }
 
 func (b *Backend) dispersed() *Backend { return b }

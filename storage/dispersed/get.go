@@ -64,23 +64,26 @@ func (b *Backend) Get(ctx context.Context, name string, offset, length int64) (i
 			return nil, err
 		}
 	}
-	for {
+	o.open = length < 0
+	for range maxLooks {
 		n, err := within(op, name, o.head.size, offset, length)
 		if err != nil {
 			return nil, err
 		}
-		size := o.head.size
 		r := &reader{ctx: ctx, o: o, at: offset, end: offset + n}
-		if err := r.fill(); err != nil {
-			return nil, err
-		}
-		if length >= 0 || o.head.size == size {
+		if err := r.fill(); !errors.Is(err, errOtherEnd) {
+			if err != nil {
+				return nil, err
+			}
 			return r, nil
 		}
-		// Another version was read than the one whose end was looked for.
-		o.begun = false
 	}
+	return nil, errMoving(op, name)
 }
+
+// errOtherEnd means that another version is the current one than the one whose end
+// was to be read to.
+var errOtherEnd = errors.New("the object ends somewhere else now")
 
 // within returns how many bytes a range has in an object of a size.
 func within(op, name string, size, offset, length int64) (int64, error) {
@@ -101,6 +104,7 @@ type object struct {
 	paths []string // where each member has its shard; nil: under the name
 	sure  []bool   // members that said that they have it
 	fresh bool     // the members were asked which version is the current one
+	open  bool     // it is read to its end, wherever that is
 	begun bool     // bytes of this version were handed out
 }
 
@@ -134,6 +138,9 @@ func (o *object) read(ctx context.Context, offset, end int64) ([]byte, error) {
 		}
 		if before.fresh && o.head.version == before.head.version && slices.Equal(o.paths, before.paths) {
 			return nil, err
+		}
+		if o.open && o.head.size != before.head.size {
+			return nil, errOtherEnd
 		}
 		// The caller's range was checked against another version.
 		if _, err := within("get", o.name, o.head.size, offset, end-offset); err != nil {

@@ -35,7 +35,7 @@ const modelParity = 2
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		s := &model{objects: map[string][]byte{}, bad: map[int]bool{}}
-		s.p = newPlace(t, 4, modelParity, quorum(4), func(c *dispersed.Config) { c.Patience = 20 * time.Millisecond })
+		s.p = newPlace(t, 4, modelParity, quorum(4), func(c *dispersed.Config) { c.Patience = time.Minute })
 		s.old = make([]map[string][]byte, 6)
 		s.others = []*dispersed.Backend{s.p.Backend, nil}
 		s.p.open(t)
@@ -55,8 +55,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// process is one of two that use the storage by turns. What goes on behind confirmed
-// puts comes to its end first: the storages are asked by somebody else then.
+// process is one of two that use the storage by turns.
 func (s *model) process(r *rapid.T) storage.Backend {
 	return s.others[rapid.IntRange(0, 1).Draw(r, "process")]
 }
@@ -166,7 +165,12 @@ func (s *model) victim(r *rapid.T) int {
 	return i
 }
 
-func (s *model) away(r *rapid.T) { s.p.stop(s.victim(r)) }
+// away stops a storage. What goes on behind confirmed puts comes to its end before: a
+// quorum of k alone survives no loss.
+func (s *model) away(r *rapid.T) {
+	s.quiet(r)
+	s.p.stop(s.victim(r))
+}
 
 func (s *model) back(*rapid.T) { s.p.start() }
 

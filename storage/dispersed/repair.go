@@ -106,7 +106,8 @@ func (c *checking) unfinished(ctx context.Context, name string, f *found) error 
 			if silent > 0 {
 				return c.hint(errSlow)
 			}
-			if f.top == nil || !c.old(f.top.seq) {
+			// What cannot be used is of no use to whoever put it either.
+			if r.err == nil && !c.old(f.top.seq) {
 				return errFresh
 			}
 			return r.m.Delete(ctx, name)

@@ -81,6 +81,9 @@ func Wrap(inner backend.Backend, o Observer, c clock.Clock) backend.Backend {
 	return backend.WithAbilities(b, r, t)
 }
 
+// Unwrap returns what is watched.
+func (b *Backend) Unwrap() backend.Backend { return b.inner }
+
 // watch tells of one operation that moves bytes when it succeeds.
 func (b *Backend) watch(op string, bytes int64, do func() error) error {
 	begun := b.clock.Now()
