@@ -109,10 +109,14 @@ func (r *run) mark(missed []victim) {
 	before := r.notes.gone
 	r.notes.gone = make(map[key]gone, len(missed))
 	now := r.start.UTC().Truncate(time.Second)
+	indexMoved := slices.ContainsFunc(missed, func(v victim) bool {
+		_, known := before[v.key]
+		return !known && rank(v.name) == rankIndex
+	})
 	for i, v := range missed {
 		g, known := before[v.key]
 		if !known {
-			g = gone{since: now, lost: r.lost(v)}
+			g = gone{since: now, lost: r.lost(v, indexMoved)}
 		}
 		g.lost = g.lost && !r.Force
 		r.notes.gone[v.key], missed[i].gone = g, g
@@ -126,9 +130,10 @@ func (r *run) mark(missed []victim) {
 	}
 }
 
-// lost tells whether an object went without anybody deleting it. Only collectors delete
-// packs and parts of the index, each in a turn of its own, and parity before its pack.
-func (r *run) lost(v victim) bool {
+// lost tells whether a pack, or the parity of one, went without anybody deleting it. Only
+// collectors delete packs, each in a turn of its own; before the pack its parity, and
+// before that the parts of the index that name it.
+func (r *run) lost(v victim, indexMoved bool) bool {
 	switch v.key.kind() {
 	case keyPack:
 		parity := v.key
@@ -136,11 +141,11 @@ func (r *run) lost(v victim) bool {
 		if has(r.src.parity, parity) {
 			return true
 		}
-	case keyParity, keyIndex:
+	case keyParity:
 	default:
 		return false
 	}
-	return r.notes.turnSeen && r.notes.turn == r.src.turn
+	return r.notes.turnSeen && r.notes.turn == r.src.turn && !indexMoved
 }
 
 // due returns what is to be deleted now. It was noted by an earlier run, and nothing

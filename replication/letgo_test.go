@@ -286,3 +286,21 @@ func TestItCameBack(t *testing.T) {
 		}
 	}
 }
+
+// A collector that was at work already when replication looked is believed, too.
+func TestReplicatedDuringAPrune(t *testing.T) {
+	w := newWorld(t)
+	first := w.rewritable()
+	w.replicate()
+	w.forget(first)
+	f := faults.Wrap(w.from)
+	f.On(faults.Put).Under("gc/condemned/").Do(func(string) { w.replicate() })
+	w.prune(f)
+	if r := w.replicate(); r.LostTotal != 0 || r.Pending == 0 {
+		t.Errorf("%+v", r)
+	}
+	w.clock.ahead += 2 * time.Hour
+	if r := w.replicate(); r.Pending != 0 || r.Deleted == 0 || w.restores(w.to) != 2 {
+		t.Errorf("%+v", r)
+	}
+}
