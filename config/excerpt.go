@@ -9,8 +9,8 @@ import (
 var (
 	// namedValue finds the names on a line that have a value behind them.
 	namedValue  = regexp.MustCompile(`([A-Za-z0-9_-]+)["']?\s*:\s*`)
-	secretName  = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^sas$|^sig|seed`)
-	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s]*@`)
+	secretName  = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^a[a-z]{1,8}_?k(ey|ye)$|^sas$|^sig|seed`)
+	urlPassword = regexp.MustCompile(`(://)[^/\s@]*:[^/\s]*@`)
 	// urlSecret finds what must not stand behind the "?" of a URL and yet may.
 	urlSecret = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*(?:secret|token|signature|credential|password|accesskey|access_key|account_key)[a-z_-]*|sig|sas)=)[^&\s"']+`)
 )
@@ -42,8 +42,8 @@ func (r *reporter) excerpt(line int) string {
 	}, maskLine(text))
 }
 
-// maskLine hides what follows the first name of a secret on a line, and the
-// passwords of URLs.
+// maskLine hides what follows the first name of a secret on a line, and who logs in
+// with which password in URLs.
 func maskLine(text string) string {
 	text = urlPassword.ReplaceAllString(text, "${1}"+masked+"@")
 	text = urlSecret.ReplaceAllString(text, "${1}"+masked)

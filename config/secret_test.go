@@ -89,7 +89,7 @@ func TestLinesAreMasked(t *testing.T) {
 		`  "password" : x # y`:                        `  "password" : ********`,
 		`  password_file: /etc/p`:                     `  password_file: /etc/p`,
 		`  PassWrod: x`:                               `  PassWrod: ********`,
-		`  url: tls://u:p@host`:                       `  url: tls://u:********@host`,
+		`  url: tls://u:p@host`:                       `  url: tls://********@host`,
 		`  url: tls://u:p/q:r@host`:                   `  url: tls://u:p/q:r@host`,
 		`  key_path: /etc/mahavishnu/backup_key`:      `  key_path: /etc/mahavishnu/backup_key`,
 		`  path: /home`:                               `  path: /home`,

@@ -26,10 +26,11 @@ func run(m *testing.M) int {
 		defer os.RemoveAll(dir)
 		mahavishnu, err = build(dir, "..", "./cmd/mahavishnu")
 	}
-	if err == nil {
-		natsCLI, err = exec.LookPath("nats")
-	}
 	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if natsCLI, err = exec.LookPath("nats"); err != nil {
 		// Not on the path: `make test` puts it there, a plain `go test` builds it.
 		natsCLI, err = build(dir, "../tools", "github.com/nats-io/natscli/nats")
 	}

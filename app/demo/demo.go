@@ -88,6 +88,7 @@ func (d *demo) storage() string  { return filepath.Join(d.dir, "backups") }
 // second is where the second region keeps everything, its copy of the first
 // among it.
 func (d *demo) second() string { return filepath.Join(d.dir, "away") }
+
 func (d *demo) replica() string {
 	return filepath.Join(d.second(), config.ReplicasFolder, region)
 }
