@@ -36,7 +36,9 @@ func (r *Repository) beginLease(ctx context.Context, role lease.Role, o lease.Op
 
 // begin puts the session object and then reads what is condemned, in this order.
 func (s *Session) begin(ctx context.Context) (err error) {
-	s.lease, err = s.r.beginLease(ctx, lease.Backup, s.o.Lease, func(err error) { s.cancel(s.fail(err)) })
+	o := s.o.Lease
+	o.Source = s.o.Source
+	s.lease, err = s.r.beginLease(ctx, lease.Backup, o, func(err error) { s.cancel(s.fail(err)) })
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ const TypeArchival = "archival"
 // SessionOptions says how a session stores. The zero value is the recommended
 // one.
 type SessionOptions struct {
+	// Source is whose backup it is. What earlier sessions of it left that did not
+	// finish is told apart from what snapshots hold.
+	Source string
 	// Compression of new blobs. The zero value is zstd, fastest.
 	Compression compress.Setting
 	// Type of the backup. "archival" sessions reuse only what archival packs
@@ -163,6 +166,9 @@ func (s *Session) look(ctx context.Context) error {
 		return fault.New("start session", s.r.be.Location(), err, "")
 	}
 	s.view.Store(v)
+	if err := s.inherit(ctx); err != nil {
+		return err
+	}
 	return s.adopt(ctx, orphans)
 }
 

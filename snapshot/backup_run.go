@@ -77,7 +77,7 @@ func (b *backup) run(ctx context.Context) error {
 		return b.repo.Mend(ctx)
 	}
 	session, err := b.repo.Session(ctx, repository.SessionOptions{
-		Compression: o.Compression, Type: o.Type,
+		Source: o.Source, Compression: o.Compression, Type: o.Type,
 		Budget: o.Budget, VerifyEvery: o.VerifyEvery, Fence: o.Fence, Clock: b.clock, Lease: o.Lease,
 	})
 	if err != nil {

@@ -84,7 +84,9 @@ const (
 // Info is what a session says of itself, for people and for the patience of
 // collectors. Nothing rests on it.
 type Info struct {
-	Role    Role      `json:"role"`
+	Role Role `json:"role"`
+	// Source is whose backup it is.
+	Source  string    `json:"source,omitempty"`
 	Host    string    `json:"host,omitempty"`
 	PID     int       `json:"pid,omitempty"`
 	Started time.Time `json:"started"`
@@ -120,6 +122,8 @@ func NewStore(be storage.Backend, keys *seal.Keys) *Store { return &Store{be: be
 // but for Role.
 type Options struct {
 	Role Role
+	// Source is whose backup it is, if it is one.
+	Source string
 	// TTL is three times the distance of beats; default DefaultTTL.
 	TTL time.Duration
 	// Keeper holds the lease instead of beats, if not nil.
@@ -165,7 +169,7 @@ func (s *Store) Begin(ctx context.Context, o Options) (*Lease, error) {
 	l := &Lease{s: s, o: o}
 	_, _ = rand.Read(l.id[:]) // never fails: it ends the program instead
 	info := Info{
-		Role: o.Role, Host: o.Host, PID: o.PID, Started: o.Clock.Now().UTC().Truncate(time.Second),
+		Role: o.Role, Source: o.Source, Host: o.Host, PID: o.PID, Started: o.Clock.Now().UTC().Truncate(time.Millisecond),
 		TTL: max(1, int64(o.TTL/time.Second)), Kept: o.Keeper != nil, Process: o.process,
 	}
 	const op = "begin session"

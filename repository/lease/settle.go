@@ -73,6 +73,30 @@ type Census struct {
 	open map[ID]bool
 }
 
+// Interrupted returns the backups of a source that have ended and committed nothing,
+// as far as that can be told at once, and until they are cleared away.
+func (s *Store) Interrupted(ctx context.Context, source string) ([]Session, error) {
+	records, err := s.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var left []Session
+	for _, r := range records {
+		if !r.object || r.end {
+			continue
+		}
+		info, err := s.info(ctx, r.id)
+		if err != nil {
+			return nil, err
+		}
+		gone := !r.done && info.Process.gone()
+		if info.Role == Backup && info.Source == source && (r.done || gone) {
+			left = append(left, Session{ID: r.id, Info: info, Gone: gone})
+		}
+	}
+	return left, nil
+}
+
 // Open tells whether the session may still do something.
 func (c *Census) Open(id ID) bool { return c.open[id] }
 
