@@ -211,14 +211,18 @@ func (r *Repository) stripeFor(ctx context.Context, packs []PackID) (parity.Stri
 // CheckParity reads the parity of packs whole: their own, and the stripes whose
 // first pack is among them, so that checking all packs checks all stripes. fn is
 // called for each object that is damaged, one at a time; what is missing is told by
-// CheckObjects. The error is about the check itself.
+// CheckObjects. The error is about the check itself: ErrUnlisted when the stripes
+// cannot be listed, and the rest was checked.
 func (r *Repository) CheckParity(ctx context.Context, packs []PackID, fn func(Problem)) error {
 	if r.cfg.Parity.None() || len(packs) == 0 {
 		return nil
 	}
-	set, err := r.readStripes(ctx)
-	if err != nil {
-		return err
+	set, unseen := r.readStripes(ctx)
+	switch {
+	case errors.Is(unseen, ErrUnlisted):
+		set = &stripeSet{}
+	case unseen != nil:
+		return unseen
 	}
 	among := make(map[PackID]bool, len(packs))
 	var names []string
@@ -237,11 +241,12 @@ func (r *Repository) CheckParity(ctx context.Context, packs []PackID, fn func(Pr
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err == nil, errors.Is(err, storage.ErrNotFound):
+		case unseen != nil && errors.Is(readCause(ctx, err), ErrUnreadable): // mostly for the same reason
 		default:
 			fn(Problem{Object: name, Kind: ObjectParity, Err: readCause(ctx, err)})
 		}
 	}
-	return nil
+	return unseen
 }
 
 // paritySizes lists the parity objects of packs.

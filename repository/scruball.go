@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -48,7 +49,9 @@ func ScrubAll(ctx context.Context, be storage.Backend, fn func(Problem), done fu
 	for _, place := range unlistedIn(err) {
 		p := place.Problem()
 		p.Harmless = place.foreign()
-		s.hidden = s.hidden || !p.Harmless
+		if !p.Harmless {
+			s.hidden = append(s.hidden, place.Place)
+		}
 		s.report(p)
 	}
 	if s.sizes[configName] == 0 && s.sizes[configCopy] == 0 {
@@ -79,7 +82,7 @@ type scrubber struct {
 	names []string
 	sizes map[string]int64
 
-	hidden bool // not all could be listed
+	hidden []string // places that cannot be listed
 
 	mu      sync.Mutex // guards what follows, fn and done
 	out     Scrubbed
@@ -182,10 +185,19 @@ func (s *scrubber) pairs(ctx context.Context) error {
 				continue // both were
 			}
 			err = fmt.Errorf("%w; %w", ErrMissing, ErrServed)
+		default:
+			err = readCause(ctx, err)
 		}
-		s.report(Problem{Object: object, Kind: objectKind(object), Err: err})
+		if !errors.Is(err, ErrUnreadable) || !s.hides(object) {
+			s.report(Problem{Object: object, Kind: objectKind(object), Err: err})
+		}
 	}
 	return nil
+}
+
+// hides tells whether an object is in a place that cannot be listed, which is told.
+func (s *scrubber) hides(object string) bool {
+	return slices.ContainsFunc(s.hidden, func(place string) bool { return strings.HasPrefix(object, place) })
 }
 
 func (s *scrubber) read(ctx context.Context, name string) ([]byte, error) {
@@ -206,7 +218,7 @@ func (s *scrubber) missing(ctx context.Context) error {
 				return context.Cause(ctx)
 			case (err == nil) == (name == object):
 				return nil
-			case err != nil && !errors.Is(err, storage.ErrNotFound) && s.hidden:
+			case err != nil && !errors.Is(err, storage.ErrNotFound) && s.hides(name):
 				return nil // that is told
 			case err != nil && !errors.Is(err, storage.ErrNotFound):
 				return err

@@ -110,7 +110,7 @@ func (r *Repository) stripeSet(ctx context.Context) (*stripeSet, error) {
 func (r *Repository) readStripes(ctx context.Context) (*stripeSet, error) {
 	set := &stripeSet{members: map[PackID][]*stripe{}, bad: map[string]error{}}
 	var found []storage.Info
-	err := r.be.List(ctx, parity.StripePrefix, func(o storage.Info) error {
+	err := listBelow(ctx, r.be, parity.StripePrefix, func(o storage.Info) error {
 		if _, err := parity.ParseStripeID(strings.TrimPrefix(o.Name, parity.StripePrefix)); err == nil {
 			found = append(found, o)
 		}

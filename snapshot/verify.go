@@ -19,6 +19,7 @@ import (
 	"mahavishnu/repository/lease"
 	"mahavishnu/repository/ledger"
 	"mahavishnu/storage"
+	"mahavishnu/terminal"
 )
 
 // VerifyOptions says how much to verify. The zero value checks the structure for
@@ -235,7 +236,7 @@ func (v *verifier) verdict() error {
 		return fault.New("verify", place, damaged,
 			"mend what can be mended with `mahavishnu verify --repair`; restore what is affected then from a snapshot that is not, or from a replica; a full backup stores again what the source still has")
 	case unreadable > 0 && allDenied:
-		return fault.New("verify", place, fmt.Errorf("%d objects, the first: %w", unreadable, first), "") // says itself what to do
+		return fault.New("verify", place, fmt.Errorf("%s, the first: %w", terminal.Plural(unreadable, "problem"), first), "") // says itself what to do
 	case unreadable > 0:
 		return fault.New("verify", place, fmt.Errorf("%d objects: %w", unreadable, repository.ErrUnreadable),
 			"look at the storage (the system's log tells of bad sectors), then verify again; copy what can be read to another disk")

@@ -38,7 +38,7 @@ func (v *verifier) look(ctx context.Context) (err error) {
 	v.list(v.learned.Packs)
 	if blind := (*repository.UnlistedError)(nil); errors.As(err, &blind) {
 		v.listed = false
-		v.found(blind.Problem())
+		v.unlisted(blind)
 		return nil
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"mahavishnu/repository"
@@ -54,7 +55,22 @@ func (v *verifier) read(ctx context.Context, packs []repository.PackID) error {
 	if err != nil {
 		return err
 	}
-	return v.repo.CheckParity(ctx, packs, v.found)
+	err = v.repo.CheckParity(ctx, packs, v.found)
+	if blind := (*repository.UnlistedError)(nil); errors.As(err, &blind) {
+		v.unlisted(blind)
+		return nil
+	}
+	return err
+}
+
+// unlisted notes a place that cannot be listed, unless that is noted.
+func (v *verifier) unlisted(blind *repository.UnlistedError) {
+	known := slices.ContainsFunc(v.problems, func(p VerifyProblem) bool {
+		return errors.Is(p.Err, repository.ErrUnlisted) && strings.HasPrefix(blind.Place, p.Object)
+	})
+	if !known {
+		v.found(blind.Problem())
+	}
 }
 
 // verified notes a pack that is whole.

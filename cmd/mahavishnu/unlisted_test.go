@@ -52,10 +52,10 @@ func aClosedDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, place := range []string{"ledger", "copies", "gc", "gc/forgotten", "index", "snapshots", "copies/index", "copies/pins"} {
+	for _, place := range []string{"ledger", "copies", "gc", "gc/forgotten", "index", "snapshots", "copies/index", "copies/pins", "parity", "parity/stripes"} {
 		with(place, 0, func() {
 			path := filepath.Join(storage, place)
-			told := place != "copies/pins" // which restoring does not look for
+			told := place != "copies/pins" && !strings.HasPrefix(place, "parity") // which restoring does not look for
 			warned := func() {
 				t.Helper()
 				n := strings.Count(errs, "warning: list "+place)
@@ -77,11 +77,12 @@ func aClosedDirectory(t *testing.T) {
 			warned()
 			run(exitDone, "snapshots")
 			run(exitIntegrity, "verify")
+			run(exitIntegrity, "verify", "--read-data", "100")
 			said := run(exitIntegrity, "verify", "--scrub")
 			if strings.HasPrefix(place, "gc") { // of which a scrub reads nothing
 				return
 			}
-			if !strings.Contains(said, "UNREADABLE "+place+"/") || strings.Contains(said, "bad sectors") {
+			if !strings.Contains(said, "UNREADABLE "+place+"/") || strings.Contains(said, "bad sectors") || strings.Contains(said, "DAMAGED") {
 				t.Errorf("%s is closed; the scrub says\n%s", place, said)
 			}
 			if told {

@@ -77,7 +77,7 @@ func runScrub(ctx context.Context, e *env) error {
 	case harmful == 0:
 		return nil
 	case harmful == unreadable && allDenied:
-		return fault.New("scrub", be.Location(), fmt.Errorf("%d objects, the first: %w", harmful, first), "") // says itself what to do
+		return fault.New("scrub", be.Location(), fmt.Errorf("%s, the first: %w", terminal.Plural(harmful, "problem"), first), "") // says itself what to do
 	case harmful == unreadable:
 		return fault.New("scrub", be.Location(), fmt.Errorf("%d objects: %w", harmful, repository.ErrUnreadable),
 			"look at the storage (the system's log tells of bad sectors), then scrub again; copy what can be read to another disk")
