@@ -62,7 +62,8 @@ func (s *Survey) candidates(places []place, found []candidate) []candidate {
 
 // keepOne chooses where a blob is kept for one tier that needs it: in a pack of
 // that tier, if there is one. While no copy that stays is trusted, none of them
-// is dropped, and one that is trusted and condemned is rescued.
+// is dropped, and one that is trusted and condemned is rescued. So is one that is
+// condemned while none of that tier stays: other packs may be gone sooner, or be colder.
 func (s *Survey) keepOne(found []candidate, archival bool, met uint32) {
 	best, going := -1, -1
 	for i, c := range found {
@@ -74,7 +75,8 @@ func (s *Survey) keepOne(found []candidate, archival bool, met uint32) {
 			*to = i
 		}
 	}
-	if best < 0 || going >= 0 && found[going].trusted && !found[best].trusted {
+	ofTier := func(i int) bool { return s.packs[found[i].pack].Archival == archival }
+	if best < 0 || going >= 0 && found[going].trusted && (!found[best].trusted || ofTier(going) && !ofTier(best)) {
 		s.rescues = append(s.rescues, found[going].place)
 	}
 	for i, c := range found {
