@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,10 +44,11 @@ func fetch(ctx context.Context, be storage.Backend, name string, size int64) (da
 	return data, err
 }
 
-// damaged tells damage of one object from trouble with the storage.
+// damaged tells damage of one object, a bad sector among them, from trouble with the storage.
 func damaged(err error) bool {
 	var temporary *storage.TemporaryError
-	return !errors.As(err, &temporary) && (repository.Damaged(err) || errors.Is(err, storage.ErrDamaged))
+	return !errors.As(err, &temporary) &&
+		(repository.Damaged(err) || errors.Is(err, storage.ErrDamaged) || errors.Is(err, syscall.EIO))
 }
 
 // put stores an object in the replica. It is durable, and its bytes are before its name

@@ -12,12 +12,12 @@
 //     What is damaged in the primary is named and not copied, and a good one in
 //     the replica stays.
 //   - A run may end at any step, by a kill, a cut link, a full disk. The next one
-//     goes on: what arrived and was checked is noted, and not read again.
+//     lists both sides and goes on: what arrived is whole, and not copied again.
 //   - What is gone from the primary goes from the replica after a delay, never
 //     while an alarm or a hold keeps it, and never because the primary looks empty.
-//   - Two places never both count as the primary for long: [Promote] counts up an
-//     epoch, by which the old one is known when it comes back. [CheckPrimary] is
-//     what backups, prunes and the like ask before they store.
+//   - A promoted replica is not overwritten: [Promote] counts up an epoch, by which
+//     the old primary is known when it comes back. [CheckPrimary] is what backups,
+//     prunes and the like ask before they store.
 //
 // DESIGN.md beside this file has the reasons, docs/replication.md what the
 // replica's own objects look like and what to do when a region is lost.
