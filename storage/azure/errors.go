@@ -42,54 +42,53 @@ func (b *Backend) failed(ctx context.Context, op, object, needs string, err erro
 	if !errors.As(err, &answer) {
 		return b.unanswered(op, object, err)
 	}
-	cause, hint := b.judge(answer, needs)
+	hint, cause := b.judge(answer, needs)
 	return &backend.Error{Op: op, Object: object, Err: cause, Hint: hint}
 }
 
 // judge turns an answer of the service into an error of the contract and a hint.
-func (b *Backend) judge(answer *azcore.ResponseError, needs string) (cause error, hint string) {
+func (b *Backend) judge(answer *azcore.ResponseError, needs string) (hint string, cause error) {
 	said := told(answer)
 	switch bloberror.Code(answer.ErrorCode) {
 	case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled:
 		// Not ErrNotFound: that would look like a place without a repository.
-		return fmt.Errorf("the container %s does not exist (%s)", b.config.Container, said),
-			"make it, or mend its name: az storage container create --name " + b.config.Container + " --account-name " + b.config.Account
+		return "make it, or mend its name: az storage container create --name " + b.config.Container + " --account-name " + b.config.Account, fmt.Errorf("the container %s does not exist (%s)", b.config.Container, said)
 	case bloberror.BlobNotFound, bloberror.ResourceNotFound:
-		return backend.ErrNotFound, ""
+		return "", backend.ErrNotFound
 	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.UnauthorizedBlobOverwrite:
-		return fmt.Errorf("%w (%s)", backend.ErrExists, said), ""
+		return "", fmt.Errorf("%w (%s)", backend.ErrExists, said)
 	case bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold":
-		return fmt.Errorf("%w (%s)", backend.ErrRetained, said), "wait until its immutability policy or legal hold has ended"
+		return "wait until its immutability policy or legal hold has ended", fmt.Errorf("%w (%s)", backend.ErrRetained, said)
 	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
-		return fmt.Errorf("%w (%s)", backend.ErrArchived, said), "have it rehydrated first; a restore asks for that by itself and waits"
+		return "have it rehydrated first; a restore asks for that by itself and waits", fmt.Errorf("%w (%s)", backend.ErrArchived, said)
 	case bloberror.InvalidRange:
-		return fmt.Errorf("%w (%s)", backend.ErrShort, said), ""
+		return "", fmt.Errorf("%w (%s)", backend.ErrShort, said)
 	case bloberror.MD5Mismatch, bloberror.CRC64Mismatch:
-		return &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}, ""
+		return "", &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}
 	case bloberror.LeaseIDMissing, bloberror.LeaseIDMismatchWithBlobOperation, bloberror.LeaseLost:
-		return fmt.Errorf("%w: somebody has leased the blob (%s)", backend.ErrDenied, said), "end the lease: az storage blob lease break --container-name " + b.config.Container
+		return "end the lease: az storage blob lease break --container-name " + b.config.Container, fmt.Errorf("%w: somebody has leased the blob (%s)", backend.ErrDenied, said)
 	case bloberror.BlobUsesCustomerSpecifiedEncryption:
-		return fmt.Errorf("%w: the blob was written under a customer key (%s)", backend.ErrDenied, said), "name the file of that key as customer_key_file="
+		return "name the file of that key as customer_key_file=", fmt.Errorf("%w: the blob was written under a customer key (%s)", backend.ErrDenied, said)
 	case "BlobAccessTierNotSupportedForAccountType", "FeatureNotSupported", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, bloberror.UnsupportedQueryParameter:
-		return fmt.Errorf("%w (%s)", backend.ErrUnsupported, said), "the account lacks what tier=, cold_tier=, encryption_scope= or immutability= asks for"
+		return "the account lacks what tier=, cold_tier=, encryption_scope= or immutability= asks for", fmt.Errorf("%w (%s)", backend.ErrUnsupported, said)
 	case bloberror.AccountBeingCreated, bloberror.ServerBusy, bloberror.InternalError, bloberror.OperationTimedOut:
-		return b.temporary(answer, said), ""
+		return "", b.temporary(answer, said)
 	}
 	switch code := answer.StatusCode; {
 	case code == http.StatusBadRequest && answer.ErrorCode == "InvalidOperation" && mentionsMD5(answer): // as azurite words it
-		return &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}, ""
+		return "", &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return fmt.Errorf("%w (%s)", backend.ErrDenied, said), b.denied(answer, needs)
+		return b.denied(answer, needs), fmt.Errorf("%w (%s)", backend.ErrDenied, said)
 	case code == http.StatusNotFound:
-		return fmt.Errorf("%w (%s)", backend.ErrNotFound, said), ""
+		return "", fmt.Errorf("%w (%s)", backend.ErrNotFound, said)
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		return fmt.Errorf("%w (%s)", backend.ErrShort, said), ""
+		return "", fmt.Errorf("%w (%s)", backend.ErrShort, said)
 	case code == http.StatusInsufficientStorage:
-		return fmt.Errorf("%w (%s)", backend.ErrFull, said), "free space, or raise the account's capacity"
+		return "free space, or raise the account's capacity", fmt.Errorf("%w (%s)", backend.ErrFull, said)
 	case remote.TemporaryStatus(code):
-		return b.temporary(answer, said), ""
+		return "", b.temporary(answer, said)
 	}
-	return fmt.Errorf("the server answered %s", said), ""
+	return "", fmt.Errorf("the server answered %s", said)
 }
 
 func (b *Backend) temporary(answer *azcore.ResponseError, said string) error {

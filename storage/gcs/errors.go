@@ -77,12 +77,12 @@ func (b *Backend) failed(ctx context.Context, op, object, needs string, err erro
 	if !ok {
 		return b.unanswered(op, object, err)
 	}
-	cause, hint := b.judge(a, needs)
+	hint, cause := b.judge(a, needs)
 	return &backend.Error{Op: op, Object: object, Err: cause, Hint: hint}
 }
 
 // judge turns an answer of the service into an error of the contract and a hint.
-func (b *Backend) judge(a *googleapi.Error, needs string) (cause error, hint string) {
+func (b *Backend) judge(a *googleapi.Error, needs string) (hint string, cause error) {
 	said, words := told(a), strings.ToLower(reasons(a)+" "+a.Message+" "+a.Body)
 	has := func(parts ...string) bool {
 		for _, part := range parts {
@@ -95,34 +95,33 @@ func (b *Backend) judge(a *googleapi.Error, needs string) (cause error, hint str
 	switch code := a.Code; {
 	case code == http.StatusNotFound && has("bucket does not exist", "nosuchbucket"):
 		// Not ErrNotFound: that would look like a place without a repository.
-		return fmt.Errorf("the bucket %s does not exist (%s)", b.config.Bucket, said),
-			"make it, or mend its name: gcloud storage buckets create gs://" + b.config.Bucket
+		return "make it, or mend its name: gcloud storage buckets create gs://" + b.config.Bucket, fmt.Errorf("the bucket %s does not exist (%s)", b.config.Bucket, said)
 	case code == http.StatusNotFound:
-		return fmt.Errorf("%w (%s)", backend.ErrNotFound, said), ""
+		return "", fmt.Errorf("%w (%s)", backend.ErrNotFound, said)
 	case code == http.StatusPreconditionFailed:
-		return fmt.Errorf("%w (%s)", backend.ErrExists, said), ""
+		return "", fmt.Errorf("%w (%s)", backend.ErrExists, said)
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		return fmt.Errorf("%w (%s)", backend.ErrShort, said), ""
+		return "", fmt.Errorf("%w (%s)", backend.ErrShort, said)
 	case code == http.StatusForbidden && has("retentionpolicynotmet", "objectunderactivehold", "retention policy", "active hold", "retained until", "object retention"):
-		return fmt.Errorf("%w (%s)", backend.ErrRetained, said), retainedHint
+		return retainedHint, fmt.Errorf("%w (%s)", backend.ErrRetained, said)
 	case code == http.StatusForbidden && has("ratelimitexceeded", "userratelimitexceeded"):
-		return b.temporary(a, said), ""
+		return "", b.temporary(a, said)
 	case code == http.StatusForbidden && has("quotaexceeded"):
-		return fmt.Errorf("%w (%s)", backend.ErrFull, said), "raise the project's quota"
+		return "raise the project's quota", fmt.Errorf("%w (%s)", backend.ErrFull, said)
 	case code == http.StatusUnauthorized:
-		return fmt.Errorf("%w (%s)", backend.ErrDenied, said), "the credentials are wrong or have expired, or this machine's clock is wrong; " + noCredentials
+		return "the credentials are wrong or have expired, or this machine's clock is wrong; " + noCredentials, fmt.Errorf("%w (%s)", backend.ErrDenied, said)
 	case code == http.StatusForbidden:
-		return fmt.Errorf("%w (%s)", backend.ErrDenied, said), b.denied(words, needs)
+		return b.denied(words, needs), fmt.Errorf("%w (%s)", backend.ErrDenied, said)
 	case code == http.StatusBadRequest && has("crc32c", "md5", "checksum"):
-		return &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}, ""
+		return "", &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}
 	case code == http.StatusBadRequest && has("resourceisencryptedwithcustomerencryptionkey", "customerencryptionkey"):
-		return fmt.Errorf("%w (%s)", backend.ErrDenied, said), "name the file of the key that the object was written under as customer_key_file="
+		return "name the file of the key that the object was written under as customer_key_file=", fmt.Errorf("%w (%s)", backend.ErrDenied, said)
 	case code == http.StatusInsufficientStorage:
-		return fmt.Errorf("%w (%s)", backend.ErrFull, said), "free space, or raise the quota"
+		return "free space, or raise the quota", fmt.Errorf("%w (%s)", backend.ErrFull, said)
 	case remote.TemporaryStatus(code):
-		return b.temporary(a, said), ""
+		return "", b.temporary(a, said)
 	}
-	return fmt.Errorf("the server answered %s", said), ""
+	return "", fmt.Errorf("the server answered %s", said)
 }
 
 func (b *Backend) temporary(a *googleapi.Error, said string) error {
@@ -150,7 +149,7 @@ func (b *Backend) unanswered(op, object string, err error) error {
 	var garbled *json.SyntaxError
 	switch {
 	case errors.As(err, &none):
-		e.Err, e.Hint = b.noToken(none.err)
+		e.Hint, e.Err = b.noToken(none.err)
 	case errors.As(err, &garbled):
 		e.Err = &backend.TemporaryError{Err: fmt.Errorf("the server's answer cannot be read: %w", garbled)}
 	default:
@@ -160,23 +159,23 @@ func (b *Backend) unanswered(op, object string, err error) error {
 }
 
 // noToken is a failure to get a token.
-func (b *Backend) noToken(err error) (cause error, hint string) {
+func (b *Backend) noToken(err error) (hint string, cause error) {
 	var refused *auth.Error
 	if errors.As(err, &refused) && refused.Response != nil {
 		said := fmt.Errorf("get credentials: the server answered %d %s", refused.Response.StatusCode, http.StatusText(refused.Response.StatusCode))
 		if remote.TemporaryStatus(refused.Response.StatusCode) {
-			return &backend.TemporaryError{Err: said, After: remote.RetryAfter(refused.Response.Header, b.clock.Now())}, ""
+			return "", &backend.TemporaryError{Err: said, After: remote.RetryAfter(refused.Response.Header, b.clock.Now())}
 		}
-		return fmt.Errorf("%w: %w", backend.ErrDenied, said), "the service account or its key may have been deleted or disabled, or this machine's clock is wrong"
+		return "the service account or its key may have been deleted or disabled, or this machine's clock is wrong", fmt.Errorf("%w: %w", backend.ErrDenied, said)
 	}
 	hint = noCredentials
 	if hints := fault.Hints(err); len(hints) > 0 {
 		hint = hints[0]
 	}
 	if remote.Temporary(err) {
-		return &backend.TemporaryError{Err: errors.New("get credentials: " + objects.Line(objects.Network(err).Error()))}, ""
+		return "", &backend.TemporaryError{Err: errors.New("get credentials: " + objects.Line(objects.Network(err).Error()))}
 	}
-	return fmt.Errorf("%w: no credentials: %s", backend.ErrDenied, objects.Line(objects.Network(err).Error())), hint
+	return hint, fmt.Errorf("%w: no credentials: %s", backend.ErrDenied, objects.Line(objects.Network(err).Error()))
 }
 
 // unseen tells a missing object from a missing bucket, once in an instance's life: the

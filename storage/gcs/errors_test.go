@@ -71,7 +71,7 @@ func TestAnswersAreClassified(t *testing.T) {
 			err = be.Put(t.Context(), "b", []byte("x"), backend.PutOptions{})
 		}
 		for _, sentinel := range sentinels {
-			if errors.Is(err, sentinel) != (sentinel == c.want) {
+			if errors.Is(err, sentinel) != errors.Is(c.want, sentinel) {
 				t.Errorf("%d %s: %v; is it %q: %v", c.status, c.reason, err, sentinel, errors.Is(err, sentinel))
 			}
 		}

@@ -32,7 +32,7 @@ type watched struct {
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // an io.Reader's end is that very value
+	if err != nil && err != io.EOF {
 		w.breakage.err = err
 		w.breakage.stop()
 	}
