@@ -3,6 +3,7 @@ package location
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,4 +111,26 @@ func TestNearest(t *testing.T) {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
+}
+
+// Whatever is behind the question mark, its values are not shown, and what is
+// accepted is known and not empty.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"region=eu", "regoin=x", "secret_key=hushhush", "region=%zz", "a=b&a=c", ";", "region", "sas=hushhush", "%73ecret=hushhush"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		p, err := Parse(&url.URL{Scheme: "s3", Host: "b", RawQuery: query}, known, where)
+		if err != nil {
+			if strings.Contains(query, "=hushhush") && strings.Contains(err.Error(), "hushhush") && strings.Count(query, "hushhush") == 1 {
+				t.Errorf("%q: the error shows a value: %v", query, err)
+			}
+			return
+		}
+		for name, value := range p {
+			if value == "" || !slices.Contains(known, name) {
+				t.Errorf("%q is accepted as %q", query, p)
+			}
+		}
+	})
 }
