@@ -118,7 +118,18 @@ func TestRetainOnlyExtends(t *testing.T) {
 			wantRetained(t, be, mode, step.want)
 		}
 	}
-	be := locked(t, s, "compliance")
+	// Not every server refuses to shorten a retention, so it is never asked to.
+	var seen tap
+	c := configure(s, "p")
+	c.Lock, c.Wrap = "governance", seen.wrap
+	be := open(t, c)
+	if err := be.Retain(t.Context(), "governance", in(time.Minute)); err != nil {
+		t.Error(err)
+	}
+	if got := seen.take(); len(got) != 1 || !strings.HasPrefix(got[0], "GET ") {
+		t.Errorf("an earlier time was asked for with %q", got)
+	}
+	be = locked(t, s, "compliance")
 	if err := be.Retain(t.Context(), "nothing", in(time.Hour)); !errors.Is(err, backend.ErrNotFound) {
 		t.Errorf("Retain of a missing object: %v", err)
 	}
@@ -179,8 +190,8 @@ func TestDeleteFreesAllVersions(t *testing.T) {
 	c := configure(s, "p")
 	c.Wrap = seen.wrap
 	be := open(t, c)
-	for _, name := range []string{"a", "a/b", "ab"} { // names that begin like another's
-		_ = be.Put(t.Context(), name, []byte("1"), backend.PutOptions{})
+	for _, name := range []string{"a", "a-b", "ab"} { // names that begin like another's
+		put(t, be, name, "1", backend.PutOptions{})
 	}
 	put(t, be, "config", "1", backend.PutOptions{})
 	put(t, be, "config", "2", backend.PutOptions{})
@@ -198,16 +209,15 @@ func TestDeleteFreesAllVersions(t *testing.T) {
 		t.Errorf("%d versions and %d markers after the delete", kept, markers)
 	}
 	seen.take()
-	if err := be.Delete(t.Context(), "ab"); err != nil {
+	if err := be.Delete(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	if got := seen.take(); len(got) != 2 {
 		t.Errorf("a delete of one version: %q, want 2 requests", got)
 	}
-	if kept, _ := versions(t, client, s.Bucket, "p/a"); kept == 0 {
-		t.Error("the neighbours are gone too")
-	}
-	if err := be.Delete(t.Context(), "ab"); err != nil {
+	wantText(t, be, "a-b", "1")
+	wantText(t, be, "ab", "1")
+	if err := be.Delete(t.Context(), "a"); err != nil {
 		t.Errorf("again: %v", err)
 	}
 }

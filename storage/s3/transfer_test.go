@@ -97,6 +97,33 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// A put says before its body how long it is and which checksum it has.
+func TestWhatAPutSends(t *testing.T) {
+	s := servers.S3(t)
+	var sent http.Header
+	var length int64
+	seen := tap{answer: func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+		sent, length = r.Header.Clone(), r.ContentLength
+		return next.RoundTrip(r)
+	}}
+	c := configure(s, "p")
+	c.Wrap = seen.wrap
+	put(t, open(t, c), "a", "123456789", backend.PutOptions{IfAbsent: true})
+	for name, want := range map[string]string{
+		"X-Amz-Checksum-Crc32c": "4waSgw==", // the check value of CRC-32C
+		"If-None-Match":         "*",
+		"Content-Encoding":      "", // no chunks
+		"X-Amz-Trailer":         "",
+	} {
+		if got := sent.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if length != 9 {
+		t.Errorf("a length of %d, want 9", length)
+	}
+}
+
 // Bodies are sent from where the caller has them: 64 packs at a time take hardly
 // more memory than the packs themselves.
 func TestPutsMakeNoCopies(t *testing.T) {
