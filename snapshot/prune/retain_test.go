@@ -29,11 +29,17 @@ func (a *ahead) pass(d time.Duration)         { a.by.Add(int64(d)) }
 func days(n int) time.Duration                { return time.Duration(n) * 24 * time.Hour }
 func (v *vault) open() *repository.Repository { return v.with(v.now) }
 
-// vault is a repository in a directory that keeps everything for thirty days.
+// keeper is a storage that can keep objects from being deleted.
+type keeper interface {
+	storage.Backend
+	storage.Retainer
+}
+
+// vault is a repository that keeps everything for thirty days, by default in a directory.
 type vault struct {
 	t    *testing.T
 	dir  string
-	be   *local.Backend
+	be   keeper
 	ring *keyring.Ring
 	now  *ahead
 	seed int
@@ -49,6 +55,14 @@ func newVault(t *testing.T) *vault {
 		t.Fatal(err)
 	}
 	v.be = be.WithClock(v.now)
+	v.create()
+	return v
+}
+
+// create makes the repository.
+func (v *vault) create() {
+	v.t.Helper()
+	t := v.t
 	if err := v.be.RetentionCheck(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +75,6 @@ func newVault(t *testing.T) *vault {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return v
 }
 
 func (v *vault) with(c clock.Clock) *repository.Repository {
