@@ -47,7 +47,6 @@ var (
 	ErrReadOnly    = backend.ErrReadOnly
 	ErrFull        = backend.ErrFull
 	ErrBadName     = backend.ErrBadName
-	ErrUnavailable = backend.ErrUnavailable
 	ErrDenied      = backend.ErrDenied
 	ErrRetained    = backend.ErrRetained
 	ErrArchived    = backend.ErrArchived

@@ -32,8 +32,6 @@ var (
 	ErrFull = errors.New("storage is full")
 	// ErrBadName means that the name breaks the rules of [CheckName].
 	ErrBadName = errors.New("not a valid object name")
-	// ErrUnavailable means that this kind of storage is not available yet.
-	ErrUnavailable = errors.New("not available yet")
 )
 
 // Error is an operation that failed on an object, with a hint what to do.

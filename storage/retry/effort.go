@@ -20,7 +20,7 @@ const damagedTries = 3
 func temporary(err error) bool {
 	for _, settled := range []error{
 		backend.ErrNotFound, backend.ErrExists, backend.ErrShort, backend.ErrReadOnly, backend.ErrFull, backend.ErrBadName,
-		backend.ErrDenied, backend.ErrRetained, backend.ErrArchived, backend.ErrUnsupported, backend.ErrUnavailable,
+		backend.ErrDenied, backend.ErrRetained, backend.ErrArchived, backend.ErrUnsupported,
 	} {
 		if errors.Is(err, settled) {
 			return false
