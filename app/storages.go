@@ -24,12 +24,12 @@ type Storages struct {
 // machine's, a nil observer nobody.
 func StoragesOf(cfg *config.Config, c clock.Clock, observer storage.Observer) *Storages {
 	r := cfg.Backup.Storage.Retries
-	limits, err := limitsOf(cfg.Backup.Storage.Limits, c)
+	limits, err := limitsFrom(cfg.Backup.Storage.Limits, c)
 	return &Storages{
 		wrong: err,
 		options: storage.OpenOptions{
 			CredentialsFor: func(place string) (storage.Credentials, error) { return credentials(cfg.SecretsFor(place)) },
-			Clock:          clock.Or(c), Limits: limits, Observer: observer,
+			Clock:          clock.Or(c), Limits: storage.NewLimits(limits), Observer: observer,
 			Retry: storage.RetryOptions{
 				Attempts: r.Attempts, First: r.First.Std(), Longest: r.Max.Std(), Elapsed: r.GiveUp.Std(),
 			},
@@ -37,11 +37,11 @@ func StoragesOf(cfg *config.Config, c clock.Clock, observer storage.Observer) *S
 	}
 }
 
-// limitsOf turns limits into what storage goes by.
-func limitsOf(l config.StorageLimits, c clock.Clock) (*storage.Limits, error) {
+// limitsFrom turns limits into what storage goes by.
+func limitsFrom(l config.StorageLimits, c clock.Clock) (storage.LimitOptions, error) {
 	zone, err := time.LoadLocation(l.Timezone)
 	if err != nil {
-		return nil, fault.New("read", "backup.storage.limits.timezone", err, "")
+		return storage.LimitOptions{}, fault.New("read", "backup.storage.limits.timezone", err, "")
 	}
 	o := storage.LimitOptions{
 		Clock: clock.Or(c), Zone: zone, Concurrency: l.Concurrency,
@@ -57,7 +57,7 @@ func limitsOf(l config.StorageLimits, c clock.Clock) (*storage.Limits, error) {
 		}
 		o.Windows = append(o.Windows, window)
 	}
-	return storage.NewLimits(o), nil
+	return o, nil
 }
 
 // Hasty returns how to open storage for somebody who is watching: what fails is

@@ -120,20 +120,14 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err != nil {
 		return err
 	}
-	options := snapshot.VerifyOptions{
+	verify := e.verify
+	if o.repair {
+		verify = e.repair
+	}
+	return verify(ctx, repo.Repository, snapshot.VerifyOptions{
 		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
 		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
-	}
-	if !o.repair {
-		return e.verify(ctx, repo.Repository, options)
-	}
-	copies, err := e.mendFrom(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeCopies(copies)) }()
-	options.Replicas = copies
-	return e.repair(ctx, repo.Repository, options)
+	})
 }
 
 // verifiable returns the snapshots to verify; nil means all.
@@ -198,6 +192,12 @@ func (e *env) tellVerified(report snapshot.VerifyReport) {
 	}
 	e.term.Sayf("%s, %s, %s; %s; took %s", terminal.Plural(report.Snapshots, "snapshot"), terminal.Plural(report.Entries, "entry"),
 		terminal.Bytes(report.Bytes), read, terminal.Duration(report.Duration))
+	if report.ColdPacks > 0 {
+		e.term.Sayf("%s, %s, in an archive class of the storage were not read", terminal.Plural(report.ColdPacks, "pack"), terminal.Bytes(report.ColdBytes))
+	}
+	if at := report.Unprotected; at != nil {
+		e.tellProtection(*at)
+	}
 	if c := report.Coverage; c != nil && c.Packs > 0 {
 		e.term.Sayf("%s", waiting(*c))
 	}
