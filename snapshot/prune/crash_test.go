@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,26 @@ func TestStopAtEveryChange(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What stops the copying of blobs, when the first pack is full, stops the end of it,
+// too, and is told once.
+func TestWhatFailedIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	for i := range 5 {
+		w.write(fmt.Sprint("large", i), content(uint64(i), 9<<20))
+	}
+	w.backup()
+	w.ring = w.ring.Rotated(time.Now())
+	w.write("new", content(9, 1000))
+	w.backup()
+	broken := faults.Wrap(w.disk)
+	broken.On(faults.Put).Under("packs/").Times(-1).Fail(errStopped)
+	_, err := prune.Run(t.Context(), w.open(broken), prune.Options{Reseal: true})
+	if !errors.Is(err, errStopped) || strings.Count(err.Error(), errStopped.Error()) != 1 {
+		t.Errorf("prune: %v", err)
+	}
+	w.whole()
 }
 
 // Two prunes at once: one yields, or both do harmless work.
