@@ -188,7 +188,7 @@ func trusted(op, file string) (*x509.CertPool, error) {
 func proxies(op string, o Options) (func(*http.Request) (*url.URL, error), error) {
 	switch o.Proxy {
 	case "":
-		return http.ProxyFromEnvironment, nil // which leaves loopback alone
+		return notMetadata(http.ProxyFromEnvironment), nil // which leaves loopback alone
 	case "direct":
 		return nil, nil // a transport without the function asks no proxy
 	}
@@ -204,12 +204,18 @@ func proxies(op string, o Options) (func(*http.Request) (*url.URL, error), error
 	if strings.HasPrefix(o.Endpoint, "http://") && !Loopback(u.Hostname()) {
 		return nil, plain(op, u.Host) // it would cross the network to the proxy
 	}
+	return notMetadata(http.ProxyURL(u)), nil
+}
+
+// notMetadata keeps from a proxy what a cloud tells its machines: it would cross the
+// network in the clear.
+func notMetadata(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(r *http.Request) (*url.URL, error) {
 		if metadata(r.URL.Hostname()) {
 			return nil, nil
 		}
-		return u, nil
-	}, nil
+		return proxy(r)
+	}
 }
 
 // proxyAnswer keeps what a proxy said to a request for a connection.

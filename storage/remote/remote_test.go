@@ -23,7 +23,39 @@ import (
 	"mahavishnu/storage/backend"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The environment's proxy is looked up once in a process. What goes to this
+	// machine takes none.
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
+		if err := os.Setenv(name, environmentProxy); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const environmentProxy = "http://proxy.example:3128"
+
+// What a cloud tells its machines goes through no proxy, nor does what stays on this one.
+func TestWhatTakesAProxy(t *testing.T) {
+	for _, named := range []string{"", environmentProxy} {
+		proxy, err := proxies("open", Options{Proxy: named})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]bool{
+			"https://bucket.s3.example": true, "http://169.254.169.254": false, "http://metadata.google.internal": false, "http://[fd00:ec2::254]": false,
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, host+"/a", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u, err := proxy(r); err != nil || (u != nil) != want {
+				t.Errorf("%s through the proxy %q: %v, %v", host, named, u, err)
+			}
+		}
+	}
+}
 
 // tlsServer starts a server with the certificate of example.com, and returns a
 // file of the authority that signed it.
