@@ -83,10 +83,10 @@ func readRange(ctx context.Context, be Backend, name string, offset int64, buf [
 // ErrShort when it ends before.
 func ReadNext(ctx context.Context, r io.Reader, name string, buf []byte) error {
 	_, err := io.ReadFull(r, buf)
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case err == io.ErrUnexpectedEOF, err == io.EOF: // and not a connection that ended
+	}
+	if err == io.ErrUnexpectedEOF || err == io.EOF { // and not a connection that ended
 		err = ErrShort
 	}
 	return failedRead(ctx, name, err)
