@@ -49,7 +49,7 @@ func (s *Session) adopt(ctx context.Context, orphans []packObject) error {
 func (s *Session) takeOver(ctx context.Context, p index.Pack, entries []index.Entry) error {
 	for _, e := range entries {
 		if !s.r.Doubted(p.ID, e.ID) {
-			s.pending.claim(e.ID)
+			s.pending.Claim(e.ID)
 		}
 	}
 	s.stats.adoptedPacks.Add(1)

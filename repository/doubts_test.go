@@ -28,7 +28,7 @@ func flippedInMemory(t *testing.T) (dir string, ring *keyring.Ring, id ID, want 
 	id = s.ID(KindData, want)
 	flipped := bytes.Clone(want)
 	flipped[len(flipped)/2] ^= 4
-	s.pending.claim(id)
+	s.pending.Claim(id)
 	if _, err := s.store(t.Context(), KindData, id, flipped); err != nil {
 		t.Fatal(err)
 	}

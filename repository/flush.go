@@ -103,6 +103,6 @@ func (s *Session) writeFragment(ctx context.Context, batch *index.Builder) error
 	}
 	// First in the view, then out of pending: Has looks in the other order.
 	s.view.Store(s.view.Load().with(f))
-	batch.Each(func(id ID) { s.pending.drop(id) })
+	batch.Each(func(id ID) { s.pending.Drop(id) })
 	return nil
 }

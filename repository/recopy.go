@@ -211,7 +211,7 @@ func (c *Collector) copyBlob(ctx context.Context, s *Survey, w *Session, x copyI
 			return true
 		})
 		return nil //nolint:nilerr // it is told in Failed
-	case w.Has(x.entry.ID) || !w.pending.claim(x.entry.ID):
+	case w.Has(x.entry.ID) || !w.pending.Claim(x.entry.ID):
 		return nil
 	}
 	_, err = w.store(ctx, use.Kind, x.entry.ID, data)
@@ -241,7 +241,7 @@ func (s *Session) recopy(ctx context.Context, from PackUse, e index.Entry, recor
 	if err != nil {
 		return damage(err)
 	}
-	if !s.pending.claim(e.ID) {
+	if !s.pending.Claim(e.ID) {
 		return nil
 	}
 	w, err := s.packs.take(ctx, from.Kind, len(payload))

@@ -24,7 +24,7 @@ func (s *Session) ID(kind Kind, data []byte) ID { return s.r.ids.id(kind, data) 
 // indexed in a pack that is there.
 func (s *Session) Has(id ID) bool {
 	// In this order: a blob leaves pending only after it is in the view.
-	return s.pending.has(id) || s.view.Load().has(id)
+	return s.pending.Has(id) || s.view.Load().has(id)
 }
 
 // Save stores data unless it is stored already. Call it from as many goroutines
@@ -44,7 +44,7 @@ func (s *Session) Save(ctx context.Context, kind Kind, data []byte) (ID, Saved, 
 		return ID{}, Saved{}, fault.New("save", kind.String()+" blob", fmt.Errorf("%w: %d bytes", ErrTooLarge, len(data)), "")
 	}
 	id := s.r.ids.id(kind, data)
-	if s.Has(id) || !s.pending.claim(id) {
+	if s.Has(id) || !s.pending.Claim(id) {
 		s.stats.reusedBlobs.Add(1)
 		s.stats.reusedBytes.Add(int64(len(data)))
 		return id, Saved{}, nil
@@ -53,7 +53,7 @@ func (s *Session) Save(ctx context.Context, kind Kind, data []byte) (ID, Saved, 
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) && s.err() == nil {
 			// The caller gave up waiting; nothing is wrong with the session.
-			s.pending.drop(id)
+			s.pending.Drop(id)
 			return id, Saved{}, context.Cause(ctx)
 		}
 		return id, Saved{}, s.fail(fault.New("save", "blob "+id.String(), err, ""))

@@ -15,6 +15,7 @@ import (
 	"mahavishnu/repository/index"
 	"mahavishnu/repository/lease"
 	"mahavishnu/repository/pack"
+	"mahavishnu/repository/pending"
 )
 
 // TypeArchival is the type of backups whose packs are kept apart.
@@ -88,7 +89,7 @@ type Session struct {
 	encs    encoders
 	stats   counters
 	view    atomic.Pointer[view] // what is indexed and may be reused
-	pending pending              // what is in this session and in no fragment yet
+	pending pending.Set          // what is in this session and in no fragment yet
 	packs   packers
 
 	lease     *lease.Lease   // nil for a collector's, which holds its own

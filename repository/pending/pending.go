@@ -1,36 +1,44 @@
-package repository
+// Package pending remembers which blobs a session has taken on that no fragment of
+// the index tells of yet: of many savers of one blob exactly one stores it. It
+// takes 40 to 60 bytes a blob, which is all the memory that a new blob costs until its
+// fragment is stored.
+package pending
 
 import (
 	"encoding/binary"
 	"math/bits"
 	"sync"
+
+	"mahavishnu/repository/blob"
 )
 
-// pending is the set of blobs that are in this session and in no fragment yet,
-// in parts with a lock each, so that savers rarely meet.
-type pending struct {
+// Set is a set of blobs, in parts with a lock each, so that savers rarely meet. The
+// zero value is empty. It is safe for concurrent use.
+type Set struct {
 	parts [64]struct {
 		mu  sync.Mutex
 		ids idSet
 	}
 }
 
-func (p *pending) has(id ID) bool {
+// Has tells whether a blob is in the set.
+func (p *Set) Has(id blob.ID) bool {
 	part := &p.parts[id[0]%64]
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	return part.ids.has(id)
 }
 
-// claim adds the blob; false means that it was there already.
-func (p *pending) claim(id ID) bool {
+// Claim adds the blob; false means that it was there already.
+func (p *Set) Claim(id blob.ID) bool {
 	part := &p.parts[id[0]%64]
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	return part.ids.add(id)
 }
 
-func (p *pending) drop(id ID) {
+// Drop takes a blob out.
+func (p *Set) Drop(id blob.ID) {
 	part := &p.parts[id[0]%64]
 	part.mu.Lock()
 	defer part.mu.Unlock()
@@ -41,13 +49,13 @@ func (p *pending) drop(id ID) {
 // or at the next free one behind. Ids are evenly spread, so they need no hash.
 // Free places hold the zero id, which no content has.
 type idSet struct {
-	table []ID
+	table []blob.ID
 	n     int
 }
 
 // home is where an id belongs: its number as a fraction of the table, so that
 // the table may have any size and grow by half.
-func (s *idSet) home(id ID) int {
+func (s *idSet) home(id blob.ID) int {
 	hi, _ := bits.Mul64(binary.LittleEndian.Uint64(id[8:]), uint64(len(s.table)))
 	return int(hi)
 }
@@ -61,9 +69,9 @@ func (s *idSet) next(i int) int {
 
 // find returns the place of an id, or the one it would get. The table must have
 // a free place.
-func (s *idSet) find(id ID) (int, bool) {
+func (s *idSet) find(id blob.ID) (int, bool) {
 	i := s.home(id)
-	for ; s.table[i] != (ID{}); i = s.next(i) {
+	for ; s.table[i] != (blob.ID{}); i = s.next(i) {
 		if s.table[i] == id {
 			return i, true
 		}
@@ -71,7 +79,7 @@ func (s *idSet) find(id ID) (int, bool) {
 	return i, false
 }
 
-func (s *idSet) has(id ID) bool {
+func (s *idSet) has(id blob.ID) bool {
 	if s.n == 0 {
 		return false
 	}
@@ -80,15 +88,15 @@ func (s *idSet) has(id ID) bool {
 }
 
 // add tells whether the id is new.
-func (s *idSet) add(id ID) bool {
-	if id == (ID{}) {
+func (s *idSet) add(id blob.ID) bool {
+	if id == (blob.ID{}) {
 		return true // cannot be remembered, and is stored again
 	}
 	if (s.n+1)*5 > len(s.table)*4 {
 		old := s.table
-		s.table = make([]ID, max(16, len(old)*3/2))
+		s.table = make([]blob.ID, max(16, len(old)*3/2))
 		for _, x := range old {
-			if x != (ID{}) {
+			if x != (blob.ID{}) {
 				i, _ := s.find(x)
 				s.table[i] = x
 			}
@@ -105,8 +113,8 @@ func (s *idSet) add(id ID) bool {
 
 // remove takes an id out, and moves those behind it that were kept from their
 // place.
-func (s *idSet) remove(id ID) {
-	if s.n == 0 || id == (ID{}) {
+func (s *idSet) remove(id blob.ID) {
+	if s.n == 0 || id == (blob.ID{}) {
 		return
 	}
 	gap, ok := s.find(id)
@@ -114,13 +122,13 @@ func (s *idSet) remove(id ID) {
 		return
 	}
 	size := len(s.table)
-	for i := s.next(gap); s.table[i] != (ID{}); i = s.next(i) {
+	for i := s.next(gap); s.table[i] != (blob.ID{}); i = s.next(i) {
 		// How far it is from home, and how far from the gap.
 		if away := (i - s.home(s.table[i]) + size) % size; away >= (i-gap+size)%size {
 			s.table[gap] = s.table[i]
 			gap = i
 		}
 	}
-	s.table[gap] = ID{}
+	s.table[gap] = blob.ID{}
 	s.n--
 }

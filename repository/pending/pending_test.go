@@ -1,8 +1,10 @@
-package repository
+package pending
 
 import (
 	"math/rand/v2"
 	"testing"
+
+	"mahavishnu/repository/blob"
 )
 
 // A table of ids does what a map does, whatever is added and removed, also when
@@ -11,8 +13,8 @@ func TestIDSetIsASet(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, crowd := range []int{0, 1, 200} {
 		var s idSet
-		want := map[ID]bool{}
-		ids := make([]ID, 3000)
+		want := map[blob.ID]bool{}
+		ids := make([]blob.ID, 3000)
 		for i := range ids {
 			for j := range ids[i] {
 				ids[i][j] = byte(rng.Uint32())
@@ -48,7 +50,7 @@ func TestIDSetIsASet(t *testing.T) {
 			t.Errorf("%d ids are left", s.n)
 		}
 		for _, id := range s.table {
-			if id != (ID{}) {
+			if id != (blob.ID{}) {
 				t.Fatal("the empty table is not empty")
 			}
 		}
@@ -57,30 +59,30 @@ func TestIDSetIsASet(t *testing.T) {
 
 func TestIDSetOfNothing(t *testing.T) {
 	var s idSet
-	s.remove(ID{1})
-	if s.has(ID{1}) || s.has(ID{}) || !s.add(ID{}) || s.has(ID{}) {
+	s.remove(blob.ID{1})
+	if s.has(blob.ID{1}) || s.has(blob.ID{}) || !s.add(blob.ID{}) || s.has(blob.ID{}) {
 		t.Error("the zero id stands for nothing")
 	}
 }
 
-func BenchmarkPending(b *testing.B) {
-	ids := make([]ID, 1<<16)
+func BenchmarkSet(b *testing.B) {
+	ids := make([]blob.ID, 1<<16)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range ids {
 		for j := range ids[i] {
 			ids[i][j] = byte(rng.Uint32())
 		}
 	}
-	var p pending
+	var p Set
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
 			id := ids[i%len(ids)]
-			if p.claim(id) {
+			if p.Claim(id) {
 				continue
 			}
 			if i&3 == 0 {
-				p.drop(id)
+				p.Drop(id)
 			}
 		}
 	})
