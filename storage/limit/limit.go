@@ -11,8 +11,9 @@
 // as one, against four times [Options.Concurrency]. So that many transfers may run at once,
 // or four times as many small requests, which wait for the server and not for the
 // link. Who comes first is served first: small ones do not overtake a large one for ever.
-// A reader holds its place until it has been read to the end or is closed; a listing
-// only until its first name, since what is done with names is other requests.
+// A body has a place while it is being read, and a listing until its first name. Neither
+// has one meanwhile: who copies from one object to another, or asks about each name that
+// is listed, would wait for himself.
 package limit
 
 import (
@@ -130,22 +131,35 @@ type Backend struct {
 // begin waits until a request that moves so many bytes may be made; -1 when that is not
 // known. done gives its place back, and may be called more than once.
 func (b *Backend) begin(ctx context.Context, op, name string, bytes int64) (done func(), err error) {
-	done = func() {}
-	if b.limits.places != nil {
-		weight := int64(1)
-		if bytes < 0 || bytes > heavy {
-			weight = transferWeight
-		}
-		if b.limits.places.Acquire(ctx, weight) != nil {
-			return nil, ended(ctx, op, name)
-		}
-		done = sync.OnceFunc(func() { b.limits.places.Release(weight) })
+	weight := weigh(bytes)
+	if !b.limits.enter(ctx, weight) {
+		return nil, ended(ctx, op, name)
 	}
+	done = sync.OnceFunc(func() { b.limits.leave(weight) })
 	if b.limits.requests.take(ctx, 1) != nil {
 		done()
 		return nil, ended(ctx, op, name)
 	}
 	return done, nil
+}
+
+// weigh returns how much of the places a request takes that moves so many bytes.
+func weigh(bytes int64) int64 {
+	if bytes < 0 || bytes > heavy {
+		return transferWeight
+	}
+	return 1
+}
+
+// enter waits for a place; false when ctx ends first.
+func (l *Limits) enter(ctx context.Context, weight int64) bool {
+	return l.places == nil || l.places.Acquire(ctx, weight) == nil
+}
+
+func (l *Limits) leave(weight int64) {
+	if l.places != nil {
+		l.places.Release(weight)
+	}
 }
 
 func ended(ctx context.Context, op, name string) error {
@@ -197,12 +211,12 @@ func (b *Backend) Get(ctx context.Context, name string, offset, length int64) (i
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	body, err := b.inner.Get(ctx, name, offset, length)
 	if err != nil {
-		done()
 		return nil, err
 	}
-	return b.slowly(ctx, name, body, done), nil
+	return b.slowly(ctx, name, body, weigh(length)), nil
 }
 
 // Stat describes an object.

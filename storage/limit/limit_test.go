@@ -269,32 +269,71 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-// A reader holds its place until it is read to the end or closed.
-func TestReadersHoldTheirPlace(t *testing.T) {
+// Who copies from one object to another, with as many readers open as there are places,
+// does not wait for himself.
+func TestOpenReadersAreInNobodysWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := faults.NewMemory()
-		memory.Set("a", make([]byte, 100))
+		memory.Set("a", make([]byte, 4<<20))
 		be := wrap(memory, limit.Options{Concurrency: 1})
-		for _, free := range []func(io.ReadCloser){
-			func(r io.ReadCloser) { r.Close() },
-			func(r io.ReadCloser) { _, _ = io.Copy(io.Discard, r) },
-		} {
-			r, err := be.Get(t.Context(), "a", 0, -1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for range 3 {
+			r, err := be.Get(ctx, "a", 0, -1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			if _, err := be.Get(ctx, "a", 0, -1); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("a second reader: %v", err)
-			}
-			cancel()
-			free(r)
-			r2, err := be.Get(t.Context(), "a", 0, -1)
-			if err != nil {
+			defer r.Close()
+			if _, err := io.ReadFull(r, make([]byte, 1<<20)); err != nil {
 				t.Fatal(err)
 			}
-			r2.Close()
-			r.Close()
+			if err := be.Put(ctx, "b", make([]byte, 2<<20), storage.PutOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := be.List(ctx, "", func(i storage.Info) error { _, err := be.Stat(ctx, i.Name); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// reading counts how many of its bodies are read at once.
+type reading struct{ *gauge }
+
+func (g reading) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+	r, err := g.Backend.Get(ctx, name, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return gauged{r, g.gauge}, nil
+}
+
+type gauged struct {
+	io.ReadCloser
+	g *gauge
+}
+
+func (g gauged) Read(p []byte) (int, error) {
+	g.g.enter()
+	defer g.g.now.Add(-1)
+	return g.ReadCloser.Read(p)
+}
+
+// So many bodies are read at once.
+func TestReadersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := faults.NewMemory()
+		memory.Set("a", make([]byte, 1<<20))
+		g := &gauge{Backend: memory}
+		be := wrap(reading{g}, limit.Options{Concurrency: 3})
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { read(t, be, "a") })
+		}
+		wg.Wait()
+		if got := g.most.Load(); got != 3 {
+			t.Errorf("%d bodies were read at once, want 3", got)
 		}
 	})
 }

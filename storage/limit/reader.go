@@ -12,8 +12,8 @@ const readAtOnce = 64 << 10
 
 // slowly returns a body that is read at the pace of the limit; and one that can be
 // resumed, if it was.
-func (b *Backend) slowly(ctx context.Context, name string, body io.ReadCloser, done func()) io.ReadCloser {
-	r := &reader{b: b, ctx: ctx, name: name, body: body, done: done}
+func (b *Backend) slowly(ctx context.Context, name string, body io.ReadCloser, weight int64) io.ReadCloser {
+	r := &reader{b: b, ctx: ctx, name: name, ReadCloser: body, weight: weight}
 	if again, ok := body.(backend.Resumer); ok {
 		return &resumer{r, again}
 	}
@@ -22,27 +22,24 @@ func (b *Backend) slowly(ctx context.Context, name string, body io.ReadCloser, d
 
 // reader is a body at the pace of the limit.
 type reader struct {
-	b    *Backend
-	ctx  context.Context //nolint:containedctx // a reader lives as long as the context it was opened with
-	name string
-	body io.ReadCloser
-	done func()
+	io.ReadCloser
+	b      *Backend
+	ctx    context.Context //nolint:containedctx // a reader lives as long as the context it was opened with
+	name   string
+	weight int64
 }
 
 func (r *reader) Read(p []byte) (int, error) {
-	n, err := r.body.Read(p[:min(len(p), readAtOnce)])
-	if n > 0 && r.b.limits.down.take(r.ctx, float64(n)) != nil {
+	limits := r.b.limits
+	if !limits.enter(r.ctx, r.weight) {
 		return 0, ended(r.ctx, "get", r.name)
 	}
-	if err != nil {
-		r.done()
+	n, err := r.ReadCloser.Read(p[:min(len(p), readAtOnce)])
+	limits.leave(r.weight)
+	if n > 0 && limits.down.take(r.ctx, float64(n)) != nil {
+		return 0, ended(r.ctx, "get", r.name)
 	}
 	return n, err
-}
-
-func (r *reader) Close() error {
-	r.done()
-	return r.body.Close()
 }
 
 // resumer is a body that can be resumed, within the same limits.
@@ -56,10 +53,10 @@ func (r *resumer) Resume(ctx context.Context, n int64) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	body, err := r.again.Resume(ctx, n)
 	if err != nil {
-		done()
 		return nil, err
 	}
-	return r.b.slowly(ctx, r.name, body, done), nil
+	return r.b.slowly(ctx, r.name, body, r.weight), nil
 }
