@@ -74,6 +74,7 @@ func (w *world) attempt(t *rapid.T) {
 	_, err := Run(context.Background(), o)
 	switch {
 	case err == nil, errors.Is(err, faults.ErrStopped), errors.Is(err, storage.ErrFull):
+	case errors.Is(err, ErrEmptied): // so many were forgotten
 	case errors.As(err, new(*storage.TemporaryError)):
 	default:
 		t.Fatalf("replicate: %v", err)
