@@ -13,7 +13,6 @@ import (
 // each other: a head tells nothing of how long a whole shard takes.
 const (
 	windowLen = 32 // as many of the latest requests of a class count
-	enough    = 4  // so many make a figure
 	exploring = 32 // one in so many reads asks a member more, so that one that was slow is noticed when it is not any more
 )
 
@@ -77,11 +76,11 @@ func (f *figures) failed() {
 	f.failing++
 }
 
-// at returns the latency that percent in 100 requests stay below; 0 when too little
-// is known.
+// at returns the latency that percent in 100 requests stay below; 0 when none is
+// known.
 func (w *window) at(percent int) time.Duration {
 	n := min(w.n, windowLen)
-	if n < enough {
+	if n == 0 {
 		return 0
 	}
 	sorted := w.took

@@ -103,8 +103,9 @@ func TestHedging(t *testing.T) {
 		for i, off := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				b, _ := slowPlace(t, off, change)
-				all := reads(t, b, 200)
+				all := reads(t, b, 400)
 				longest[i] = all[len(all)-1]
+				t.Logf("%-24s hedging %-5v p50 %v, p99 %v, max %v", what, !off, all[200], all[396], longest[i])
 				if err := b.Close(); err != nil {
 					t.Error(err)
 				}
@@ -191,9 +192,14 @@ func BenchmarkThroughput(b *testing.B) {
 			defer be.Close()
 			b.SetBytes(int64(len(data)))
 			for i := range b.N {
-				if err := be.Put(b.Context(), fmt.Sprint("packs/", i%4), data, storage.PutOptions{}); err != nil {
+				if err := be.Put(b.Context(), fmt.Sprint("packs/", i), data, storage.PutOptions{}); err != nil {
 					b.Fatal(err)
 				}
+				b.StopTimer()
+				if err := be.Delete(b.Context(), fmt.Sprint("packs/", i)); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
 			}
 		})
 		b.Run("get/"+kind, func(b *testing.B) {
