@@ -46,6 +46,8 @@ type effort struct {
 	tries    int       // since then
 	total    int
 	damaged  int
+	turn     turn
+	inside   bool // it has a turn, and how that fared is not known yet
 }
 
 func (b *Backend) begin(op, name string) *effort {
@@ -70,22 +72,36 @@ func (b *Backend) do(ctx context.Context, op, name string, try func(context.Cont
 // attempt tries once, when the gate lets it.
 func (e *effort) attempt(ctx context.Context, try func(context.Context) error) error {
 	g := e.b.gate
-	turn, err := g.enter(ctx, e.since.Add(e.b.o.Elapsed))
-	if err != nil {
+	var err error
+	if e.turn, err = g.enter(ctx, e.since.Add(e.b.o.Elapsed)); err != nil {
 		return &shutError{err}
 	}
+	e.inside = true
 	e.tries++
 	e.total++
 	err = try(ctx)
+	if !e.inside {
+		e.turn.probe = false // that ended when the answer began
+	}
+	e.inside = false
 	switch {
 	case err != nil && ctx.Err() != nil:
-		g.leave(turn, unknown, err)
+		g.leave(e.turn, unknown, err)
 	case err != nil && temporary(err):
-		g.leave(turn, failing, err)
+		g.leave(e.turn, failing, err)
 	default:
-		g.leave(turn, alive, nil)
+		g.leave(e.turn, alive, nil)
 	}
 	return err
+}
+
+// answers ends the turn of a try before the try ends: the server answers, and what
+// is done with the answer may take operations of its own.
+func (e *effort) answers() {
+	if e.inside {
+		e.inside = false
+		e.b.gate.leave(e.turn, alive, nil)
+	}
 }
 
 // shutError is why the gate let nobody through.

@@ -64,7 +64,7 @@ func (g *gate) enter(ctx context.Context, deadline time.Time) (turn, error) {
 			free = g.until
 		}
 		switch {
-		case dead && g.failed > seen, free.After(deadline):
+		case dead && g.failed > seen, free.After(deadline), shut && g.probing && !now.Before(deadline):
 			return turn{}, g.last
 		case free.After(now):
 			if err := g.sleep(ctx, free.Sub(now)); err != nil {
@@ -76,7 +76,7 @@ func (g *gate) enter(ctx context.Context, deadline time.Time) (turn, error) {
 			g.probing = true
 			return turn{probe: true, step: g.step}, nil
 		default:
-			if err := g.sleep(ctx, g.patience); err != nil {
+			if err := g.sleep(ctx, deadline.Sub(now)); err != nil {
 				return turn{}, err
 			}
 		}

@@ -115,3 +115,61 @@ func TestAllWaitAsAsked(t *testing.T) {
 		<-done
 	})
 }
+
+// A listing that tries for all lets the others go on with its first name: they may be what
+// is done with the names.
+func TestListingTriesForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := faults.NewMemory()
+		memory.Set("a", []byte("x"))
+		script := faults.Wrap(memory)
+		be := retry.Wrap(script, retry.Options{Random: longest, Attempts: 3, First: time.Second, Longest: time.Second})
+		script.On(faults.Delete).Times(3).Fail(errReset)
+		if err := be.Delete(t.Context(), "b"); err == nil {
+			t.Fatal("the delete did not fail")
+		}
+		begun := time.Now()
+		err := be.List(t.Context(), "", func(i storage.Info) error { _, err := be.Stat(t.Context(), i.Name); return err })
+		if took := time.Since(begun); err != nil || took > time.Minute {
+			t.Errorf("List = %v after %v", err, took)
+		}
+	})
+}
+
+// stuck is a server that takes a request and never answers.
+type stuck struct {
+	storage.Backend
+	failures int
+}
+
+func (s *stuck) Stat(ctx context.Context, _ string) (storage.Info, error) {
+	if s.failures > 0 {
+		s.failures--
+		return storage.Info{}, errReset
+	}
+	<-ctx.Done()
+	return storage.Info{}, context.Cause(ctx)
+}
+
+// Nobody waits for longer for the one that tries for all than for an operation of his own.
+func TestNobodyWaitsForEverForTheOneThatTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		be := retry.Wrap(&stuck{faults.NewMemory(), 3}, retry.Options{Random: longest, Attempts: 3, First: time.Second, Elapsed: 10 * time.Minute})
+		if _, err := be.Stat(t.Context(), "a"); err == nil {
+			t.Fatal("the stat did not fail")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = be.Stat(ctx, "the one that tries")
+		}()
+		time.Sleep(time.Minute)
+		begun := time.Now()
+		if err := be.Delete(t.Context(), "b"); !errors.Is(err, errReset) || time.Since(begun) > 10*time.Minute {
+			t.Errorf("Delete = %v after %v", err, time.Since(begun))
+		}
+		cancel()
+		<-ended
+	})
+}

@@ -41,6 +41,7 @@ type listing struct {
 func (l *listing) pass(ctx context.Context) error {
 	before := l.last
 	err := l.b.inner.List(ctx, l.prefix, func(i backend.Info) error {
+		l.answers()
 		if before != "" && i.Name <= before {
 			return nil
 		}
