@@ -113,6 +113,17 @@ func TestWhoMayTakeTheReserve(t *testing.T) {
 	}
 	ctx, stop := c.Guard(t.Context())
 	defer stop()
+	// Packs do not take what was given up: the reserve is put back before they come.
+	full.On(faults.Put).Under(reserveName).Times(5).Fail(storage.ErrFull) // of all sizes
+	if err := r.be.Put(ctx, packPrefix+"y", make([]byte, 100), storage.PutOptions{}); !errors.Is(err, storage.ErrFull) || len(disk.Objects()[packPrefix+"y"]) > 0 {
+		t.Errorf("a pack took the room of the reserve: %v", err)
+	}
+	if err := r.be.Put(ctx, packPrefix+"y", make([]byte, 100), storage.PutOptions{}); err != nil || sizeOf(disk) != reserveSize {
+		t.Errorf("with room for both: %v, %d bytes in reserve", err, sizeOf(disk))
+	}
+	if err := r.be.Delete(ctx, packPrefix+"y"); err != nil {
+		t.Fatal(err)
+	}
 	fails(packPrefix)
 	room := new(RoomError)
 	if err := r.be.Put(ctx, packPrefix+"x", make([]byte, 5<<20), storage.PutOptions{}); !errors.As(err, &room) || room.Size != 5<<20 {
