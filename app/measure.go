@@ -64,6 +64,9 @@ func (a *App) count(e messages.Event) {
 	case messages.KindVerify:
 		r := result[handlers.VerifyResult](e)
 		a.metrics.VerifyEnded(e.Source, string(e.Outcome), e.Time, r.BytesRead, r.ProblemsTotal-r.HarmlessTotal)
+		if r.Unprotected != nil {
+			a.metrics.SetUnprotected(e.Region, *r.Unprotected)
+		}
 		if c := r.Coverage; c != nil {
 			a.metrics.SetUnverified(time.Duration(c.Oldest*float64(time.Second)), c.NeverBytes, c.OverdueBytes)
 		}
@@ -111,6 +114,9 @@ func (a *App) countPrune(e messages.Event) {
 	}
 	for _, w := range r.Waiting {
 		p.Waiting += w.Bytes
+	}
+	if r.Unprotected != nil {
+		a.metrics.SetUnprotected(e.Region, *r.Unprotected)
 	}
 	a.metrics.PruneEnded(p)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
+	"time"
 
 	"mahavishnu/clock"
 	"mahavishnu/config"
@@ -36,6 +38,9 @@ type Access struct {
 	// it keeps to mend damage.
 	Hash   repository.Hash
 	Parity repository.Parity
+	// Immutable is how long the storage keeps what is stored from being deleted; 0 is
+	// not at all.
+	Immutable time.Duration
 	// DataDir is where this machine remembers that the location holds a
 	// repository, so that none is made in place of one that is only not mounted;
 	// "" remembers nothing.
@@ -61,6 +66,8 @@ func AccessTo(cfg *config.Config) Access {
 		Hash:     repository.Hash(cfg.Backup.Validation.ChecksumAlgorithm),
 		Parity:   parityFor(cfg),
 		Peers:    peersOf(cfg),
+
+		Immutable: time.Duration(cfg.Backup.Storage.ImmutableDays) * 24 * time.Hour,
 	}
 }
 
@@ -117,7 +124,10 @@ func (a Access) Open(ctx context.Context) (*Opened, error) {
 
 func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring) (*repository.Repository, bool, error) {
 	directory := strings.HasPrefix(be.Location(), "file:")
-	options := repository.OpenOptions{CacheDir: a.CacheDir, Reserve: directory, OnCorrection: a.OnCorrection, OnUnlisted: a.OnUnlisted}
+	options := repository.OpenOptions{
+		CacheDir: a.CacheDir, Reserve: directory, OnCorrection: a.OnCorrection, OnUnlisted: a.OnUnlisted,
+		Cold: archives(a.Location), Retention: repository.Retention{For: a.Immutable, Clock: a.Clock},
+	}
 	repo, err := repository.Open(ctx, be, ring, options)
 	if !errors.Is(err, repository.ErrNotRepository) {
 		return repo, false, err
@@ -141,6 +151,7 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 	}
 	repo, err = repository.Create(ctx, be, ring, repository.CreateOptions{
 		Hash: a.Hash, Parity: parity, CacheDir: a.CacheDir, Reserve: directory, Clock: clock.Or(a.Clock),
+		Cold: options.Cold, Retention: options.Retention,
 	})
 	if errors.Is(err, repository.ErrExists) {
 		// Another process was first; its repository is as good as ours.
@@ -148,6 +159,32 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 		return repo, false, err
 	}
 	return repo, err == nil, err
+}
+
+// archives tells by a storage's URL whether packs of data go to a cold class, out of
+// which they may have to be thawed.
+func archives(location string) bool {
+	u, err := url.Parse(location)
+	return err == nil && (u.Query().Get("cold_class") != "" || u.Query().Get("cold_tier") != "")
+}
+
+// copyPatience is how long a repair tries to fetch one object from another region.
+const copyPatience = time.Minute
+
+// Copies opens what other regions keep of the repository, as far as it can be
+// reached now: what nothing in the repository mends is fetched from there. The caller
+// calls done.
+func (a Access) Copies(ctx context.Context) (copies []repository.Replica, done func() error) {
+	var open []storage.Backend
+	for _, peer := range a.Peers {
+		be, err := a.Storage.Hasty(copyPatience).Open(ctx, peer)
+		if err != nil {
+			continue // a repair says that something is left, and where it looked
+		}
+		open = append(open, be)
+		copies = append(copies, repository.Replica{Name: be.Location(), Backend: be})
+	}
+	return copies, func() error { return closeAll(open) }
 }
 
 // DoctorFolder is where doctor tries what a storage allows.

@@ -47,8 +47,26 @@ func (l *loader) checkStorage(c *Config) {
 		l.valuef(at+".local.path", "contradicts backup.directory: %s is not %s; keep one of the two settings", b.Storage.Local.Path, b.Directory)
 	}
 	l.checkKinds(k)
+	l.checkImmutable(b)
 	l.checkLimits(b.Storage.Limits)
 	l.checkRetries(b.Storage.Retries)
+}
+
+// checkImmutable refuses a time that prunes would not extend before it is over.
+func (l *loader) checkImmutable(b *Backup) {
+	const at = "backup.storage.immutable_days"
+	n := b.Storage.ImmutableDays
+	l.between(at, n, 0, 3650)
+	if n <= 0 || n > 3650 {
+		return
+	}
+	half := Duration(n) * Duration(day) / 2
+	switch {
+	case !b.Prune.Enabled:
+		l.value(at, "a prune extends it for what is needed, and backup.prune.enabled is false: everything would lose its protection; write true")
+	case b.Prune.Every >= half:
+		l.valuef(at, "prunes extend it, and come every %s (backup.prune.every): half of it must be longer, or what is needed would be without protection for a while", b.Prune.Every)
+	}
 }
 
 // checkKinds refuses a place that is two at once, and one that cannot be.

@@ -19,6 +19,12 @@ type Storage struct {
 	// below: "s3://bucket/prefix?region=eu-central-1". It holds no secret; those come
 	// from the section of its kind, which stays off, or from the environment.
 	URL string `yaml:"url"`
+	// For how many days the storage keeps what is stored from being deleted or replaced, by
+	// whoever has its credentials: snapshots and the packs that hold their data. Half-way
+	// through, a prune extends it for what snapshots still need. S3 needs object_lock, Azure
+	// immutability, Google retention; in a directory only this program is kept from deleting.
+	// What is forgotten takes up space until then. 0: not at all.
+	ImmutableDays int `yaml:"immutable_days"`
 	// A directory of this machine, or one mounted on it. On unless another storage
 	// is.
 	Local LocalStorage `yaml:"local"`

@@ -32,7 +32,7 @@ type backups struct {
 	took                                       *prometheus.HistogramVec
 
 	verified, problems, verifiedBytes, forgotten *prometheus.CounterVec
-	verifiedAt, snapshots, held                  *prometheus.GaugeVec
+	verifiedAt, snapshots, held, unprotected     *prometheus.GaugeVec
 	unverifiedAge, neverVerified, overdue        *prometheus.GaugeVec
 }
 
@@ -57,10 +57,11 @@ func newBackups(r prometheus.Registerer) backups {
 		overdue:       gauge("verify", "overdue_bytes", "Stored bytes that have gone unverified for longer than max_unverified_age."),
 		forgotten:     counter("", "snapshots_forgotten_total", "Snapshots that retention let go.", "source"),
 		snapshots:     gauge("", "snapshots", "Snapshots in the repository.", "source"),
+		unprotected:   gauge("storage", "unprotected_timestamp_seconds", "The earliest time at which something stored can be deleted by whoever has the credentials, unless a prune keeps it for longer before.", "region"),
 		held:          gauge("storage", "used_bytes", "Bytes that the repository occupies.", "location"),
 	}
 	r.MustRegister(b.ended, b.took, b.size, b.read, b.stored, b.takenOver, b.unreadable, b.success,
-		b.verified, b.verifiedBytes, b.unverifiedAge, b.neverVerified, b.overdue, b.problems, b.verifiedAt, b.forgotten, b.snapshots, b.held)
+		b.verified, b.verifiedBytes, b.unverifiedAge, b.neverVerified, b.overdue, b.problems, b.verifiedAt, b.forgotten, b.snapshots, b.held, b.unprotected)
 	return b
 }
 
@@ -106,6 +107,12 @@ func (b *backups) SnapshotsForgotten(source string, n int) {
 // SetSnapshots tells how many snapshots a source has.
 func (b *backups) SetSnapshots(source string, n int) {
 	b.snapshots.WithLabelValues(source).Set(float64(n))
+}
+
+// SetUnprotected tells from when on something that a region has stored could be
+// deleted, unless it is kept for longer before.
+func (b *backups) SetUnprotected(region string, from time.Time) {
+	b.unprotected.WithLabelValues(region).Set(unix(from))
 }
 
 // SetStorageUsed tells how many bytes the repository at a location occupies.

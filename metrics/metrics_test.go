@@ -32,6 +32,7 @@ func moveAll(m *Metrics) {
 	m.PruneEnded(Prune{Region: "eu", Outcome: "succeeded", Ended: noon, Unused: 500, Reclaimed: 300, Waiting: 100, Held: true})
 	m.PruneEnded(Prune{Region: "eu", Outcome: "failed", Ended: noon.Add(time.Hour), Reclaimed: 20, Unused: 9})
 	m.SetStorageUsed("file:///backups", 12345)
+	m.SetUnprotected("eu", time.Unix(1_900_000_000, 0))
 	m.RestoreEnded("home", "succeeded", time.Minute)
 	m.RestoreTestEnded(RestoreTest{Source: "home", Outcome: "succeeded", Ended: noon, RecoveryTime: 90 * time.Second, RecoveryPoint: time.Hour})
 	m.RestoreTestEnded(RestoreTest{Source: "home", Outcome: "failed", RecoveryTime: time.Hour})

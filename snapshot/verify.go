@@ -133,6 +133,10 @@ type VerifyReport struct {
 	// Corrected objects are read right although they are not stored right, by
 	// parity or from a second copy.
 	Corrected int `json:"corrected"`
+	// Unprotected is the earliest time at which something stored can be deleted by whoever
+	// has the credentials, unless a prune keeps it for longer before; nil where nothing is
+	// kept.
+	Unprotected *time.Time `json:"unprotected_from,omitempty"`
 	// Coverage is how long bytes have gone unverified, after this run.
 	Coverage *repository.Coverage `json:"coverage,omitempty"`
 	// NotRecorded is why what was verified could not be recorded; "" when it was.
@@ -175,6 +179,9 @@ func Verify(ctx context.Context, repo *repository.Repository, o VerifyOptions) (
 	err = v.run(ctx)
 	err = errors.Join(err, v.record(ctx, err == nil))
 	v.finish(err == nil)
+	if at, ok, failed := repo.Unprotected(ctx); failed == nil && ok { // else nobody can say
+		v.report.Unprotected = &at
+	}
 	v.report.Duration = o.Clock.Now().Sub(started)
 	v.report.Seconds = v.report.Duration.Seconds()
 	v.report.Corrected = repo.Corrections()

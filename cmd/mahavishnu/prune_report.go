@@ -94,6 +94,12 @@ func (e *env) tellPrunePlan(r prune.Report) {
 
 func (e *env) tellPruned(r prune.Report) {
 	e.term.Printf("\nremoved %s in %s", terminal.Bytes(r.RemovedBytes), terminal.Plural(r.RemovedPacks, "pack"))
+	if r.RetainedPacks > 0 {
+		e.term.Printf("%s in %s cannot be deleted yet: the storage keeps them until their retention ends", terminal.Bytes(r.RetainedBytes), terminal.Plural(r.RetainedPacks, "pack"))
+	}
+	if k := r.Retention; k != nil && k.Objects > 0 {
+		e.term.Printf("kept %s from being deleted until %s", terminal.Plural(k.Objects, "object"), terminal.Moment(k.Until.Local()))
+	}
 	if r.RepackedBytes > 0 {
 		text := fmt.Sprintf("rewrote %s of packs as %s", terminal.Bytes(r.RepackedBytes), terminal.Bytes(r.WrittenBytes))
 		if r.RescuedBytes > 0 {

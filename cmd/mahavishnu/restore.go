@@ -37,6 +37,7 @@ type restoreOptions struct {
 	direct    bool
 	staging   bool
 	detach    bool
+	thaw      thawOptions
 }
 
 func newRestoreCommand(e *env) *cobra.Command {
@@ -78,6 +79,7 @@ directory instead, under the name given as --target.`,
 	flags.BoolVarP(&o.dryRun, "dry-run", "n", false, "change nothing; list what would be done")
 	flags.BoolVar(&o.verify, "verify", false, "read every file back before it gets its name (default: as configured)")
 	flags.BoolVar(&o.noVerify, "no-verify", false, "do not read files back, whatever the configuration says")
+	o.thaw.add(flags)
 	flags.BoolVar(&o.direct, "direct", false, "do the work here, without the queue (the default)")
 	flags.BoolVar(&o.staging, "staging", false, "let a worker restore into its staging directory")
 	flags.StringVar(&o.region, "region", messages.AnyRegion, "with --staging: a worker of this `REGION`")
@@ -94,6 +96,9 @@ func (o restoreOptions) check() error {
 		return usagef(command, "give --direct or --staging, not both")
 	case o.verify && o.noVerify:
 		return usagef(command, "give --verify or --no-verify, not both")
+	}
+	if err := o.thaw.check(command, o.staging); err != nil {
+		return err
 	}
 	if err := oneOf(command, "--owner", o.owner, "ids", "names", "none"); err != nil {
 		return err
@@ -178,6 +183,7 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 	e.term.Sayf("%s snapshot %s of %s, %s, into %s", verb, snap.ID, terminal.Name(snap.Source), terminal.Moment(snap.Time.Local()), target)
 	progress := e.term.Progress(verb)
 	options.Progress = adapter{progress}
+	options.Thaw = e.thaw(o)
 	report, err := snapshot.Restore(ctx, repo, snap, options)
 	progress.Stop()
 	if ctx.Err() != nil {

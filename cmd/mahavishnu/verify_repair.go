@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"mahavishnu/config"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot"
 	"mahavishnu/terminal"
@@ -17,8 +16,15 @@ func (e *env) repair(ctx context.Context, repo *repository.Repository, o snapsho
 	o.OnProblem = func(p repository.Problem) {
 		e.term.Detailf("found: %s %s: %v", p.Kind, p.Object, p.Err)
 	}
+	access, err := e.access()
+	if err != nil {
+		return err
+	}
+	copies, done := access.Copies(ctx)
+	o.Replicas = copies
 	report, err := snapshot.Repair(ctx, repo, o, e.tellMended)
 	progress.Stop()
+	err = errors.Join(err, done())
 	if ctx.Err() != nil {
 		e.term.Warnf("interrupted; %s mended until now, and nothing is half done: run it again", terminal.Plural(report.Mended, "object"))
 		return err
@@ -57,55 +63,4 @@ func (e *env) tellCorrections(repo *repository.Repository) {
 	if n := repo.Corrections(); n > 0 {
 		e.term.Warnf("%s of damaged objects while reading; run `mahavishnu verify --repair` to mend them for good", terminal.Plural(n, "correction"))
 	}
-}
-
-// mendFrom opens the other places that hold the repository: its copies in other
-// regions and, for a copy, what it is a copy of. One that cannot be opened is told
-// and left out.
-func (e *env) mendFrom(ctx context.Context, cfg *config.Config) ([]repository.Replica, error) {
-	if e.Repository != "" {
-		return nil, nil
-	}
-	access, err := e.access()
-	if err != nil {
-		return nil, err
-	}
-	primary := cfg.Node.Region
-	if e.Replica != "" {
-		pair, _, err := cfg.Replica(e.Replica)
-		if err != nil {
-			return nil, err
-		}
-		primary = pair.Primary
-	}
-	places := map[string]string{}
-	if own, ok := cfg.RegionPlace(primary); ok {
-		places[primary] = own.URL
-	}
-	for _, pair := range cfg.Backup.Replication.Regions {
-		if place, ok := cfg.ReplicaPlace(pair.Primary, pair.Secondary); ok && pair.Primary == primary {
-			places[pair.String()] = place.URL
-		}
-	}
-	var copies []repository.Replica
-	for _, name := range sortedKeys(places) {
-		if places[name] == access.Location {
-			continue
-		}
-		be, err := access.Storage.Open(ctx, places[name])
-		if err != nil {
-			e.term.Warnf("%s is not asked for what cannot be mended here: %v", name, err)
-			continue
-		}
-		copies = append(copies, repository.Replica{Name: name, Backend: be})
-	}
-	return copies, nil
-}
-
-func closeCopies(copies []repository.Replica) error {
-	var errs []error
-	for _, c := range copies {
-		errs = append(errs, c.Backend.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -92,8 +92,11 @@ type Report struct {
 	RetainedPacks int   `json:"retained_packs,omitempty"`
 	RetainedBytes int64 `json:"retained_bytes,omitempty"`
 	// Retention says until when everything needed is kept; nil without retention.
-	Retention        *repository.Retained `json:"retention,omitempty"`
-	WrittenFragments int                  `json:"written_fragments"`
+	Retention *repository.Retained `json:"retention,omitempty"`
+	// Unprotected is the earliest time at which something stored can be deleted by whoever
+	// has the credentials, unless a prune keeps it for longer before; nil without retention.
+	Unprotected      *time.Time `json:"unprotected_from,omitempty"`
+	WrittenFragments int        `json:"written_fragments"`
 	// Resealed index fragments and snapshots; resealed packs are in the plan.
 	Resealed int `json:"resealed"`
 	// Resumed is a sealing anew that another run had begun, which died or was

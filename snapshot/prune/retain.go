@@ -28,5 +28,12 @@ func (p *pruner) retain(ctx context.Context) error {
 	if !kept.Until.IsZero() {
 		p.report.Retention = &kept
 	}
+	at, ok, err := p.repo.Unprotected(ctx)
+	if ok {
+		p.report.Unprotected = &at
+	}
+	if err != nil {
+		return err
+	}
 	return nil
 }

@@ -85,6 +85,9 @@ type Setup struct {
 	Version string
 	// Replicas opens what replicate jobs copy; nil refuses such jobs.
 	Replicas Replicas
+	// Copies opens what other regions keep of this one's repository, as far as it can be
+	// reached: a repair fetches from there what nothing else mends. nil is none.
+	Copies func(ctx context.Context) (copies []repository.Replica, done func() error)
 	// Sessions keeps the leases of sessions in the queue; nil leaves it to signs of
 	// life in the storage.
 	Sessions lease.Keeper

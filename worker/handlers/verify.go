@@ -63,6 +63,11 @@ func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	}
 	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData, New: spec.New, Oldest: spec.Oldest}
 	if spec.Repair {
+		if h.Copies != nil {
+			copies, letGo := h.Copies(ctx)
+			defer closing(letGo, &err)
+			options.Replicas = copies
+		}
 		var done snapshot.RepairReport
 		done, err = snapshot.Repair(ctx, repo, options, nil)
 		result.VerifyReport = done.Verify
