@@ -78,10 +78,6 @@ func (v *vault) answer(_ http.RoundTripper, r *http.Request) (*http.Response, er
 		return reply(bucket)
 	case path == "/storage/v1/b/backups/o":
 		return reply(map[string]any{"items": append(slices.Clone(v.generation), &vaultObject{Name: "p/a/b", Generation: 99})})
-	case len(v.generation) == 0:
-		return say(r, http.StatusNotFound, "notFound", "No such object"), nil
-	case r.Method == http.MethodPatch:
-		return v.patch(r, reply)
 	case r.Method == http.MethodDelete:
 		generation, err := strconv.ParseInt(q.Get("generation"), 10, 64)
 		if err != nil {
@@ -90,6 +86,10 @@ func (v *vault) answer(_ http.RoundTripper, r *http.Request) (*http.Response, er
 		v.deleted = append(v.deleted, generation)
 		v.generation = slices.DeleteFunc(v.generation, func(o *vaultObject) bool { return o.Generation == generation })
 		return sayBody(r, http.StatusNoContent, ""), nil
+	case len(v.generation) == 0:
+		return say(r, http.StatusNotFound, "notFound", "No such object"), nil
+	case r.Method == http.MethodPatch:
+		return v.patch(r, reply)
 	}
 	return reply(v.generation[len(v.generation)-1])
 }
