@@ -88,6 +88,8 @@ soak: build ## the long proofs: STEPS steps of random histories, power loss at e
 	HISTORIES_STEPS=$(STEPS) $(GO) test -count 1 -v -timeout 1h -run 'TestPowerCut|TestCorruption' ./e2e/histories; \
 	step "sessions and power loss below trees"; \
 	$(GO) test -count 1 -timeout 1h -run 'TestModel|TestStopAtEveryWrite' ./repository -rapid.checks=2000; \
+	step "replication, whatever happens meanwhile"; \
+	$(GO) test -count 1 -timeout 2h -run 'TestModel' ./replication -rapid.checks=1000; \
 	step "ten writers and two prunes, killed at random, for $(SOAKMINUTES) min"; \
 	MANY_MINUTES=$(SOAKMINUTES) $(GO) test -count 1 -v -timeout $$(( $(SOAKMINUTES) + 30 ))m -run 'TestManyAtOnce' ./e2e; \
 	step "all tests in random order, with the race detector"; \

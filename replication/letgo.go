@@ -28,10 +28,6 @@ type victim struct {
 func (r *run) letGo(ctx context.Context) error {
 	missed := r.missed()
 	r.mark(missed)
-	// Notes are durable before anything rests on them.
-	if err := r.notes.store(ctx, r.To); err != nil {
-		return err
-	}
 	due := r.due(missed)
 	if r.DeleteAfter < 0 || !r.repo.KnowsAll() {
 		due = nil
@@ -148,8 +144,7 @@ func (r *run) lost(v victim, indexMoved bool) bool {
 	return r.notes.turnSeen && r.notes.turn == r.src.turn && !indexMoved
 }
 
-// due returns what is to be deleted now. It was noted by an earlier run, and nothing
-// goes that a snapshot may need which left with it or before it and is still there.
+// due returns what is to be deleted now: what an earlier run noted, long enough ago.
 func (r *run) due(missed []victim) []victim {
 	var due []victim
 	for _, v := range missed {

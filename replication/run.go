@@ -297,11 +297,9 @@ func (r *run) finish(ctx context.Context) error {
 		if err := r.letGo(ctx); err != nil {
 			return err
 		}
-	}
-	r.forgetSeen()
-	if !emptied && !r.blocked {
 		r.notes.turn, r.notes.turnSeen = r.src.turn, true
 	}
+	r.forgetSeen()
 	if err := r.notes.store(ctx, r.To); err != nil {
 		return err
 	}
