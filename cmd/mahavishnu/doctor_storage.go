@@ -98,7 +98,9 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 		return // told as a finding of the storage
 	}
 	defer func() { _ = be.Close() }() // it was only looked at
-	repo, err := repository.Open(ctx, be, ring, repository.OpenOptions{})
+	repo, err := repository.Open(ctx, be, ring, repository.OpenOptions{OnUnlisted: func(blind *repository.UnlistedError) {
+		x.add(check, bad, hintOr(blind, "mahavishnu verify"), "%v", blind)
+	}})
 	switch {
 	case errors.Is(err, repository.ErrNotRepository):
 		x.add(check, note, "mahavishnu backup PATH|SOURCE", "there is none yet; the first backup makes it")
@@ -121,7 +123,9 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 		return
 	}
 	for _, one := range damaged {
-		x.add(check, bad, "mahavishnu verify", "%v", one)
+		if !errors.Is(one, repository.ErrUnlisted) { // which is told
+			x.add(check, bad, "mahavishnu verify", "%v", one)
+		}
 	}
 	x.add(check, good, "", "%s, %s", repo.ID(), terminal.Plural(len(snapshots), "snapshot"))
 	x.checkFuture(snapshots)

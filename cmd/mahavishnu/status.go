@@ -120,11 +120,11 @@ func (r *statusReport) lookAtRepository(ctx context.Context, e *env, cfg *config
 	if err == nil {
 		r.Repository = repo.Backend().Location()
 		snapshots, damaged, err = repo.Snapshots(ctx, "")
-		if err == nil {
+		if err == nil { // either may lie where nothing can be listed
 			err = r.lookAtLedger(ctx, e, cfg, repo.Repository)
-		}
-		if err == nil {
-			r.Holds, err = repo.Holds(ctx)
+			var holdsErr error
+			r.Holds, holdsErr = repo.Holds(ctx)
+			err = errors.Join(err, holdsErr)
 		}
 		err = errors.Join(err, repo.Close())
 	}

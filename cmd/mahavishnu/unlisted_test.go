@@ -85,7 +85,13 @@ func aClosedDirectory(t *testing.T) {
 			if !strings.Contains(said, "UNREADABLE "+place+"/") || strings.Contains(said, "bad sectors") || strings.Contains(said, "DAMAGED") {
 				t.Errorf("%s is closed; the scrub says\n%s", place, said)
 			}
+			if said := run(exitDone, "status"); !strings.Contains(said, tree) {
+				t.Errorf("%s is closed; status says\n%s", place, said)
+			}
 			if told {
+				if said := run(exitFailed, "doctor"); !strings.Contains(said, "list "+place) {
+					t.Errorf("%s is closed; doctor says\n%s", place, said)
+				}
 				run(exitFailed, "backup", tree)
 				run(exitFailed, "prune")
 				run(exitIntegrity, "verify", "--repair")
