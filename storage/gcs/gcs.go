@@ -112,9 +112,13 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 		}
 		return b.lacking(op, name, err)
 	}
-	if got := w.Attrs(); got.CRC32C != 0 && got.CRC32C != sum || got.Size != int64(len(data)) {
+	got := w.Attrs()
+	if got.CRC32C != 0 && got.CRC32C != sum || got.Size != int64(len(data)) {
 		err := fmt.Errorf("%w: the server stored %d bytes of CRC32C %08x, sent were %d of %08x", backend.ErrDamaged, got.Size, got.CRC32C, len(data), sum)
 		return &backend.Error{Op: op, Object: name, Err: &backend.TemporaryError{Err: err}}
+	}
+	if w.Retention != nil && ownRetention(got).Before(w.Retention.RetainUntil) {
+		return b.noRetention(op, name) // stored, and not kept: what took it is no store that retains
 	}
 	b.exists.Store(true)
 	b.stored.Add(name)

@@ -72,7 +72,7 @@ func (b *Backend) Retain(ctx context.Context, name string, until time.Time) erro
 // ErrUnsupported.
 func (b *Backend) lacking(op, name string, err error) error {
 	text := strings.ToLower(err.Error())
-	if strings.Contains(text, "retention") && strings.Contains(text, "not enabled") {
+	if !errors.Is(err, backend.ErrRetained) && strings.Contains(text, "retention") && strings.Contains(text, "enabled") {
 		return b.noRetention(op, name)
 	}
 	return err

@@ -176,6 +176,13 @@ func TestRetentionThatIsOff(t *testing.T) {
 	if err := open(t, c).Put(t.Context(), "a", nil, backend.PutOptions{RetainUntil: until}); !errors.Is(err, backend.ErrUnsupported) {
 		t.Errorf("a put into a bucket that retains nothing: %v, want ErrUnsupported", err)
 	}
+	// One that takes it and takes no notice is found out by its answer.
+	seen.answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+		return sayBody(r, http.StatusOK, `{"size": "0"}`), nil
+	}
+	if err := open(t, c).Put(t.Context(), "a", nil, backend.PutOptions{RetainUntil: until}); !errors.Is(err, backend.ErrUnsupported) {
+		t.Errorf("a put into a store that takes no notice of retention: %v, want ErrUnsupported", err)
+	}
 	on, _ := rig(t, &vault{}, "locked")
 	if err := on.RetentionCheck(t.Context()); err != nil {
 		t.Errorf("a bucket that retains objects: %v", err)
