@@ -31,6 +31,7 @@ type spread struct {
 	stores  []interface{ Start() }
 	stops   []func()
 	secrets map[string]storage.Credentials // by place
+	retry   storage.RetryOptions
 	ring    *keyring.Ring
 	trees   map[string]string
 	order   []string
@@ -41,6 +42,7 @@ func newSpread(t *testing.T) *spread {
 	s := &spread{
 		t: t, dir: t.TempDir(), ring: keyring.Generate(time.Now()),
 		secrets: map[string]storage.Credentials{}, trees: map[string]string{},
+		retry: storage.RetryOptions{Attempts: 3, First: 20 * time.Millisecond, Longest: 200 * time.Millisecond, Elapsed: 20 * time.Second, Dead: time.Second},
 	}
 	for range 2 {
 		one, two, three := servers.S3(t), servers.Azure(t), servers.GCS(t)
@@ -50,15 +52,21 @@ func newSpread(t *testing.T) *spread {
 	}
 	// A quorum of four lets backups go on while two are away.
 	s.place = dispersed.Layout{Data: 4, Parity: 2, Quorum: 4, At: s.at}.String()
+	s.create(repository.StandardParity())
+	return s
+}
+
+// create makes the repository.
+func (s *spread) create(parity repository.Parity) {
+	s.t.Helper()
 	be := s.open(s.place)
-	repo, err := repository.Create(t.Context(), be, s.ring, repository.CreateOptions{Parity: repository.StandardParity()})
+	repo, err := repository.Create(s.t.Context(), be, s.ring, repository.CreateOptions{Parity: parity})
 	if err == nil {
 		err = errors.Join(repo.Close(), be.Close())
 	}
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return s
 }
 
 func (s *spread) add(place string, server interface{ Start() }, stop func(), c storage.Credentials) {
@@ -69,7 +77,7 @@ func (s *spread) add(place string, server interface{ Start() }, stop func(), c s
 func (s *spread) open(place string) storage.Backend {
 	s.t.Helper()
 	be, err := storage.OpenWith(s.t.Context(), place, storage.OpenOptions{
-		Retry:          storage.RetryOptions{Attempts: 3, First: 20 * time.Millisecond, Longest: 200 * time.Millisecond, Elapsed: 20 * time.Second, Dead: time.Second},
+		Retry:          s.retry,
 		CredentialsFor: func(place string) (storage.Credentials, error) { return s.secrets[place], nil },
 	})
 	if err != nil {
