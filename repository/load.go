@@ -61,6 +61,9 @@ func (r *Repository) EachBlob(fn func(ID, Location) bool) {
 // error is a *BlobError. A blob that is damaged in one pack and whole in another
 // is read from the other; else the pack is made whole in memory, by parity.
 func (r *Repository) Load(ctx context.Context, id ID, kind Kind, buf []byte) ([]byte, error) {
+	if kind == KindTree && r.trees != nil {
+		return r.trees.Load(ctx, id, buf)
+	}
 	return r.loadElsewhere(ctx, id, kind, buf, nil)
 }
 

@@ -63,6 +63,7 @@ type Repository struct {
 	ids       *hasher
 	comp      *compress.Decoder
 	index     *indexSet
+	trees     *TreeReader // nil where single reads are quick
 
 	scratch scratch
 	reach   reach
@@ -165,6 +166,9 @@ func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOpt
 	r := &Repository{
 		be: room, retention: retention, cold: o.Cold, room: room, cfg: cfg, keys: keys, ids: newHasher(keys, cfg.Hash), comp: comp, index: index,
 		doubtTurn: newTurn(), rescueTurn: newTurn(),
+	}
+	if storage.Far(be.Location()) {
+		r.trees = newTreeReader(r, farTreeWindow, farTreeWindows)
 	}
 	r.correct.turn, r.correct.told = newTurn(), o.OnCorrection
 	r.sight.told, index.sight = o.OnUnlisted, &r.sight

@@ -3,21 +3,29 @@ package repository
 import (
 	"container/list"
 	"context"
+	"sync"
 )
 
-// Trees are read in windows of this many bytes, of which this many are kept:
-// one session's trees lie together, and near those of the next.
+// Trees are read in windows, of which some are kept: one session's trees lie
+// together, and near those of the next. Walks of a whole repository use large ones.
+// Where each request takes long, every tree is read so, in smaller ones, since who looks
+// for a single tree pays for all of its window.
 const (
-	treeWindow  = 1 << 20
-	treeWindows = 24
+	treeWindow     = 1 << 20
+	treeWindows    = 24
+	farTreeWindow  = 256 << 10
+	farTreeWindows = 48
 )
 
 // TreeReader loads tree blobs one by one, and reads what lies around them along
-// with them. It is for walks that meet most trees of a repository, and is used by
-// one goroutine.
+// with them. It is safe for concurrent use.
 type TreeReader struct {
 	r     *Repository
-	known map[treePiece]*list.Element // of window
+	size  uint32 // of a window, in bytes
+	count int    // of windows
+
+	mu    sync.Mutex
+	known map[treePiece]*list.Element // of *window
 	order list.List                   // last used first
 }
 
@@ -27,14 +35,20 @@ type treePiece struct {
 	n    uint32
 }
 
+// window is a part of a pack, or why it could not be read, once that is known.
 type window struct {
 	piece treePiece
+	read  chan struct{} // closed when data or err is there
 	data  []byte
+	err   error
 }
 
-// TreeReader returns a reader of trees. It takes up to 24 MiB.
-func (r *Repository) TreeReader() *TreeReader {
-	return &TreeReader{r: r, known: map[treePiece]*list.Element{}}
+// TreeReader returns a reader of trees for walks that meet most of a repository's. It
+// takes up to 24 MiB.
+func (r *Repository) TreeReader() *TreeReader { return newTreeReader(r, treeWindow, treeWindows) }
+
+func newTreeReader(r *Repository, size uint32, count int) *TreeReader {
+	return &TreeReader{r: r, size: size, count: count, known: map[treePiece]*list.Element{}}
 }
 
 // Load returns a tree blob, in buf's space when it is large enough. The error is
@@ -44,7 +58,7 @@ func (t *TreeReader) Load(ctx context.Context, id ID, buf []byte) ([]byte, error
 	if err == nil || ctx.Err() != nil {
 		return data, err
 	}
-	return t.r.Load(ctx, id, KindTree, buf) // from elsewhere, or by parity
+	return t.r.loadElsewhere(ctx, id, KindTree, buf, nil) // or by parity
 }
 
 func (t *TreeReader) near(ctx context.Context, id ID, buf []byte) ([]byte, error) {
@@ -58,12 +72,12 @@ func (t *TreeReader) near(ctx context.Context, id ID, buf []byte) ([]byte, error
 	}
 	record := make([]byte, 0, loc.Stored)
 	for pos, end := loc.Offset, loc.Offset+loc.Stored; pos < end; {
-		n := pos / treeWindow
+		n := pos / t.size
 		data, err := t.window(ctx, treePiece{loc.Pack, n}, p.Size)
 		if err != nil {
 			return nil, err
 		}
-		from := pos - n*treeWindow
+		from := pos - n*t.size
 		if int(from) >= len(data) {
 			return nil, ErrDamaged
 		}
@@ -82,28 +96,55 @@ func (t *TreeReader) near(ctx context.Context, id ID, buf []byte) ([]byte, error
 	return data, err
 }
 
-// window returns a part of a pack.
+// window returns a part of a pack. Of those who want one at the same time the first reads it.
 func (t *TreeReader) window(ctx context.Context, piece treePiece, size uint32) ([]byte, error) {
-	if e, ok := t.known[piece]; ok {
-		t.order.MoveToFront(e)
-		return e.Value.(*window).data, nil
-	}
-	start := piece.n * treeWindow
+	start := piece.n * t.size
 	if start >= size {
 		return nil, ErrDamaged
 	}
-	var w *window
-	if t.order.Len() < treeWindows {
-		w = &window{data: make([]byte, treeWindow)}
+	w, isNew := t.take(piece)
+	if !isNew {
+		select {
+		case <-w.read:
+			return w.data, w.err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	data := make([]byte, min(t.size, size-start))
+	if w.err = t.r.readPack(ctx, piece.pack, int64(start), data); w.err == nil {
+		w.data = data
 	} else {
-		last := t.order.Back()
-		w = t.order.Remove(last).(*window)
+		t.drop(w)
+	}
+	close(w.read)
+	return w.data, w.err
+}
+
+// take returns the window of a piece, a new one in place of that which was not used
+// for the longest time.
+func (t *TreeReader) take(piece treePiece) (w *window, isNew bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.known[piece]; ok {
+		t.order.MoveToFront(e)
+		return e.Value.(*window), false
+	}
+	if t.order.Len() >= t.count {
+		last := t.order.Remove(t.order.Back()).(*window)
+		delete(t.known, last.piece)
+	}
+	w = &window{piece: piece, read: make(chan struct{})}
+	t.known[piece] = t.order.PushFront(w)
+	return w, true
+}
+
+// drop forgets a window that could not be read: the next who wants it tries again.
+func (t *TreeReader) drop(w *window) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.known[w.piece]; ok && e.Value.(*window) == w {
+		t.order.Remove(e)
 		delete(t.known, w.piece)
 	}
-	w.piece, w.data = piece, w.data[:min(treeWindow, size-start)]
-	if err := t.r.readPack(ctx, piece.pack, int64(start), w.data); err != nil {
-		return nil, err
-	}
-	t.known[piece] = t.order.PushFront(w)
-	return w.data, nil
 }

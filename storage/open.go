@@ -259,6 +259,13 @@ var kinds = []struct{ scheme, form string }{
 	{dispersed.Scheme, dispersed.Scheme + ":4+2?at=URL&at=URL..."},
 }
 
+// Far tells whether storage at a location is reached over a network, so that each
+// request takes long, however little it is about.
+func Far(location string) bool {
+	scheme, _, ok := strings.Cut(location, ":")
+	return ok && scheme != "file" && isKind(scheme)
+}
+
 func isKind(scheme string) bool { return form(scheme) != "" }
 
 func form(scheme string) string {
