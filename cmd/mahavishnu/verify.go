@@ -116,6 +116,11 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err != nil {
 		return err
 	}
+	if o.repair {
+		if err := e.mendShards(ctx, repo, o.readData > 0); err != nil {
+			return err
+		}
+	}
 	chosen, err := verifiable(ctx, repo.Repository, refs, o.source)
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ const immortal = 1 << 40
 // told that they did; whoever is told so, or that it exists, finds it there, the same
 // for all and for ever.
 func TestRacingCreators(t *testing.T) {
-	rounds := 60
+	rounds := 30
 	if testing.Short() {
 		rounds = 10
 	}

@@ -126,6 +126,7 @@ func TestSlowServersAreAvoidedForAWhile(t *testing.T) {
 		before := all[0].requests.Load()
 		reads(t, b, 200)
 		during := all[0].requests.Load() - before
+		synctest.Wait() // requests that nobody waits for any more end
 		all[0].every, all[0].usual = 0, time.Millisecond
 		for i := 1; i < 6; i++ {
 			all[i].usual = 40 * time.Millisecond
