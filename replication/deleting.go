@@ -30,6 +30,8 @@ type sign struct {
 type signText struct {
 	By   string    `json:"by,omitempty"`
 	Time time.Time `json:"time"`
+	// Ended: the run is over, and the storage would not delete its sign.
+	Ended bool `json:"ended,omitempty"`
 }
 
 func beginDeleting(ctx context.Context, be storage.Backend, by string, now time.Time) (*sign, error) {
@@ -48,9 +50,19 @@ func beginDeleting(ctx context.Context, be storage.Backend, by string, now time.
 	return s, be.Put(ctx, s.name, data, storage.PutOptions{IfAbsent: true, Sync: true})
 }
 
-// end takes the sign away, also when the run was interrupted.
+// end takes the sign away, also when the run was interrupted. A storage that retains
+// everything gets it written over.
 func (s *sign) end(ctx context.Context) error {
-	return s.be.Delete(context.WithoutCancel(ctx), s.name)
+	ctx = context.WithoutCancel(ctx)
+	err := s.be.Delete(ctx, s.name)
+	if !errors.Is(err, storage.ErrRetained) {
+		return err
+	}
+	data, err := sealRecord(signText{Ended: true})
+	if err != nil {
+		return err
+	}
+	return s.be.Put(ctx, s.name, data, storage.PutOptions{Sync: true})
 }
 
 // signs returns the signs there are, by name, as far as they can be read.
@@ -76,16 +88,19 @@ func signs(ctx context.Context, be storage.Backend) (map[string]signText, error)
 		if openRecord(data, &text) == nil {
 			found[name] = text
 		}
+		if text.Ended {
+			delete(found, name)
+		}
 	}
 	return found, nil
 }
 
-// clearSigns removes those of runs that died long ago.
+// clearSigns takes away those of runs that died long ago.
 func clearSigns(ctx context.Context, be storage.Backend, now time.Time) error {
 	all, err := signs(ctx, be)
 	for name, text := range all {
 		if now.Sub(text.Time) > signLife {
-			err = errors.Join(err, be.Delete(ctx, name))
+			err = errors.Join(err, (&sign{be, name}).end(ctx))
 		}
 	}
 	return err

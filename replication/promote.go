@@ -106,7 +106,7 @@ func (o PromoteOptions) await(ctx context.Context) error {
 			return nil
 		case o.Force:
 			for name := range all {
-				err = errors.Join(err, o.Replica.Delete(ctx, name))
+				err = errors.Join(err, (&sign{o.Replica, name}).end(ctx))
 			}
 			return err
 		case !o.Clock.Now().Before(end):

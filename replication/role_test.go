@@ -279,3 +279,30 @@ func TestPrimaryIsOnlyRead(t *testing.T) {
 		t.Errorf("the old primary, which takes no note: %v", err)
 	}
 }
+
+// A storage that retains everything keeps signs, too: they say that they are over.
+func TestSignsThatAreRetained(t *testing.T) {
+	w := replicated(t)
+	f := faults.Wrap(w.to)
+	f.On(faults.Delete).Times(-1).Fail(storage.ErrRetained)
+	s, err := beginDeleting(t.Context(), f, "host1", w.clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := signs(t.Context(), f); err != nil || len(all) != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if err := s.end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := signs(t.Context(), f); err != nil || len(all) != 0 || w.to.has(deletingPrefix) != 1 {
+		t.Errorf("afterwards: %v, %v", all, err)
+	}
+	w.clock.ahead += 48 * time.Hour
+	if _, err := beginDeleting(t.Context(), f, "host1", w.clock.Now()); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := Promote(t.Context(), PromoteOptions{Replica: f, Force: true, Clock: w.clock}); err != nil {
+		t.Error(err)
+	}
+}
