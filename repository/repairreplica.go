@@ -117,7 +117,7 @@ func (x *repairer) twiceFromReplicas(ctx context.Context, a Action, first, secon
 		return false, context.Cause(ctx)
 	}
 	if err != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // it stays as it is, and that is told
 	}
 	a.By = ByReplica
 	if err := x.write(ctx, copyOf(a.Object), data); err != nil {

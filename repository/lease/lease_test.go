@@ -10,15 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"mahavishnu/repository/keyring"
 	"mahavishnu/repository/seal"
 	"mahavishnu/storage"
 	"mahavishnu/storage/faults"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // place is a storage with sessions, and snapshots in a map.
 type place struct {

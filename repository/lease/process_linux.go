@@ -98,7 +98,7 @@ func readStat(pid string) (started uint64, ended bool, err error) {
 // Fields of /proc/<pid>/stat after the name, which is in brackets and may hold
 // anything: proc(5) counts the state as the third.
 const (
-	statState   = 3 - 3
+	statState   = 0 // the third
 	statThreads = 20 - 3
 	statStart   = 22 - 3
 )

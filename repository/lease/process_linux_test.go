@@ -13,24 +13,6 @@ import (
 	"time"
 )
 
-// asChild makes this test program a process that tells who it is, judges what it
-// is given, and then waits to be killed.
-const asChild = "LEASE_TEST_CHILD"
-
-func init() {
-	if os.Getenv(asChild) == "" {
-		return
-	}
-	_ = json.NewEncoder(os.Stdout).Encode(self())
-	for in := json.NewDecoder(os.Stdin); ; {
-		var p Process
-		if in.Decode(&p) != nil {
-			os.Exit(0)
-		}
-		_ = json.NewEncoder(os.Stdout).Encode(p.gone())
-	}
-}
-
 // child is a real process.
 type child struct {
 	cmd *exec.Cmd
