@@ -86,7 +86,7 @@ func (l *loader) checkHomes(c *Config) {
 	c.eachPlace(func(k kinds) {
 		paths[k.key+".local.path"] = k.local.Path
 		paths[k.key+".s3.ca_file"], paths[k.key+".azure_blob.ca_file"], paths[k.key+".gcs.ca_file"] = k.s3.CAFile, k.azure.CAFile, k.gcs.CAFile
-		paths[k.key+".gcs.credentials_file"] = k.gcs.CredentialsFile
+		paths[k.key+".gcs.credentials_file"], paths[k.key+".s3.customer_key_file"] = k.gcs.CredentialsFile, k.s3.CustomerKeyFile
 	})
 	for name, s := range c.Sources {
 		paths["sources."+name+".path"] = s.Path

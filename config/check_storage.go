@@ -139,9 +139,17 @@ func (l *loader) checkS3(key string, s *S3Storage) {
 	}
 	l.checkEndpoint(key+".endpoint", s.Endpoint)
 	l.prefix(key+".prefix", s.Prefix)
-	l.oneOfOrNone(key+".server_side_encryption", s.ServerSideEncryption, "a kind of encryption by the server", "s3", "kms", "kms-dsse")
+	l.oneOfOrNone(key+".server_side_encryption", s.ServerSideEncryption, "a kind of encryption by the server", "s3", "kms", "kms-dsse", "customer")
 	if s.KMSKey != "" && !strings.HasPrefix(s.ServerSideEncryption, "kms") {
 		l.value(key+".kms_key", `needs server_side_encryption: "kms"`)
+	}
+	switch has := s.CustomerKeyFile != ""; {
+	case has && s.ServerSideEncryption != "customer":
+		l.value(key+".customer_key_file", `needs server_side_encryption: "customer"`)
+	case !has && s.ServerSideEncryption == "customer":
+		l.missing(key+".customer_key_file", `is missing, but server_side_encryption is "customer": name the file that holds the key`, key)
+	case has:
+		l.readable(key+".customer_key_file", s.CustomerKeyFile)
 	}
 	l.oneOfOrNone(key+".object_lock", s.ObjectLock, "a kind of lock", "governance", "compliance")
 	switch {

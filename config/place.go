@@ -169,7 +169,7 @@ func (s LocalStorage) place() Place { return Place{URL: fileURL(s.Path)} }
 func (s S3Storage) place() Place {
 	return Place{Secrets: s.secrets(), URL: bucketURL(
 		"s3", s.Bucket, s.Prefix, "region", s.Region, "endpoint", s.Endpoint, "path_style", yes(s.PathStyle),
-		"class", s.Class, "cold_class", s.ColdClass, "sse", s.ServerSideEncryption, "kms_key", s.KMSKey, "lock", s.ObjectLock,
+		"class", s.Class, "cold_class", s.ColdClass, "sse", s.ServerSideEncryption, "kms_key", s.KMSKey, "customer_key_file", s.CustomerKeyFile, "lock", s.ObjectLock,
 		"profile", s.Profile, "role", s.Role, "proxy", s.Proxy, "ca_file", s.CAFile,
 	)}
 }

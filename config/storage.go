@@ -85,11 +85,14 @@ type S3Storage struct {
 	// "GLACIER" or "DEEP_ARCHIVE". Restores from the last two have to wait for
 	// hours. Empty: the same class as all others.
 	ColdClass string `yaml:"cold_class"`
-	// Encryption by the server, beside ours: "s3" (AES256), "kms" or "kms-dsse". Empty:
-	// the bucket's default.
+	// Encryption by the server, beside ours: "s3" (AES256), "kms", "kms-dsse", or "customer"
+	// with a key that the server does not keep. Empty: the bucket's default.
 	ServerSideEncryption string `yaml:"server_side_encryption"`
 	// The key of the server's key service, for "kms" and "kms-dsse". Empty: the account's own.
 	KMSKey string `yaml:"kms_key"`
+	// A file that holds the key for "customer": 32 bytes in base64. Without it nothing
+	// can be read any more.
+	CustomerKeyFile string `yaml:"customer_key_file"`
 	// How objects that are to be kept for a time are locked: "governance" (who has
 	// the right may lift it), "compliance" (nobody may) or empty for not at all. The bucket
 	// must have Object Lock switched on.
