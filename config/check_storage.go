@@ -149,7 +149,7 @@ func (l *loader) checkS3(key string, s *S3Storage) {
 	case !has && s.ServerSideEncryption == "customer":
 		l.missing(key+".customer_key_file", `is missing, but server_side_encryption is "customer": name the file that holds the key`, key)
 	case has:
-		l.readable(key+".customer_key_file", s.CustomerKeyFile)
+		l.private(key+".customer_key_file", s.CustomerKeyFile)
 	}
 	l.oneOfOrNone(key+".object_lock", s.ObjectLock, "a kind of lock", "governance", "compliance")
 	switch {

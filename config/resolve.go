@@ -31,7 +31,7 @@ func (l *loader) resolve(c *Config) {
 		}
 	}
 	c.eachPlace(func(k kinds) {
-		for _, path := range []*string{&k.local.Path, &k.s3.CAFile, &k.azure.CAFile, &k.gcs.CAFile, &k.gcs.CredentialsFile} {
+		for _, path := range []*string{&k.local.Path, &k.s3.CAFile, &k.azure.CAFile, &k.gcs.CAFile, &k.gcs.CredentialsFile, &k.s3.CustomerKeyFile} {
 			if *path != "" {
 				*path = l.absolute(*path)
 			}

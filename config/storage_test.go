@@ -27,7 +27,6 @@ func TestPlaces(t *testing.T) {
 		"s3: {enabled: true, bucket: b, region: eu-west-1, prefix: backups/}": "s3://b/backups/?region=eu-west-1",
 		"s3: {enabled: true, bucket: b, path_style: true, endpoint: 'http://127.0.0.1:9000', class: STANDARD_IA, cold_class: GLACIER_IR, server_side_encryption: kms, kms_key: k, object_lock: governance, profile: p, role: r, proxy: direct}": "s3://b?" +
 			"class=STANDARD_IA&cold_class=GLACIER_IR&endpoint=http%3A%2F%2F127.0.0.1%3A9000&kms_key=k&lock=governance&path_style=true&profile=p&proxy=direct&role=r&sse=kms",
-		"s3: {enabled: true, bucket: b, server_side_encryption: customer, customer_key_file: storage_test.go}": "s3://b?customer_key_file=storage_test.go&sse=customer",
 		"azure_blob: {enabled: true, container: c, prefix: a/b, account: acc, tier: Cool, cold_tier: Archive}": "azblob://c/a/b/?account=acc&cold_tier=Archive&tier=Cool",
 		"gcs: {enabled: true, bucket: b, class: NEARLINE}":                                                     "gs://b?class=NEARLINE",
 		"url: 's3://b/x?region=eu-west-1'":                                                                     "s3://b/x?region=eu-west-1",
@@ -40,6 +39,22 @@ func TestPlaces(t *testing.T) {
 		if c.Backup.Storage.Local.Enabled {
 			t.Errorf("%s: the directory of the defaults stayed on", text)
 		}
+	}
+}
+
+func TestTheFileOfACustomersKey(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "key"), []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := "backup: {storage: {s3: {enabled: true, bucket: b, server_side_encryption: customer, customer_key_file: key}}}"
+	c, err := Parse(filepath.Join(dir, "c.yaml"), []byte(text), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(c.Place())
+	if err != nil || u.Query().Get("customer_key_file") != filepath.Join(dir, "key") || u.Query().Get("sse") != "customer" {
+		t.Errorf("the place is %s, %v: want the file beside the configuration", c.Place(), err)
 	}
 }
 
