@@ -2,6 +2,8 @@ package dispersed
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -149,6 +151,34 @@ func TestCellsAreTied(t *testing.T) {
 		if other.check(other.row, cell) {
 			t.Errorf("a cell passes as one of %s", what)
 		}
+	}
+}
+
+// What is stored never changes: shards of format 1 are these bytes for ever.
+func TestFormat1(t *testing.T) {
+	data := make([]byte, 3*4*cellLen+777)
+	for i := range data {
+		data[i] = byte(i ^ i>>7 ^ i>>13)
+	}
+	c, err := newCodec(4, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.encode(head{
+		version: version{0x0102030405060708, generation{1, 2, 3, 15: 9}}, data: 4, parity: 2, flags: flagConditional,
+		size: int64(len(data)), name: hashName("packs/00/golden"), time: 1700000000000000001, sum: 0x1122334455667788,
+	}, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, shard := range s.all {
+		sum := sha256.Sum256(shard)
+		got = append(got, hex.EncodeToString(sum[:8]))
+	}
+	want := []string{"a34d6d684480543a", "d5839c5379394dbf", "02d1d154f8cb51b2", "c943798bb5656b92", "d3f632ffce02e47f", "3142373fbd2d17b4"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("shards (-want +got):\n%s", diff)
 	}
 }
 
