@@ -23,13 +23,13 @@ func newReplicationCommand(e *env) *cobra.Command {
 backup.replication.regions say. A copy is named by the region that keeps it, or as
 PRIMARY@REGION where that keeps several.`,
 		`  mahavishnu replication status
-  mahavishnu replication promote us-east-1@eu-west-1 --reason "us-east-1 is down"
+  mahavishnu replication promote us-east-1@eu-west-1 --reason outage
   mahavishnu replication failback us-east-1@eu-west-1`,
 		newReplicationStatusCommand(e), newPromoteCommand(e), newDemoteCommand(e), newFailbackCommand(e))
 }
 
 func newReplicationStatusCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	return exits(&cobra.Command{
 		Use:   "status [COPY]...",
 		Short: "Show how far copies are behind, and which storage is the primary",
 		Long: `Look at both ends of each copy, and tell what is not copied yet: objects, bytes,
@@ -37,7 +37,7 @@ and for how long the oldest snapshot among it has waited. It ends with 1 when an
 cannot be seen.`,
 		Example: "  mahavishnu replication status\n  mahavishnu replication status --json",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runReplicationStatus(cmd.Context(), e, args) },
-	}
+	})
 }
 
 // copyStatus is how one copy is.

@@ -31,7 +31,7 @@ the promoted one.
 Snapshots that had not arrived are not in the promoted one: see them before with
 "mahavishnu replication status", if the old primary still answers. Restoring needs no
 promotion: mahavishnu restore latest --replica COPY --target DIR.`,
-		Example: `  mahavishnu replication promote us-east-1@eu-west-1 --reason "us-east-1 is down"
+		Example: `  mahavishnu replication promote us-east-1@eu-west-1 --reason outage
   mahavishnu replication promote eu-west-1 --primary-lost`,
 		Args: takes(1, 1, "the copy (REGION or PRIMARY@REGION)"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runPromote(cmd.Context(), e, args[0], o) },
@@ -39,7 +39,7 @@ promotion: mahavishnu restore latest --replica COPY --target DIR.`,
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look later (`TEXT`)")
 	cmd.Flags().BoolVar(&o.lost, "primary-lost", false, "do not look for the old primary: it is gone for good")
 	cmd.Flags().BoolVar(&o.force, "force", false, "also while copying deletes there, or when the note of the copy's role is damaged")
-	return cmd
+	return exits(cmd)
 }
 
 func newDemoteCommand(e *env) *cobra.Command {
@@ -54,7 +54,7 @@ bring the copy up to date with "mahavishnu replicate COPY", and promote it.`,
 		RunE:    func(cmd *cobra.Command, args []string) error { return runDemote(cmd.Context(), e, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look later (`TEXT`)")
-	return cmd
+	return exits(cmd)
 }
 
 func newFailbackCommand(e *env) *cobra.Command {
