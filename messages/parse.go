@@ -157,6 +157,9 @@ func (m member) decode(payload []byte, target reflect.Value) *RefusedError {
 		}
 		return wrong(got)
 	}
+	if target.Kind() == reflect.Map && target.Len() == 0 {
+		target.SetZero() // as it comes back from being stored
+	}
 	return nil
 }
 
