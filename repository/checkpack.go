@@ -115,7 +115,11 @@ func (r *Repository) checkPack(ctx context.Context, id PackID, work chan<- func(
 	case err == nil:
 		return info.Size, nil, nil
 	case errors.Is(err, storage.ErrNotFound):
-		problem.Err, problem.Harmless = ErrMissing, !indexed
+		gone, err := r.collected(ctx, id, indexed)
+		if err != nil {
+			return 0, nil, err
+		}
+		problem.Err, problem.Harmless = ErrMissing, gone
 		if problem.Mendable = r.mendable(ctx, id); !problem.Mendable {
 			problem.Blobs = r.blobsIn(id)
 		}

@@ -47,13 +47,20 @@ func (c *checker) missingPacks(ctx context.Context) error {
 	if c.learned.PacksUnlisted {
 		return nil // who needs one finds out
 	}
-	told := map[PackID]bool{}
+	told, looked := map[PackID]bool{}, false
 	for _, f := range c.r.index.fragments() {
 		missing := map[uint32]*Problem{}
 		for n := range uint32(f.Packs()) {
 			p, _ := f.Pack(n)
 			_, there := slices.BinarySearchFunc(c.learned.Packs, p.ID, func(o PackInfo, id PackID) int { return o.ID.Compare(id) })
 			if there || told[p.ID] {
+				continue
+			}
+			gone, err := c.r.collected(ctx, p.ID, !looked)
+			if err != nil {
+				return err
+			}
+			if looked = true; gone {
 				continue
 			}
 			told[p.ID] = true
@@ -107,7 +114,10 @@ func (c *checker) pack(ctx context.Context, o packObject) error {
 		return nil
 	}
 	p := Problem{Object: o.id.Object(), Kind: ObjectPack, Err: damage(err), Harmless: !indexed && !c.lost}
-	if errors.Is(err, storage.ErrNotFound) { // since it was listed: lost, or collected, which the walk of snapshots tells
+	if errors.Is(err, storage.ErrNotFound) { // since it was listed
+		if gone, err := c.r.collected(ctx, o.id, true); gone || err != nil {
+			return err
+		}
 		p.Err = ErrMissing
 		if p.Mendable = c.r.mendable(ctx, o.id); !p.Mendable {
 			p.Blobs = c.r.blobsIn(o.id)
@@ -119,6 +129,19 @@ func (c *checker) pack(ctx context.Context, o packObject) error {
 		c.r.distrustStored(o.id, p.Blobs)
 	}
 	return c.report(p)
+}
+
+// collected tells whether a pack that is not there was collected: then the index does
+// not name it any more when it is read again, since that goes first. Without look it was
+// read again since.
+func (r *Repository) collected(ctx context.Context, id PackID, look bool) (bool, error) {
+	if look {
+		if err := r.index.refresh(ctx); err != nil {
+			return false, err
+		}
+	}
+	_, known := r.index.pack(id)
+	return !known, nil
 }
 
 func sameTable(want, got index.Pack) error {

@@ -268,6 +268,11 @@ func TestPowerCutLeavesParity(t *testing.T) {
 // A verification that lists a pack which a collection deletes before it is read, since
 // it was condemned before the verification began, takes that for no damage.
 func TestVerifyBesideSweep(t *testing.T) {
+	t.Run("all", func(t *testing.T) { verifyBesideSweep(t, false) })
+	t.Run("one snapshot", func(t *testing.T) { verifyBesideSweep(t, true) })
+}
+
+func verifyBesideSweep(t *testing.T, one bool) {
 	for n, through := 0, false; !through; n++ {
 		inBubble(t, func(t *testing.T) {
 			w := newWorld(t, t.TempDir())
@@ -296,7 +301,11 @@ func TestVerifyBesideSweep(t *testing.T) {
 					return err
 				}
 				defer closing(r, &err)
-				_, err = snapshot.Verify(ctx, r, snapshot.VerifyOptions{ReadData: 100, Clock: a.clock})
+				o := snapshot.VerifyOptions{ReadData: 100, Clock: a.clock}
+				if snaps, _, err := r.Snapshots(ctx, ""); err == nil && one {
+					o.Snapshots = snaps
+				}
+				_, err = snapshot.Verify(ctx, r, o)
 				return err
 			}, func(err error) {
 				if err != nil {
