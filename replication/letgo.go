@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"mahavishnu/repository"
 	"mahavishnu/storage"
 )
 
@@ -27,12 +28,15 @@ type victim struct {
 // enough: snapshots, then the index, parity and packs.
 func (r *run) letGo(ctx context.Context) error {
 	missed := r.missed()
-	r.mark(missed)
+	forgotten, err := r.forgotten(ctx, missed)
+	if err != nil {
+		return err
+	}
+	r.mark(missed, forgotten)
 	due := r.due(missed)
 	if r.DeleteAfter < 0 || !r.repo.KnowsAll() {
 		due = nil
 	}
-	var err error
 	if r.result.Kept, err = r.frozen(ctx, due); err != nil || r.result.Kept != "" {
 		due = nil
 	}
@@ -101,7 +105,7 @@ func rank(name string) int {
 
 // mark brings the notes up to date: since when each object is missed, and which ones
 // nobody can have deleted.
-func (r *run) mark(missed []victim) {
+func (r *run) mark(missed []victim, forgotten map[string]bool) {
 	before := r.notes.gone
 	r.notes.gone = make(map[key]gone, len(missed))
 	now := r.start.UTC().Truncate(time.Second)
@@ -112,9 +116,9 @@ func (r *run) mark(missed []victim) {
 	for i, v := range missed {
 		g, known := before[v.key]
 		if !known {
-			g = gone{since: now, lost: r.lost(v, indexMoved)}
+			g = gone{since: now, lost: r.lost(v, indexMoved) || rank(v.name) == rankSnapshot}
 		}
-		g.lost = g.lost && !r.Force
+		g.lost = g.lost && !r.Force && !forgotten[v.name]
 		r.notes.gone[v.key], missed[i].gone = g, g
 		if !g.lost {
 			continue
@@ -124,6 +128,27 @@ func (r *run) mark(missed []victim) {
 			r.result.Lost = append(r.result.Lost, v.name)
 		}
 	}
+}
+
+// forgotten returns which of the missed snapshots somebody forgot in the primary. Whoever
+// does leaves a note before the snapshot goes, so what is missing without one was
+// lost. A note that comes later, when the loss was accepted, counts as well.
+func (r *run) forgotten(ctx context.Context, missed []victim) (map[string]bool, error) {
+	open := map[string]bool{}
+	for _, v := range missed {
+		if g, known := r.notes.gone[v.key]; rank(v.name) == rankSnapshot && (!known || g.lost) {
+			open[v.name] = true
+		}
+	}
+	found := map[string]bool{}
+	if len(open) == 0 {
+		return found, nil
+	}
+	return found, repository.EachGone(ctx, r.From, func(name, _ string) {
+		if open[name] {
+			found[name] = true
+		}
+	})
 }
 
 // lost tells whether a pack, or the parity of one, went without anybody deleting it. Only
@@ -241,6 +266,11 @@ func (r *run) delete(ctx context.Context, v victim) (bool, error) {
 			return false, err
 		}
 	}
+	if rank(v.name) == rankSnapshot { // for replicas of this one
+		if err := repository.NoteGone(ctx, r.To, v.name, r.start); err != nil {
+			return false, err
+		}
+	}
 	for _, name := range names {
 		err := r.To.Delete(ctx, name)
 		if errors.Is(err, storage.ErrRetained) {
@@ -257,15 +287,15 @@ func (r *run) delete(ctx context.Context, v victim) (bool, error) {
 	return true, nil
 }
 
-// unmark takes back marks of forgotten snapshots that the primary has: the replica was
-// a primary once, and they would hide those snapshots.
+// unmark takes back marks and notes of forgotten snapshots that the primary has: the
+// replica was a primary once. Marks would hide those snapshots, and notes would make
+// their loss look meant when it is the primary again.
 func (r *run) unmark(ctx context.Context) error {
 	var marks []string
-	err := r.To.List(ctx, forgottenPrefix, func(info storage.Info) error {
-		if _, there := r.src.snapshots[strings.TrimPrefix(info.Name, forgottenPrefix)]; there {
-			marks = append(marks, info.Name)
+	err := repository.EachGone(ctx, r.To, func(name, note string) {
+		if _, there := r.src.snapshots[name]; there {
+			marks = append(marks, note)
 		}
-		return nil
 	})
 	for _, name := range marks {
 		err = errors.Join(err, r.To.Delete(ctx, name))

@@ -105,6 +105,9 @@ func (c *Collector) Tidy(ctx context.Context) error {
 	if err := c.settleMarks(ctx); err != nil {
 		return err
 	}
+	if err := c.r.tidyGone(ctx); err != nil {
+		return err
+	}
 	// What finds no room is mended by whoever comes later.
 	if err := c.r.Mend(ctx); err != nil && !errors.Is(err, storage.ErrFull) {
 		return err

@@ -262,14 +262,14 @@ func TestForgetStopsAnywhere(t *testing.T) {
 		o.be.StopAt(n)
 		err := o.DeleteSnapshot(t.Context(), o.snap)
 		if err == nil {
-			if n != 8 {
+			if n != 9 {
 				t.Errorf("forgetting made %d changes", n-1)
 			}
 			return
 		}
 		after := reopen(t, o.disk, o.ring)
 		left := len(snapshotsOf(t, after, "job"))
-		if want := map[bool]int{true: 1, false: 0}[n <= 3]; left != want {
+		if want := map[bool]int{true: 1, false: 0}[n <= 4]; left != want {
 			t.Errorf("stopped at change %d: %d snapshots, want %d", n, left, want)
 		}
 		checkWhole(t, after)

@@ -54,7 +54,8 @@ func (r *Repository) KeyUses(ctx context.Context) (KeyUses, error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(checkers)
 	err := r.be.List(ctx, "", func(info storage.Info) error {
-		if !knownObject(info.Name) || info.Name == configName || info.Name == configCopy || strings.HasPrefix(info.Name, "parity/") || info.Name == reserveName {
+		if !knownObject(info.Name) || info.Name == configName || info.Name == configCopy || strings.HasPrefix(info.Name, "parity/") || info.Name == reserveName ||
+			strings.HasPrefix(info.Name, gonePrefix) {
 			return groupCtx.Err()
 		}
 		id, isPack := parsePackObject(info.Name)

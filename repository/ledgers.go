@@ -307,12 +307,17 @@ func (r *Repository) readLedger(ctx context.Context, typ seal.Type, name string)
 }
 
 // noteForgotten says that snapshots are about to be deleted, so that their absence
-// is not taken for a loss.
+// is not taken for a loss, with the key or without.
 func (r *Repository) noteForgotten(ctx context.Context, names []string) error {
-	at := clock.System().Now().Unix()
+	now := clock.System().Now()
 	fates := make([]ledger.Fate, len(names))
 	for i, name := range names {
-		fates[i] = ledger.Fate{Name: name, Forgotten: at}
+		fates[i] = ledger.Fate{Name: name, Forgotten: now.Unix()}
 	}
-	return r.Record(ctx, ledger.New(nil, fates))
+	if err := r.Record(ctx, ledger.New(nil, fates)); err != nil {
+		return err
+	}
+	errs := make([]error, len(names))
+	each(errs, func(i int) error { return NoteGone(ctx, r.be, names[i], now) })
+	return errors.Join(errs...)
 }
