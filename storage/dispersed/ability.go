@@ -65,6 +65,9 @@ type retainer struct{ of *Backend }
 func (r retainer) Retain(ctx context.Context, name string, until time.Time) error {
 	const op = "retain"
 	b := r.of
+	if err := b.ready(ctx, op, name, false); err != nil {
+		return err
+	}
 	if _, err := b.find(ctx, op, name); err != nil {
 		return err
 	}
@@ -80,6 +83,9 @@ func (r retainer) Retain(ctx context.Context, name string, until time.Time) erro
 // Retained returns until when so many shards are kept that the object can be read.
 func (r retainer) Retained(ctx context.Context, name string) (time.Time, error) {
 	const op = "retained"
+	if err := r.of.ready(ctx, op, name, false); err != nil {
+		return time.Time{}, err
+	}
 	if _, err := r.of.find(ctx, op, name); err != nil {
 		return time.Time{}, err
 	}

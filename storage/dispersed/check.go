@@ -41,6 +41,11 @@ const (
 	Stale Problem = "stale"
 	// Unfinished are remainders of a put that never was confirmed.
 	Unfinished Problem = "unfinished"
+	// Emptied storages hold no record of being a part of the set: a disk that is not
+	// mounted, or one that is new. A repair makes such a storage a part of it.
+	Emptied Problem = "emptied"
+	// Foreign storages belong to another set or in another place. A repair leaves them alone.
+	Foreign Problem = "foreign"
 	// Unreadable objects have fewer good shards than are needed; Storage is 0.
 	Unreadable Problem = "unreadable"
 )
@@ -84,6 +89,8 @@ type Report struct {
 	// Problems counts what was found, Repaired how many of them were made good.
 	Problems map[Problem]int
 	Repaired int
+	// Reduced counts the objects of which storages that answer lack good shards.
+	Reduced int
 	// Cleaned counts remainders of puts and deletions that were removed.
 	Cleaned int
 }
@@ -132,13 +139,19 @@ func (b *Backend) check(ctx context.Context, op string, o CheckOptions, repair b
 		o.KeepUnfinished = 24 * time.Hour
 	}
 	c := &checking{b: b, op: op, o: o, repair: repair, report: Report{Problems: map[Problem]int{}}, open: map[string]bool{}}
+	if err := b.ready(ctx, op, o.Prefix, repair); err != nil {
+		return c.report, err
+	}
+	if err := c.members(ctx); err != nil {
+		return c.report, err
+	}
 	all, listed, err := b.listAll(ctx, op, o.Prefix, b.n)
 	if err != nil {
 		return c.report, err
 	}
 	c.listed = listed
 	for i, ok := range listed {
-		if !ok {
+		if !ok && b.members[i].refused() == nil {
 			c.report.Away = append(c.report.Away, i+1)
 		}
 	}
@@ -158,6 +171,9 @@ func (b *Backend) check(ctx context.Context, op string, o CheckOptions, repair b
 	}
 	if repair && o.Prefix == "" {
 		err = c.clean(ctx)
+		if err == nil && c.report.Whole() {
+			err = c.filled(ctx)
+		}
 	}
 	return c.report, err
 }

@@ -91,7 +91,7 @@ func Open(_ context.Context, c Config) (*Backend, error) {
 	b := &Backend{
 		codec: codec, k: c.Data, n: c.Data + c.Parity, quorum: c.Quorum,
 		hedge: !c.NoHedging, patience: c.Patience, behind: c.Behind, clock: clock.Or(c.Clock),
-		known: newKnown(maxKnown), names: map[string]*nameLock{},
+		known: newKnown(maxKnown), identity: newIdentity(), names: map[string]*nameLock{},
 	}
 	if b.quorum == 0 {
 		b.quorum = DefaultQuorum(c.Data, c.Parity)
@@ -103,7 +103,7 @@ func Open(_ context.Context, c Config) (*Backend, error) {
 		b.behind = 64 << 20
 	}
 	for i, be := range c.Backends {
-		b.members = append(b.members, &member{Backend: be, index: i})
+		b.members = append(b.members, &member{Backend: be, of: b, index: i})
 	}
 	b.life, b.end = context.WithCancelCause(context.Background())
 	return b, nil

@@ -14,7 +14,7 @@ import (
 // was away brings nothing back.
 func (b *Backend) Delete(ctx context.Context, name string) error {
 	const op = "delete"
-	if err := begin(ctx, op, name); err != nil {
+	if err := b.begin(ctx, op, name, false); err != nil {
 		return err
 	}
 	_, unlock := b.lock(ctx, name)

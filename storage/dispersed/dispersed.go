@@ -32,6 +32,7 @@ type Backend struct {
 	behind    int64
 	clock     clock.Clock
 	known     *known
+	identity  *identity
 	reads     atomic.Uint64
 	waiting   atomic.Int64 // bytes of shards on their way behind confirmed puts
 	life      context.Context
@@ -46,25 +47,19 @@ type Backend struct {
 
 var _ backend.Backend = (*Backend)(nil)
 
-// member is one of the storages.
-type member struct {
-	backend.Backend
-	index   int
-	figures figures
-	// unlocked is set when the place said that it has no retention.
-	unlocked atomic.Bool
-}
-
 // begin is what every operation on an object checks first. Names below area
 // are this package's own.
-func begin(ctx context.Context, op, name string) error {
+func (b *Backend) begin(ctx context.Context, op, name string, write bool) error {
 	if err := backend.CheckName(op, name); err != nil {
 		return err
 	}
 	if strings.HasPrefix(name+"/", area) {
 		return fault.New(op, name, backend.ErrBadName, "names below "+area+" are kept for dispersed storage itself")
 	}
-	return ended(ctx, op, name)
+	if err := ended(ctx, op, name); err != nil {
+		return err
+	}
+	return b.ready(ctx, op, name, write)
 }
 
 func ended(ctx context.Context, op, name string) error {

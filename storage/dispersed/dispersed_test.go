@@ -94,6 +94,11 @@ func newPlace(t testing.TB, k, m int, change ...func(*dispersed.Config)) *place 
 		p.memory, p.doors = append(p.memory, mem), append(p.doors, d)
 		p.config.Backends = append(p.config.Backends, d)
 	}
+	p.open(t)
+	if err := p.Form(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.settle(t)
 	for _, fn := range change {
 		fn(&p.config)
 	}

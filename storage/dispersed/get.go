@@ -19,7 +19,7 @@ const span = 16 << 20
 // Stat asks as many storages as it takes to be sure.
 func (b *Backend) Stat(ctx context.Context, name string) (backend.Info, error) {
 	const op = "stat"
-	if err := begin(ctx, op, name); err != nil {
+	if err := b.begin(ctx, op, name, false); err != nil {
 		return backend.Info{}, err
 	}
 	f, err := b.find(ctx, op, name)
@@ -47,7 +47,7 @@ func (b *Backend) find(ctx context.Context, op, name string) (*found, error) {
 // range needs when it lies within a row of them, else k shards' worth.
 func (b *Backend) Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
 	const op = "get"
-	if err := begin(ctx, op, name); err != nil {
+	if err := b.begin(ctx, op, name, false); err != nil {
 		return nil, err
 	}
 	h, known := b.known.get(name, b.clock.Now())

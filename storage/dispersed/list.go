@@ -26,6 +26,9 @@ func (b *Backend) List(ctx context.Context, prefix string, fn func(backend.Info)
 	if err := ended(ctx, op, prefix); err != nil {
 		return err
 	}
+	if err := b.ready(ctx, op, prefix, false); err != nil {
+		return err
+	}
 	all, listed, err := b.listAll(ctx, op, prefix, b.k)
 	if err != nil {
 		return err

@@ -213,14 +213,17 @@ func (b *Backend) judge(ctx context.Context, op, name string, v view) (*found, e
 		}
 		f.doubtful = true
 		waiting, quiet := b.waitingShards(ctx, name, h.version)
-		n := 0
+		n, lost := 0, 0
 		f.take(h, name)
 		for i := range b.n {
 			if f.paths[i] == "" && waiting[i] {
 				f.paths[i] = stagedPath(name, h.version)
 			}
-			if f.paths[i] != "" {
+			switch {
+			case f.paths[i] != "":
 				n++
+			case errors.Is(v[i].err, backend.ErrNotFound) && b.members[i].lost(h.version):
+				lost++
 			}
 		}
 		switch {
@@ -229,7 +232,7 @@ func (b *Backend) judge(ctx context.Context, op, name string, v view) (*found, e
 			return f, nil
 		case n+max(silent, quiet) >= b.k:
 			return f, b.tooFew(ctx, op, name, b.k, errsOf(v)...)
-		case n+max(silent, quiet)+wrong >= b.k:
+		case n+max(silent, quiet)+wrong+lost >= b.k:
 			return f, b.damaged(op, name, v)
 		}
 	}
@@ -283,8 +286,11 @@ func (v view) versions() []*head {
 func (b *Backend) damaged(op, name string, v view) error {
 	var reasons []string
 	for i, r := range v {
-		if unusable(r.err) {
+		switch {
+		case unusable(r.err):
 			reasons = append(reasons, fmt.Sprintf("storage %d: %v", i+1, r.err))
+		case v.top() != nil && errors.Is(r.err, backend.ErrNotFound) && r.m.lost(v.top().version):
+			reasons = append(reasons, fmt.Sprintf("storage %d: it was emptied, and may have had a shard", i+1))
 		}
 	}
 	return fault.New(op, name, damagedError(reasons), fmt.Sprintf("%d good shards are needed: repair the storages, or take the object from a replica", b.k))

@@ -15,7 +15,7 @@ import (
 // Put returns when a quorum of storages has its shard. The others get theirs behind
 // it, as long as there is room to wait: see [Config.Behind].
 func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.PutOptions) error {
-	if err := begin(ctx, "put", name); err != nil {
+	if err := b.begin(ctx, "put", name, true); err != nil {
 		return err
 	}
 	l, unlock := b.lock(ctx, name)

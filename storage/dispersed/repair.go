@@ -3,6 +3,7 @@ package dispersed
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -11,6 +12,11 @@ import (
 
 // mend makes the wrong shards of an object of the others.
 func (c *checking) mend(ctx context.Context, l *nameLock, name string, f *found, wrong []Problem) error {
+	if slices.ContainsFunc(wrong, func(p Problem) bool { return p != "" }) {
+		c.mu.Lock()
+		c.report.Reduced++
+		c.mu.Unlock()
+	}
 	var s *shards
 	for i, problem := range wrong {
 		if problem == "" {

@@ -12,7 +12,7 @@ import (
 func (b *Backend) Sync(ctx context.Context, names []string) error {
 	const op = "sync"
 	for _, name := range names {
-		if err := begin(ctx, op, name); err != nil {
+		if err := b.begin(ctx, op, name, false); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,68 @@
+package dispersed
+
+import (
+	"context"
+	"errors"
+
+	"mahavishnu/fault"
+	"mahavishnu/storage/backend"
+)
+
+// members checks that every storage is the one that belongs in its place. A repair
+// makes those parts of the set that have no record of being anything else, as long
+// as the others are enough to make everything of: what is emptied is filled then.
+func (c *checking) members(ctx context.Context) error {
+	b := c.b
+	set, formed := b.identity.get()
+	if !formed {
+		return nil
+	}
+	good := 0
+	replies := ask(ctx, b, b.n, func(ctx context.Context, m *member) (struct{}, error) {
+		rec, err := m.own(ctx)
+		return struct{}{}, m.judge(set, rec, err)
+	})
+	if err := ended(ctx, c.op, recordName); err != nil {
+		return err
+	}
+	good = count(replies)
+	for i, r := range replies {
+		if !stranger(r.err) {
+			continue
+		}
+		f := Finding{Name: recordName, Storage: i + 1, Problem: Emptied, Err: r.err}
+		if errors.Is(r.err, errForeign) {
+			f.Problem = Foreign
+		}
+		err := c.found(ctx, f, func(ctx context.Context) error {
+			switch {
+			case f.Problem == Foreign:
+				return fault.New(c.op, r.m.Location(), r.err, "mount the right one, or put an empty one in its place and repair again")
+			case good < b.k:
+				return b.tooFew(ctx, c.op, recordName, b.k, errsOf(replies)...)
+			}
+			return r.m.write(ctx, membership{set: set, filling: true}, backend.PutOptions{})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filled notes of the storages that were emptied that they have everything again.
+func (c *checking) filled(ctx context.Context) error {
+	set, _ := c.b.identity.get()
+	for _, m := range c.b.members {
+		m.mu.Lock()
+		filling := m.record.filling
+		m.mu.Unlock()
+		if !filling {
+			continue
+		}
+		if err := m.write(ctx, membership{set: set}, backend.PutOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

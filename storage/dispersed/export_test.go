@@ -1,0 +1,9 @@
+package dispersed
+
+import "context"
+
+// RecordName is where a storage holds what it is.
+const RecordName = recordName
+
+// Form makes the storages a set, as the first put does.
+func (b *Backend) Form(ctx context.Context) error { return b.ready(ctx, "form", "", true) }
