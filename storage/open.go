@@ -247,7 +247,7 @@ func (o OpenOptions) directory(path string) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.Limits.Wrap(be), nil
+	return o.Limits.WrapWhole(be), nil
 }
 
 // kinds are how the URLs of each kind of storage look.

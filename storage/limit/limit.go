@@ -106,11 +106,18 @@ func (o Options) none() bool {
 
 // Wrap returns inner within the limits, with the abilities that it has; inner itself
 // when there are no limits, or l is nil.
-func (l *Limits) Wrap(inner backend.Backend) backend.Backend {
+func (l *Limits) Wrap(inner backend.Backend) backend.Backend { return l.wrap(inner, false) }
+
+// WrapWhole is Wrap for storage that takes objects at once, such as a directory: there is
+// no connection on which the bytes could be held back one after the other, so an
+// object waits until all before it are paid for, however many are put together.
+func (l *Limits) WrapWhole(inner backend.Backend) backend.Backend { return l.wrap(inner, true) }
+
+func (l *Limits) wrap(inner backend.Backend, whole bool) backend.Backend {
 	if l == nil || l.none {
 		return inner
 	}
-	b := &Backend{limits: l, inner: inner}
+	b := &Backend{limits: l, inner: inner, whole: whole}
 	var r backend.Retainer
 	if keeps, ok := inner.(backend.Retainer); ok {
 		r = &retainer{b, keeps}
@@ -126,6 +133,7 @@ func (l *Limits) Wrap(inner backend.Backend) backend.Backend {
 type Backend struct {
 	limits *Limits
 	inner  backend.Backend
+	whole  bool // objects are put at once
 }
 
 // begin waits until a request that moves so many bytes may be made; -1 when that is not
@@ -194,8 +202,15 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 		return err
 	}
 	defer done()
-	if b.limits.up.take(ctx, 0) != nil {
+	ahead := int64(0)
+	if b.whole {
+		ahead = int64(len(data))
+	}
+	if b.limits.up.take(ctx, float64(ahead)) != nil {
 		return ended(ctx, "put", name)
+	}
+	if b.whole {
+		return b.inner.Put(ctx, name, data, o)
 	}
 	p := &pace{bucket: b.limits.up}
 	err = b.inner.Put(remote.WithPace(ctx, p), name, data, o)

@@ -378,3 +378,18 @@ func TestBodiesAreSentEvenly(t *testing.T) {
 		t.Errorf("%d bytes at 1 MiB/s were sent in %v", received.Load(), took)
 	}
 }
+
+// Many objects that are put at once into a directory share the rate from the first byte on.
+func TestManyAtOnceIntoADirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		be := limit.New(limit.Options{Rates: limit.Rates{Up: 20 << 20}}).WrapWhole(faults.NewMemory())
+		began := time.Now()
+		var group sync.WaitGroup
+		for i := range 8 {
+			group.Go(func() { put(t, be, fmt.Sprintf("packs/%d", i), 16<<20) })
+		}
+		group.Wait()
+		put(t, be, "packs/last", 1)
+		about(t, "128 MiB at 20 MiB a second", time.Since(began), 6400*time.Millisecond)
+	})
+}
