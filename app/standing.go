@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/replication"
+	"mahavishnu/repository"
 	"mahavishnu/repository/lease"
 	"mahavishnu/storage"
 )
@@ -40,6 +42,9 @@ func (a Access) stand(ctx context.Context, be storage.Backend) (storage.Backend,
 	standing, err := replication.RoleOf(ctx, be)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if storage.Unanswered(err) {
+		return nil, fault.New("open repository", be.Location(), fmt.Errorf("%w: %w", repository.ErrUnreachable, err), "")
 	}
 	if err == nil && standing.Role == replication.Primary {
 		return be, nil

@@ -18,6 +18,7 @@ import (
 type Storages struct {
 	options storage.OpenOptions
 	wrong   error // why nothing can be opened
+	tell    func(location string, err error, wait time.Duration)
 }
 
 // StoragesOf returns how a configuration has storage opened. A nil clock is the
@@ -71,7 +72,26 @@ func (s *Storages) Hasty(patience time.Duration) *Storages {
 	return &hasty
 }
 
-// Open returns the storage that a URL or a path names. The caller closes it.
+// Waiting returns how to open storage for somebody who is told of every failure that
+// is tried again, with the storage's URL and the wait before.
+func (s *Storages) Waiting(tell func(location string, err error, wait time.Duration)) *Storages {
+	told := Storages{}
+	if s != nil {
+		told = *s
+	}
+	told.tell = tell
+	return &told
+}
+
+// PlaceError is a URL or path of storage that cannot be understood, or settings of
+// it that cannot be used. Nothing was asked of the storage yet.
+type PlaceError struct{ error }
+
+// Unwrap returns what is wrong.
+func (p *PlaceError) Unwrap() error { return p.error }
+
+// Open returns the storage that a URL or a path names. The caller closes it. It
+// makes no request: an error is a *PlaceError.
 func (s *Storages) Open(ctx context.Context, location string) (storage.Backend, error) {
 	if s == nil {
 		s = &Storages{}
@@ -79,7 +99,15 @@ func (s *Storages) Open(ctx context.Context, location string) (storage.Backend, 
 	if s.wrong != nil {
 		return nil, s.wrong
 	}
-	return storage.OpenWith(ctx, location, s.options)
+	o := s.options
+	if s.tell != nil {
+		o.Retry.Observe = func(_ string, err error, wait time.Duration) { s.tell(location, err, wait) }
+	}
+	be, err := storage.OpenWith(ctx, location, o)
+	if err != nil && ctx.Err() == nil {
+		err = &PlaceError{err}
+	}
+	return be, err
 }
 
 // credentials are secrets as storage takes them.

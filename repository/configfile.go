@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"mahavishnu/fault"
 	"mahavishnu/repository/seal"
@@ -140,8 +141,13 @@ func checkKey(c Config, keys *seal.Keys) error {
 func readConfig(ctx context.Context, be storage.Backend) (Config, error) {
 	const op = "open repository"
 	first, err := readOneConfig(ctx, be, configName)
-	if err == nil || errors.Is(err, ErrUnknownFeature) {
+	switch {
+	case err == nil || errors.Is(err, ErrUnknownFeature):
 		return first, err
+	case ctx.Err() != nil:
+		return Config{}, fault.New(op, be.Location(), err, "")
+	case storage.Unanswered(err): // asking for the copy would take as long again
+		return Config{}, fault.New(op, be.Location(), outOfReach(err), "")
 	}
 	second, err2 := readOneConfig(ctx, be, configCopy)
 	switch {
@@ -150,6 +156,12 @@ func readConfig(ctx context.Context, be storage.Backend) (Config, error) {
 	case errors.Is(err, storage.ErrNotFound) && errors.Is(err2, storage.ErrNotFound):
 		return Config{}, fault.New(op, be.Location(), ErrNotRepository,
 			"check the path and that the file system is mounted; the first backup through the configuration creates a repository")
+	}
+	for _, one := range []error{err, err2} {
+		// Neither was damaged or on a bad sector: that is the storage as a whole, and told once.
+		if !isDamage(err) && !isDamage(err2) && errors.Is(one, ErrUnreadable) && !errors.Is(one, syscall.EIO) {
+			return Config{}, fault.New(op, be.Location(), outOfReach(one), "")
+		}
 	}
 	hint := ""
 	if errors.Is(err, ErrDamaged) || errors.Is(err2, ErrDamaged) {

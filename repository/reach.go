@@ -14,8 +14,8 @@ var (
 	// ErrUnreadable means that the storage could not read an object: a bad
 	// sector, a request that timed out. Its bytes may be as they were written.
 	ErrUnreadable = errors.New("the storage cannot read it")
-	// ErrUnreachable means that the storage could read none of many packs in a
-	// row. Nothing can be said of any of them.
+	// ErrUnreachable means that the storage as a whole does not answer or denies, or
+	// could read none of many packs in a row. Nothing can be said of what it holds.
 	ErrUnreachable = errors.New("the storage is out of reach")
 )
 
@@ -31,7 +31,22 @@ func readCause(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil || errors.Is(err, ErrDamaged) || errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrUnreadable, err)
+	return &unreadableError{err}
+}
+
+// unreadableError is what the storage said when it could not read an object.
+type unreadableError struct{ error }
+
+func (u *unreadableError) Error() string   { return ErrUnreadable.Error() + ": " + u.error.Error() }
+func (u *unreadableError) Unwrap() []error { return []error{ErrUnreadable, u.error} }
+
+// outOfReach says of what readCause took for one unreadable object that it is the
+// storage as a whole: nothing is known of what is stored, so nothing is damaged.
+func outOfReach(err error) error {
+	if one, ok := errors.AsType[*unreadableError](err); ok {
+		err = one.error
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
 
 // readPack reads from a pack.

@@ -15,7 +15,10 @@
 // offsets are bytes.
 package storage
 
-import "mahavishnu/storage/backend"
+import (
+	"mahavishnu/storage/backend"
+	"mahavishnu/storage/remote"
+)
 
 // The contract, defined in package backend.
 type (
@@ -53,6 +56,11 @@ var (
 	ErrDamaged     = backend.ErrDamaged
 	ErrUnsupported = backend.ErrUnsupported
 )
+
+// Unanswered tells whether an error means that a storage could not even be asked: an
+// unknown host, a connection refused or cut, a time-out. Asking for something else of
+// it would take as long and end the same.
+func Unanswered(err error) bool { return remote.Unanswered(err) }
 
 // CheckName refuses a name that not every storage can hold as it is.
 func CheckName(op, name string) error { return backend.CheckName(op, name) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mahavishnu/app"
 	"mahavishnu/config"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -85,13 +86,14 @@ func exitCode(err error) int {
 		bad         config.Errors
 		interrupted *interruptedError
 		refused     *messages.RefusedError
+		place       *app.PlaceError
 	)
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &bad), errors.As(err, &refused), errors.Is(err, config.ErrUnreadable),
+	case errors.As(err, &usage), errors.As(err, &bad), errors.As(err, &refused), errors.As(err, &place), errors.Is(err, config.ErrUnreadable),
 		errors.Is(err, keyring.ErrNoRing), errors.Is(err, keyring.ErrMode), errors.Is(err, repository.ErrWrongKey):
 		return exitUsage
 	case isIntegrity(err):

@@ -89,6 +89,10 @@ func (e *env) access() (app.Access, error) {
 	}
 	a := app.AccessTo(cfg)
 	a.Clock = e.clock
+	if e.retries == nil {
+		e.retries = &retries{clock: e.clock, warnf: e.term.Warnf, since: e.clock.Now()}
+	}
+	a.Storage = a.Storage.Waiting(e.retries.tell)
 	if cfg.File() == "" {
 		a.CacheDir, a.DataDir = "", "" // the defaults' directories were nobody's choice
 	}

@@ -31,6 +31,7 @@ type env struct {
 	term      *terminal.Terminal
 	getenv    func(string) string
 	loaded    *config.Config
+	retries   *retries
 }
 
 // execute runs one command line and returns the exit code.

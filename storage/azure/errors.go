@@ -71,6 +71,8 @@ func (b *Backend) judge(answer *azcore.ResponseError, needs string) (hint string
 		return "name the file of that key as customer_key_file=", fmt.Errorf("%w: the blob was written under a customer key (%s)", backend.ErrDenied, said)
 	case "BlobAccessTierNotSupportedForAccountType", "FeatureNotSupported", bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, bloberror.UnsupportedQueryParameter:
 		return "the account lacks what tier=, cold_tier=, encryption_scope= or immutability= asks for", fmt.Errorf("%w (%s)", backend.ErrUnsupported, said)
+	case bloberror.InvalidHeaderValue:
+		return "the server may not know this version of the protocol: start Azurite with --skipApiVersionCheck", fmt.Errorf("the server answered %s", said)
 	case bloberror.AccountBeingCreated, bloberror.ServerBusy, bloberror.InternalError, bloberror.OperationTimedOut:
 		return "", b.temporary(answer, said)
 	}
@@ -88,7 +90,7 @@ func (b *Backend) judge(answer *azcore.ResponseError, needs string) (hint string
 	case remote.TemporaryStatus(code):
 		return "", b.temporary(answer, said)
 	}
-	return "", fmt.Errorf("the server answered %s", said)
+	return "the server refuses the request as such: look whether endpoint= names a server that speaks the protocol of Azure Blob Storage", fmt.Errorf("the server answered %s", said)
 }
 
 func (b *Backend) temporary(answer *azcore.ResponseError, said string) error {

@@ -31,16 +31,32 @@ func explain(host string, err error) error {
 		return &backend.TemporaryError{Err: errClosed}
 	}
 	text := err.Error()
+	var dns *net.DNSError
+	var record tls.RecordHeaderError
 	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fault.New(op, host, err, "no machine is known by that name: look for a misspelt endpoint, account or region, and whether names are resolved here: getent hosts "+hostOf(host))
+	case errors.As(err, &record):
+		hint := "the endpoint does not speak TLS on that port: name the port that does, or give the server a certificate"
+		if Loopback(hostOf(host)) {
+			hint += "; a server on this machine may be reached by http://"
+		}
+		return fault.New(op, host, errors.New("the server speaks no TLS where https:// says it does"), hint)
 	case strings.Contains(text, "tls: protocol version not supported"), strings.Contains(text, "tls: server selected unsupported protocol version"):
 		return fault.New(op, host, fmt.Errorf("%w: the server does not speak TLS 1.3: %w", ErrInsecure, err),
 			"switch TLS 1.3 on at the server or at what stands before it; older versions are refused")
 	case strings.Contains(text, "x509: certificate signed by unknown authority"):
 		return fault.New(op, host, err, "when the server has a certificate of your own authority, name that authority's file as the CA file of this storage")
-	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
-		return fault.New(op, host, err, "the endpoint speaks plain HTTP; give it a certificate")
 	}
 	return err
+}
+
+// hostOf returns the host of host or host:port.
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
 }
 
 // Temporary tells whether a failure of the network may be gone when the request
@@ -72,6 +88,16 @@ func Temporary(err error) bool {
 		return true
 	}
 	return strings.Contains(err.Error(), "server closed idle connection") // net/http keeps that error to itself
+}
+
+// Unanswered tells whether a failure is of the way to the server, so that nothing
+// was asked of it: no name, no connection, no answer in time.
+func Unanswered(err error) bool {
+	var dns *net.DNSError
+	var op *net.OpError
+	var timeout net.Error
+	return errors.As(err, &dns) || errors.As(err, &op) || errors.Is(err, errClosed) || errors.Is(err, ErrInsecure) ||
+		errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // TemporaryStatus tells whether an answer of that code may be another when the

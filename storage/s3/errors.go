@@ -106,6 +106,7 @@ var codes = map[string]class{
 	"InvalidAccessKeyId":    {sentinel: backend.ErrDenied, hint: "the access key is not known there: look for a misspelt or deleted key, or a wrong endpoint"},
 	"XAdminUserNotFound":    {sentinel: backend.ErrDenied, hint: "the access key is not known there: look for a misspelt or deleted key, or a wrong endpoint"},
 	"SignatureDoesNotMatch": {sentinel: backend.ErrDenied, hint: "the secret key is wrong, or something between here and the server changes requests"},
+	"AuthorizationFailure":  {sentinel: backend.ErrDenied, hint: "an Azure server answers like that: look whether endpoint= names a server that speaks the protocol of S3"},
 	"InvalidToken":          {sentinel: backend.ErrDenied, hint: "the session token is wrong or belongs to other keys"},
 	"TokenRefreshRequired":  {sentinel: backend.ErrDenied, hint: expiredHint},
 	"RequestTimeTooSkewed":  {temporary: true, hint: "set the clock of this machine, it differs from the server's by more than 15 minutes"},
@@ -193,7 +194,11 @@ func (b *Backend) judge(ctx context.Context, a answer, needs string) class {
 	case a.status == http.StatusNotImplemented:
 		return codes["NotImplemented"]
 	}
-	return class{temporary: remote.TemporaryStatus(a.status)}
+	c := class{temporary: remote.TemporaryStatus(a.status)}
+	if !c.temporary {
+		c.hint = "the server refuses the request as such: look whether endpoint= names a server that speaks the protocol of S3, and whether region= is right"
+	}
+	return c
 }
 
 // permission names what has to be allowed, and where. Actions on the bucket itself

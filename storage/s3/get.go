@@ -91,7 +91,10 @@ func arriving(out *s3.GetObjectOutput, name string, offset, length int64) (int64
 		return &backend.Error{Op: "read", Object: name, Err: fmt.Errorf(format, args...)}
 	}
 	if out.ContentLength == nil {
-		return 0, refuse("the server does not tell how much it sends")
+		return 0, &backend.Error{
+			Op: "read", Object: name, Err: errors.New("the server does not tell how much it sends, as S3 does"),
+			Hint: "look whether endpoint= names a server that speaks the protocol of S3, and not a web page or a console",
+		}
 	}
 	size := *out.ContentLength
 	if out.ContentRange == nil {
