@@ -116,8 +116,9 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err != nil {
 		return err
 	}
-	if o.repair {
-		if err := e.mendShards(ctx, repo, o.readData > 0); err != nil {
+	var shards error
+	if all := len(refs) == 0 && o.source == ""; o.repair || all {
+		if shards, err = e.checkShards(ctx, repo, o.readData >= 100 || o.repair && o.readData > 0, o.repair); err != nil {
 			return err
 		}
 	}
@@ -129,10 +130,14 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if o.repair {
 		verify = e.repair
 	}
-	return verify(ctx, repo.Repository, snapshot.VerifyOptions{
+	clean := "no problem found"
+	if shards != nil {
+		clean = "no problem of the objects themselves found"
+	}
+	return errors.Join(shards, verify(ctx, repo.Repository, clean, snapshot.VerifyOptions{
 		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
 		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
-	})
+	}))
 }
 
 // verifiable returns the snapshots to verify; nil means all.
@@ -156,8 +161,8 @@ func verifiable(ctx context.Context, repo *repository.Repository, refs []string,
 	return chosen, nil
 }
 
-// verify runs a verification and tells what it found.
-func (e *env) verify(ctx context.Context, repo *repository.Repository, o snapshot.VerifyOptions) error {
+// verify runs a verification and tells what it found; clean says that it is nothing.
+func (e *env) verify(ctx context.Context, repo *repository.Repository, clean string, o snapshot.VerifyOptions) error {
 	progress := e.term.Progress("verifying")
 	o.Progress, o.Clock = adapter{progress}, e.clock
 	o.OnProblem = func(p repository.Problem) {
@@ -174,7 +179,7 @@ func (e *env) verify(ctx context.Context, repo *repository.Repository, o snapsho
 	e.tellVerified(report)
 	switch harmful := report.ProblemsTotal - report.HarmlessTotal; {
 	case harmful == 0 && err == nil:
-		e.term.Printf("%s", e.term.Mark(terminal.Good, "no problem found"))
+		e.term.Printf("%s", e.term.Mark(terminal.Good, clean))
 	case harmful > 0:
 		e.term.Printf("%s", e.term.Mark(terminal.Bad, terminal.Plural(harmful, "problem")+" found"))
 	}

@@ -9,8 +9,9 @@ import (
 	"mahavishnu/terminal"
 )
 
-// repair verifies, mends what it can, and tells what it did and what is left.
-func (e *env) repair(ctx context.Context, repo *repository.Repository, o snapshot.VerifyOptions) error {
+// repair verifies, mends what it can, and tells what it did and what is left; clean says
+// that nothing was wrong.
+func (e *env) repair(ctx context.Context, repo *repository.Repository, clean string, o snapshot.VerifyOptions) error {
 	progress := e.term.Progress("verifying and mending")
 	o.Progress, o.Clock = adapter{progress}, e.clock
 	o.OnProblem = func(p repository.Problem) {
@@ -37,7 +38,7 @@ func (e *env) repair(ctx context.Context, repo *repository.Repository, o snapsho
 		e.term.Printf("%s; %s", terminal.Plural(report.Mended, "object")+" mended",
 			e.term.Mark(terminal.Bad, terminal.Plural(left, "problem")+" left"))
 	case err == nil && report.Mended == 0:
-		e.term.Printf("%s", e.term.Mark(terminal.Good, "no problem found, nothing to mend"))
+		e.term.Printf("%s", e.term.Mark(terminal.Good, clean+", nothing to mend"))
 	case err == nil:
 		e.term.Printf("%s", e.term.Mark(terminal.Good, terminal.Plural(report.Mended, "object")+" mended, no problem left"))
 	}
