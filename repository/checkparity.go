@@ -243,10 +243,21 @@ func (r *Repository) CheckParity(ctx context.Context, packs []PackID, fn func(Pr
 		case err == nil, errors.Is(err, storage.ErrNotFound):
 		case unseen != nil && errors.Is(readCause(ctx, err), ErrUnreadable): // mostly for the same reason
 		default:
-			fn(Problem{Object: name, Kind: ObjectParity, Err: readCause(ctx, err)})
+			fn(Problem{Object: name, Kind: ObjectParity, Err: readCause(ctx, err), Harmless: r.ofNothing(name)})
 		}
 	}
 	return unseen
+}
+
+// ofNothing tells whether a parity object is of a pack that no index names: both may be
+// torn by a loss of power, and go with the next prune.
+func (r *Repository) ofNothing(object string) bool {
+	id, own := parityOf(object)
+	if !own || r.index.damaged() > 0 {
+		return false
+	}
+	_, indexed := r.index.pack(id)
+	return !indexed
 }
 
 // paritySizes lists the parity objects of packs.

@@ -50,10 +50,12 @@ type planInput struct {
 	tight bool
 }
 
-// unused is how much of a pack is blobs that nobody needs, in stored bytes.
+// unused is how much of a pack is blobs that nobody needs, in stored bytes: at least
+// one, if there are any, although a pack without them may be padded to the same size.
 func unused(p repository.PackUse) int64 {
+	least := int64(min(1, max(0, p.Blobs-p.LiveBlobs)))
 	lean := pack.MinSize + int64(p.Blobs)*pack.EntrySize + p.Live
-	return max(0, p.Size-int64(pack.Padded(int(lean), p.Blobs)))
+	return max(least, p.Size-int64(pack.Padded(int(lean), p.Blobs)))
 }
 
 // plan decides about every pack. It is a function of its input alone, and each

@@ -51,6 +51,11 @@ func TestPlan(t *testing.T) {
 			}, "keep of a session that is at work;",
 		},
 		{"to the last byte", planInput{packs: []repository.PackUse{use(1, 99)}}, "repack part of it is not needed;"},
+		{
+			"what padding hides", planInput{packs: []repository.PackUse{with(use(1, 100), func(p *repository.PackUse) {
+				p.LiveBlobs, p.Live = 15, p.Live-40
+			})}}, "repack part of it is not needed;",
+		},
 		{"within what may stay", planInput{packs: []repository.PackUse{use(1, 97)}, maxUnused: 5}, "keep little of it is not needed;"},
 		{
 			"the most wasteful first",
