@@ -17,7 +17,6 @@ func (c *checking) members(ctx context.Context) error {
 	if !formed {
 		return nil
 	}
-	good := 0
 	replies := ask(ctx, b, b.n, func(ctx context.Context, m *member) (struct{}, error) {
 		rec, err := m.own(ctx)
 		return struct{}{}, m.judge(set, rec, err)
@@ -25,7 +24,7 @@ func (c *checking) members(ctx context.Context) error {
 	if err := ended(ctx, c.op, recordName); err != nil {
 		return err
 	}
-	good = count(replies)
+	good := count(replies)
 	for i, r := range replies {
 		if !stranger(r.err) {
 			continue
@@ -54,10 +53,7 @@ func (c *checking) members(ctx context.Context) error {
 func (c *checking) filled(ctx context.Context) error {
 	set, _ := c.b.identity.get()
 	for _, m := range c.b.members {
-		m.mu.Lock()
-		filling := m.record.filling
-		m.mu.Unlock()
-		if !filling {
+		if !m.filling() {
 			continue
 		}
 		if err := m.write(ctx, membership{set: set}, backend.PutOptions{}); err != nil {

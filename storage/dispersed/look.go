@@ -182,7 +182,17 @@ func (v view) same(w view) bool {
 // none has a shard.
 func (b *Backend) absent(v view) bool {
 	silent, wrong := v.silent()
-	return v.top() == nil && silent+wrong < b.k
+	if v.top() != nil || silent+wrong >= b.k {
+		return false
+	}
+	// Members that are being filled would say the same of what was lost with them.
+	filling := 0
+	for _, r := range v {
+		if errors.Is(r.err, backend.ErrNotFound) && r.m.filling() {
+			filling++
+		}
+	}
+	return silent+wrong+filling < minQuorum(b.k, b.n-b.k)
 }
 
 // judge decides what a view means; DESIGN.md says why it is right. What was seen is
@@ -202,7 +212,7 @@ func (b *Backend) judge(ctx context.Context, op, name string, v view) (*found, e
 		return f, nil
 	}
 	silent, wrong := v.silent()
-	if f.top == nil && silent+wrong < b.k {
+	if b.absent(v) {
 		return f, nil
 	}
 	versions := v.versions()

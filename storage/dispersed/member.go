@@ -101,6 +101,13 @@ func (m *member) lost(v version) bool {
 	return m.record.filling && v.seq < uint64(m.record.since+int64(clockSkew))
 }
 
+// filling tells whether the member was emptied and is not filled yet.
+func (m *member) filling() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.record.filling
+}
+
 // write stores the record of a member, that from then on belongs to the set.
 func (m *member) write(ctx context.Context, rec membership, o backend.PutOptions) error {
 	rec.data, rec.parity, rec.index = uint8(m.of.k), uint8(m.of.n-m.of.k), uint8(m.index)

@@ -227,3 +227,33 @@ func TestFormingIsFinished(t *testing.T) {
 	wantNamed(t, err, "storage 1")
 	p.settle(t)
 }
+
+// When storages are emptied one after the other faster than repairs come to their end,
+// those that were adopted do not make an object that is lost look as if it had never been.
+func TestEmptiedOneAfterTheOther(t *testing.T) {
+	p := newPlace(t, 4, 2)
+	mustPut(t, p, "a", noise(1, 9000))
+	p.settle(t)
+	for _, pair := range [][]int{{4, 5}, {2, 3}} {
+		p.empty(pair...)
+		p.open(t)
+		stop := errors.New("killed")
+		_, err := p.Repair(t.Context(), dispersed.CheckOptions{Prefix: "none/", Found: func(f dispersed.Finding) error {
+			if f.Storage == pair[1]+1 {
+				return stop
+			}
+			return nil
+		}})
+		if !errors.Is(err, stop) {
+			t.Fatal(err)
+		}
+		p.settle(t)
+	}
+	p.open(t)
+	for range 20 {
+		if _, err := p.Stat(t.Context(), "a"); !errors.Is(err, storage.ErrDamaged) {
+			t.Fatalf("Stat: %v", err)
+		}
+	}
+	p.settle(t)
+}
