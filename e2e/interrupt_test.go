@@ -29,6 +29,9 @@ func TestInterruptedBackupGoesOn(t *testing.T) {
 				if code == 0 {
 					break
 				}
+				if code == -1 && p.log.String() == "" {
+					continue // the system ended it before it had begun to listen
+				}
 				if code != 130 {
 					t.Fatalf("interrupted after %v: exit code %d, want 130\n%s", pause, code, p.log.String())
 				}
