@@ -107,7 +107,7 @@ type Result struct {
 	// anew with a newer key.
 	Refreshed int64 `json:"refreshed,omitempty"`
 	// ReadBack objects of the replica were read and checked; Mended ones were damaged
-	// there and copied again.
+	// there, or had lost one of their two objects, and were copied again.
 	ReadBack int64 `json:"read_back,omitempty"`
 	Mended   int64 `json:"mended,omitempty"`
 	// Damaged objects of the primary were not copied.

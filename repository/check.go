@@ -271,7 +271,7 @@ func (c *checker) hides(prefix string) bool {
 // cannot be listed is told by others, as far as it belongs to the repository.
 func (c *checker) strangers(ctx context.Context) error {
 	err := listBelow(ctx, c.r.be, "", func(info storage.Info) error {
-		if knownObject(info.Name) {
+		if knownObject(info.Name) || strings.HasPrefix(info.Name, rolesPrefix) {
 			return nil
 		}
 		return c.report(Problem{
@@ -298,6 +298,10 @@ func (c *checker) strangers(ctx context.Context) error {
 // reservedPrefixes are the places of parity, garbage collection and the ledger
 // of verification.
 var reservedPrefixes = []string{"parity/", "gc/", "ledger/"}
+
+// rolesPrefix is where replication keeps what it knows of this storage. It is no part of
+// the repository, and no stranger in it.
+const rolesPrefix = "replication/"
 
 func knownObject(name string) bool {
 	if name == configName || name == configCopy {

@@ -37,7 +37,8 @@ type Scrubbed struct {
 func ScrubAll(ctx context.Context, be storage.Backend, fn func(Problem), done func(bytes int64)) (Scrubbed, error) {
 	s := &scrubber{be: be, fn: fn, done: done, sizes: map[string]int64{}}
 	err := listBelow(ctx, be, "", func(info storage.Info) error {
-		if !strings.HasPrefix(strings.TrimPrefix(info.Name, copyPrefix), "gc/") { // comes and goes, and tells nothing of data
+		// What is there comes and goes, and tells nothing of data.
+		if !strings.HasPrefix(strings.TrimPrefix(info.Name, copyPrefix), "gc/") && !strings.HasPrefix(info.Name, rolesPrefix) {
 			s.names = append(s.names, info.Name)
 			s.sizes[info.Name] = info.Size
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"mahavishnu/fault"
+	"mahavishnu/replication"
 	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
 	"mahavishnu/storage"
@@ -103,6 +105,12 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 	}})
 	switch {
 	case errors.Is(err, repository.ErrNotRepository):
+		if access, err := x.e.access(); err == nil {
+			if gone := access.Gone(be.Location()); gone != nil {
+				x.add(check, bad, hintOr(gone, "mahavishnu doctor"), "%v", gone)
+				return
+			}
+		}
 		x.add(check, note, "mahavishnu backup PATH|SOURCE", "there is none yet; the first backup makes it")
 		return
 	case errors.Is(err, repository.ErrWrongKey):
@@ -127,8 +135,40 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 			x.add(check, bad, "mahavishnu verify", "%v", one)
 		}
 	}
-	x.add(check, good, "", "%s, %s", repo.ID(), terminal.Plural(len(snapshots), "snapshot"))
+	if err := x.mayStore(ctx, be); err != nil {
+		x.add(check, bad, hintOr(err, "mahavishnu replication status"), "%s, %s; nothing can be stored: %v", repo.ID(), terminal.Plural(len(snapshots), "snapshot"), err)
+	} else {
+		x.add(check, good, "", "%s, %s", repo.ID(), terminal.Plural(len(snapshots), "snapshot"))
+	}
 	x.checkFuture(snapshots)
+}
+
+// mayStore tells whether the repository is there to be read only: it is a copy, or was
+// replaced by a promoted one, as far as those answer. It changes nothing.
+func (x *examination) mayStore(ctx context.Context, be storage.Backend) error {
+	own, err := replication.RoleOf(ctx, be)
+	if err != nil {
+		return err
+	}
+	if own.Role != replication.Primary {
+		return replication.CheckPrimary(ctx, be)
+	}
+	access, err := x.e.access()
+	if err != nil {
+		return err
+	}
+	for _, peer := range access.Peers {
+		other, err := x.open(ctx, peer)
+		if err != nil {
+			continue // the check of the copies tells
+		}
+		role, err := replication.RoleOf(ctx, other)
+		_ = other.Close() // it was only looked at
+		if err == nil && role.Role == replication.Primary && role.Epoch > own.Epoch {
+			return fault.New("store to", be.Location(), replication.ErrReplaced, "mahavishnu replication status")
+		}
+	}
+	return nil
 }
 
 // checkFuture finds a clock that went back: snapshots cannot be from tomorrow.

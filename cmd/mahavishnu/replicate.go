@@ -189,7 +189,10 @@ func (e *env) tellCopied(pair config.RegionPair, r replication.Result) {
 		e.term.Sayf("  nothing is deleted: %s", r.Kept)
 	}
 	if r.ReadBack > 0 {
-		e.term.Sayf("  %s read back and checked, %s copied again", terminal.Plural(r.ReadBack, "object"), terminal.Count(r.Mended))
+		e.term.Sayf("  %s read back and checked", terminal.Plural(r.ReadBack, "object"))
+	}
+	if r.Mended > 0 {
+		e.term.Printf("  %s that the copy had lost or damaged copied again", terminal.Plural(r.Mended, "object"))
 	}
 }
 

@@ -140,7 +140,7 @@ func (e *env) printCopies(all []copyStatus) {
 	for _, s := range all {
 		e.term.Sayf("%s: from %s to %s", s.Copy, s.Primary.Location, s.Replica.Location)
 		if s.Lag != nil && s.Lag.Lost > 0 {
-			e.term.Warnf("%s: %s lost in the primary and kept in the copy; mend it: mahavishnu verify --repair", s.Copy, terminal.Plural(s.Lag.Lost, "object"))
+			e.term.Warnf("%s: %s lost in the primary and kept in the copy; mend it: mahavishnu verify --repair; to let it go: docs/replication.md", s.Copy, terminal.Plural(s.Lag.Lost, "object"))
 		}
 	}
 }
@@ -152,7 +152,9 @@ func (s copyStatus) state() string {
 		return "PROMOTED"
 	case s.Lag == nil:
 		return "UNKNOWN"
-	case s.Lag.Snapshots > 0:
+	case s.Lag.Lost > 0:
+		return "LOST"
+	case s.Lag.Objects > 0:
 		return "behind"
 	}
 	return "complete"
