@@ -21,6 +21,18 @@ const knownFile = "repository.known"
 // before: its disk is most likely not mounted, and a new one in its place would
 // take the backups while the old ones seem to be gone.
 func (a Access) mustBeNew(location string) error {
+	if err := a.Gone(location); err != nil {
+		return handlers.Away(err)
+	}
+	return nil
+}
+
+// ErrGone means that this machine has seen a repository where there is none now.
+var ErrGone = errors.New("and there was one")
+
+// Gone returns what to do when there is no repository at a location where this
+// machine has seen one, as an error that wraps ErrGone; nil when it has seen none.
+func (a Access) Gone(location string) error {
 	if a.DataDir == "" {
 		return nil
 	}
@@ -30,14 +42,21 @@ func (a Access) mustBeNew(location string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fault.New("make a repository in", location, err, "")
+		return fault.New("look for a repository in", location, err, "")
 	}
 	id, place, _ := strings.Cut(strings.TrimSuffix(string(text), "\n"), "\n")
 	if place != location {
 		return nil // such as one the configuration named before
 	}
-	return handlers.Away(fault.New("open repository", location, fmt.Errorf("%w, and there was one: %s", repository.ErrNotRepository, id),
-		"mount the disk or share it is on; only if it is meant to be gone for good, remove "+path+" and the next backup makes a new one"))
+	hint := "mount the disk or share it is on"
+	if !strings.HasPrefix(location, "file:") {
+		hint = "look into the storage who deleted it; with lock=, what is still retained comes back by: mahavishnu verify --repair"
+	}
+	if len(a.Peers) > 0 {
+		hint += "; another region has a copy: read it with --replica REGION, or make it the primary with mahavishnu replication promote REGION"
+	}
+	return fault.New("open repository", location, fmt.Errorf("%w, %w: %s", repository.ErrNotRepository, ErrGone, id),
+		hint+"; only if it is meant to be gone for good, remove "+path+" and the next backup makes a new one")
 }
 
 // remember notes which repository the location holds.
