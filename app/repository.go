@@ -133,6 +133,9 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 		return repo, false, err
 	}
 	if !a.Create {
+		if gone := a.Gone(be.Location()); gone != nil {
+			return nil, false, gone
+		}
 		return nil, false, fault.New("open repository", be.Location(), err, "name the right place with --repository or backup.storage; the first backup creates it")
 	}
 	if err := a.mustBeNew(be.Location()); err != nil {
@@ -206,7 +209,7 @@ func mustBeEmpty(ctx context.Context, be storage.Backend) error {
 	switch {
 	case errors.Is(err, errFound):
 		return fault.New("make a repository in", be.Location(), fmt.Errorf("it is not empty: it holds %s but no config of a repository", name),
-			"if a repository was here, put its config objects back from a copy; if not, choose an empty directory")
+			"if a repository was here, put its config objects back from a copy (with lock=: mahavishnu verify --repair); if not, choose an empty directory")
 	case errors.Is(err, storage.ErrNotFound):
 		return nil
 	}

@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,6 +123,10 @@ func writeConfig(ctx context.Context, be storage.Backend, cfg Config) error {
 		if err == nil {
 			_, err = decodeConfig(data)
 		}
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		return fault.New(op, be.Location(), fmt.Errorf("%w: the storage refuses a new object of that name and shows none: it was deleted, and a version of it is kept", err),
+			"a repository was here; bring it back: mahavishnu verify --repair, with the same --repository or configuration")
 	}
 	if err != nil {
 		return fault.New(op, be.Location(), err, "")

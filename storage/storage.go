@@ -16,6 +16,8 @@
 package storage
 
 import (
+	"context"
+
 	"mahavishnu/storage/backend"
 	"mahavishnu/storage/remote"
 )
@@ -61,6 +63,22 @@ var (
 // unknown host, a connection refused or cut, a time-out. Asking for something else of
 // it would take as long and end the same.
 func Unanswered(err error) bool { return remote.Unanswered(err) }
+
+// Undelete brings back the wanted objects that somebody else deleted, where the
+// storage or what it wraps is a backend.Undeleter, and tells each. Where it is none,
+// there is nothing to bring back. It is not tried again: it may be repeated.
+func Undelete(ctx context.Context, be Backend, want func(name string) bool, tell func(name string)) error {
+	for {
+		if u, ok := be.(backend.Undeleter); ok {
+			return u.Undelete(ctx, want, tell)
+		}
+		w, ok := be.(backend.Unwrapper)
+		if !ok {
+			return nil
+		}
+		be = w.Unwrap()
+	}
+}
 
 // CheckName refuses a name that not every storage can hold as it is.
 func CheckName(op, name string) error { return backend.CheckName(op, name) }

@@ -106,7 +106,7 @@ func (e *env) access() (app.Access, error) {
 		if err != nil {
 			return app.Access{}, &usageError{"mahavishnu replication status", err}
 		}
-		a.Location, a.DataDir, a.Peers = place.URL, "", nil
+		a.Location, a.DataDir, a.Peers, a.Immutable = place.URL, "", nil, 0 // copies are not kept
 	}
 	if e.KeyPath != "" {
 		a.KeyPath = e.KeyPath
@@ -134,6 +134,8 @@ func (e *env) openTo(ctx context.Context, write bool) (*app.Opened, error) {
 	a.OnUnlisted = e.tellUnlisted
 	repo, err := a.Open(ctx)
 	switch {
+	case errors.Is(err, app.ErrGone):
+		return nil, err
 	case errors.Is(err, repository.ErrNotRepository):
 		return nil, fault.New("open repository", a.Location, repository.ErrNotRepository,
 			"check the path, and that the disk is mounted; the first backup makes the repository:\nmahavishnu backup PATH --repository "+a.Location)

@@ -100,6 +100,11 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if o.scrub {
 		return runScrub(ctx, e)
 	}
+	if o.repair {
+		if err := e.undelete(ctx); err != nil {
+			return err
+		}
+	}
 	repo, err := e.open(ctx)
 	if err != nil {
 		return err

@@ -58,6 +58,14 @@ type Retainer interface {
 	RetentionCheck(ctx context.Context) error
 }
 
+// Undeleter is a backend that keeps what is deleted by others for a time, hidden under
+// a marker.
+type Undeleter interface {
+	// Undelete brings back the hidden objects that are wanted, and tells each; one
+	// at a time. What [Backend.Delete] deleted does not come back.
+	Undelete(ctx context.Context, want func(name string) bool, tell func(name string)) error
+}
+
 // Thawer is a backend whose objects may be in an archive tier, where reading
 // fails with ErrArchived until they were asked for.
 type Thawer interface {

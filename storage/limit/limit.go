@@ -195,6 +195,9 @@ func (p *pace) Pace(ctx context.Context, n int) error {
 	return p.bucket.take(ctx, float64(n))
 }
 
+// Unwrap implements [backend.Unwrapper].
+func (b *Backend) Unwrap() backend.Backend { return b.inner }
+
 // Put stores an object at the pace of the limit.
 func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.PutOptions) error {
 	done, err := b.begin(ctx, "put", name, int64(len(data)))

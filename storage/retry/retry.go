@@ -112,6 +112,9 @@ func (b *Backend) jitter(n int) time.Duration {
 	return time.Duration(b.o.Random() * float64(most))
 }
 
+// Unwrap implements [backend.Unwrapper].
+func (b *Backend) Unwrap() backend.Backend { return b.inner }
+
 // Put stores an object; see the package comment on conditional ones.
 func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.PutOptions) error {
 	unsure := false

@@ -61,6 +61,8 @@ var (
 	_ backend.Backend  = (*Backend)(nil)
 	_ backend.Retainer = (*Backend)(nil)
 	_ backend.Thawer   = (*Backend)(nil)
+
+	_ backend.Undeleter = (*Backend)(nil)
 )
 
 // Location returns the bucket, prefix, endpoint and region as a URL.

@@ -103,6 +103,12 @@ func (s *S3Server) MakeBucket(name string) {
 	}
 }
 
+// Delete deletes an object of the bucket as anybody does who has the credentials:
+// without naming a version, which leaves a marker where versions are kept.
+func (s *S3Server) Delete(key string) {
+	s.send(http.MethodDelete, "/"+s.Bucket+"/"+key, "", nil, nil)
+}
+
 // AddUser adds a user who may do nothing but what the bucket's policy allows. The
 // server must have been started with [Users].
 func (s *S3Server) AddUser(accessKey, secretKey string) {
