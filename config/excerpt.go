@@ -8,8 +8,8 @@ import (
 
 var (
 	// namedValue finds the names on a line that have a value behind them.
-	namedValue  = regexp.MustCompile(`([A-Za-z0-9_-]+)["']?\s*:\s*`)
-	secretName  = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^a[a-z]{1,8}_?k(ey|ye)$|^sas$|^sig|seed`)
+	namedValue = regexp.MustCompile(`([A-Za-z0-9_-]+)["']?\s*:\s*`)
+	secretName = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^a[a-z]{1,8}_?k(ey|ye)$|^sas$|^sig|seed`)
 	// urlPassword finds who logs in with which password, also where a URL is misspelt.
 	urlPassword = regexp.MustCompile(`(/)[^/\s@"']*:[^/\s"']*@`)
 	// urlSecret finds what must not stand behind the "?" of a URL and yet may.
