@@ -11,7 +11,8 @@ import (
 
 // countUnneeded counts, in the simplest way there is and in none of prune's, the
 // places of the index that no snapshot needs: of blobs that none reaches, and
-// further places of one that one does.
+// further packs of one that one does. That two parts of the index name the same place
+// is no garbage: sessions at the same time may adopt the same pack.
 func countUnneeded(ctx context.Context, repo *repository.Repository) (int, error) {
 	snapshots, damaged, err := repo.Snapshots(ctx, "")
 	if err = errors.Join(append(damaged, err)...); err != nil {
@@ -27,11 +28,15 @@ func countUnneeded(ctx context.Context, repo *repository.Repository) (int, error
 			return 0, err
 		}
 	}
-	unneeded := 0
-	repo.EachBlob(func(id repository.ID, _ repository.Location) bool {
+	unneeded, at := 0, map[repository.ID]repository.PackID{}
+	repo.EachBlob(func(id repository.ID, where repository.Location) bool {
+		if pack, known := at[id]; known && pack == where.Pack {
+			return true
+		}
 		if !met.blobs[trees.ID(id)] {
 			unneeded++
 		}
+		at[id] = where.Pack
 		delete(met.blobs, trees.ID(id))
 		return true
 	})
