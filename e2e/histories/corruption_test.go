@@ -95,7 +95,9 @@ func (k objectKind) is(name string) bool {
 // passing tells notes of who is at work and who waits for whom: their loss costs
 // time only, and so they are neither kept twice nor checked.
 func passing(name string) bool {
-	return strings.HasPrefix(name, "gc/sessions/") || strings.HasPrefix(name, "gc/turns/") || name == "gc/seen" || strings.HasSuffix(name, ".wait")
+	return strings.HasPrefix(name, "gc/sessions/") || strings.HasPrefix(name, "gc/turns/") || name == "gc/seen" ||
+		strings.HasPrefix(name, "gc/gone/") || // which tells by its name alone
+		strings.HasSuffix(name, ".wait")
 }
 
 // bySize returns the objects of a kind, the largest first.
