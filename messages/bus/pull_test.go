@@ -83,7 +83,7 @@ func TestNothingIsHeldWithoutASlot(t *testing.T) {
 
 func payloadFor(k messages.Kind, id string) string {
 	if k == messages.KindReplicate {
-		return fmt.Sprintf(`{"id":%q,"to":"eu-west-1"}`, id)
+		return fmt.Sprintf(`{"id":%q,"from":%q,"to":"eu-west-1"}`, id, region)
 	}
 	return fmt.Sprintf(`{"id":%q,"source":"home"}`, id)
 }
