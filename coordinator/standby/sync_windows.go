@@ -1,0 +1,4 @@
+package standby
+
+// syncDir has nothing to do: Windows keeps directories by itself.
+func syncDir(string) error { return nil }

@@ -1,0 +1,218 @@
+// Package pgtest starts real PostgreSQL servers for tests: primaries and standbys in
+// temporary directories, on free loopback ports, gone when the test is.
+//
+//	g := pgtest.New(t)
+//	a := g.Primary("a")
+//	b := g.Standby("b", a)
+//	a.Exec("CREATE TABLE t (n int)")
+//	a.Kill()
+//
+// As root the servers run as the user postgres, because PostgreSQL refuses root. Should the test's
+// process die, a shell that hears of it ends the servers and removes their directory.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/postgres"
+)
+
+// patience is how long anything may take: longer than any machine needs, since only a broken
+// test waits for it.
+const patience = 2 * time.Minute
+
+// Group is a directory of servers.
+type Group struct {
+	t       testing.TB
+	dir     string
+	members []*Member
+}
+
+// BinDir returns where the programs of PostgreSQL are.
+func BinDir(t testing.TB) string {
+	t.Helper()
+	if path, err := exec.LookPath("pg_controldata"); err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Base(real) == "pg_controldata" {
+			return filepath.Dir(real)
+		}
+	}
+	// Debian keeps versions side by side and none of them on the path.
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_controldata")
+	if err != nil || len(found) == 0 {
+		t.Fatal("PostgreSQL is not there: run .ci/packages in the root of the repository")
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1])
+}
+
+// New returns a group without members.
+func New(t testing.TB) *Group {
+	t.Helper()
+	g := &Group{t: t, dir: directory(t)}
+	bereaved(t, g.dir)
+	t.Cleanup(func() {
+		for _, m := range g.members {
+			m.Thaw()
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			if err := m.Fence(ctx); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+	})
+	return g
+}
+
+// bereaved ends the servers of a directory and removes it when this process is gone.
+func bereaved(t testing.TB, dir string) {
+	t.Helper()
+	const script = `read _; for f in "$0"/*/postmaster.pid; do
+  [ -f "$f" ] || continue; d=$(dirname "$f"); p=$(head -n 1 "$f")
+  [ "$(readlink /proc/$p/cwd)" = "$d" ] && kill -QUIT "$p"; done; sleep 1; rm -rf "$0"`
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, "sh", "-c", script, dir)
+	detach(cmd)
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		cmd.Wait() // it was killed
+		io.Closer(stdin).Close()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Options returns options for a member that is not there yet.
+func (g *Group) Options(name string) postgres.Options {
+	g.t.Helper()
+	return postgres.Options{
+		BinDir: BinDir(g.t), DataDir: filepath.Join(g.dir, name), Name: name,
+		Host: "127.0.0.1", Port: freePort(g.t),
+		Admin: postgres.Login{User: "postgres"}, Replication: postgres.Login{User: "postgres"},
+	}
+}
+
+// Primary makes and starts a server that takes writes.
+func (g *Group) Primary(name string) *Member {
+	g.t.Helper()
+	m := g.member(g.Options(name))
+	g.run("initdb", "-D", m.Options.DataDir, "-U", "postgres", "-A", "trust", "-k", "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale")
+	m.append("postgresql.conf", settings)
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	defer cancel()
+	if _, err := m.Promote(ctx); err != nil {
+		g.t.Fatal(err)
+	}
+	return m
+}
+
+// settings make servers small and quick. Tests end processes, not machines, so that nothing
+// that was written is lost without flushing it.
+const settings = `
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+shared_buffers = 16MB
+max_connections = 50
+fsync = off
+autovacuum = off
+wal_keep_size = 64MB
+`
+
+// Standby makes and starts a standby of another member.
+func (g *Group) Standby(name string, of *Member) *Member {
+	g.t.Helper()
+	m := g.member(g.Options(name))
+	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
+	defer cancel()
+	if err := m.Create(ctx, of.Peer()); err != nil {
+		g.t.Fatal(err)
+	}
+	return m
+}
+
+// Absent returns a member of which nothing is there yet.
+func (g *Group) Absent(name string, change ...func(*postgres.Options)) *Member {
+	g.t.Helper()
+	o := g.Options(name)
+	for _, c := range change {
+		c(&o)
+	}
+	return g.member(o)
+}
+
+func (g *Group) member(o postgres.Options) *Member {
+	g.t.Helper()
+	s, err := postgres.NewServer(o)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	m := &Member{Server: s, Options: o, t: g.t}
+	g.members = append(g.members, m)
+	return m
+}
+
+// Other returns another control of the same server, with other options.
+func (m *Member) Other(change func(*postgres.Options)) *postgres.Server {
+	m.t.Helper()
+	o := m.Options
+	change(&o)
+	s, err := postgres.NewServer(o)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return s
+}
+
+// run runs one of PostgreSQL's programs as the servers' owner.
+func (g *Group) run(name string, args ...string) {
+	g.t.Helper()
+	cmd := exec.CommandContext(g.t.Context(), filepath.Join(BinDir(g.t), name), args...)
+	cmd.Dir = g.dir
+	become(g.t, cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		g.t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Until polls until ok, or fails the test.
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	system := clock.System()
+	for deadline := system.Now().Add(patience); !ok(); {
+		if err := system.Sleep(t.Context(), 10*time.Millisecond); err != nil || system.Now().After(deadline) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+func address(o postgres.Options) string {
+	return fmt.Sprintf("host=%s port=%s user=%s dbname=postgres", o.Host, strconv.Itoa(o.Port), o.Admin.User)
+}
