@@ -23,6 +23,7 @@ func (l *loader) check(c *Config) {
 	l.checkJobs(&c.Jobs)
 	l.checkPlaces(c)
 	l.checkReplication(c)
+	l.checkFailover(c)
 }
 
 func (l *loader) valuef(key, format string, args ...any) { l.value(key, fmt.Sprintf(format, args...)) }
@@ -39,13 +40,6 @@ func (l *loader) oneOf(key, value, what string, choices ...string) {
 func (l *loader) between(key string, n, least, most int) {
 	if n < least || n > most {
 		l.valuef(key, "must be from %d to %d, not %d", least, most, n)
-	}
-}
-
-// notYet refuses a feature that was turned on before it exists.
-func (l *loader) notYet(key string, on bool, instead string) {
-	if on {
-		l.value(key, "not available yet: "+instead)
 	}
 }
 

@@ -19,7 +19,7 @@ func (l *loader) checkNATS(n *NATS) {
 		l.checkServers(n)
 	}
 	l.checkCredentials(n)
-	l.checkLease(n.Lease)
+	l.checkLease("nats.lease.", n.Lease)
 }
 
 func (l *loader) checkEmbedded(n *NATS) {
@@ -100,9 +100,8 @@ func (l *loader) private(key, path string) {
 	}
 }
 
-// checkLease holds the leader to stopping before anybody else may take over.
-func (l *loader) checkLease(s Lease) {
-	const at = "nats.lease."
+// checkLease holds the holder to stopping before anybody else may take over.
+func (l *loader) checkLease(at string, s Lease) {
 	none := false
 	for key, d := range map[string]Duration{
 		"duration": s.Duration, "renew_interval": s.RenewInterval, "renew_deadline": s.RenewDeadline,

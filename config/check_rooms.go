@@ -32,7 +32,9 @@ func (l *loader) checkRecovery(d *DisasterRecovery) {
 	l.between(at+"rto_target_minutes", d.RTOTargetMinutes, 1, minutesPerYear)
 	l.between(at+"rpo_target_minutes", d.RPOTargetMinutes, 1, minutesPerYear)
 	standby := d.HotStandby
-	l.notYet(at+"hot_standby.enabled", standby.Enabled, "write false until it is")
+	if standby.Enabled && standby.Endpoint == "" {
+		l.missing(at+"hot_standby.endpoint", "is missing, but the standby is enabled: name its https URL", at+"hot_standby")
+	}
 	l.between(at+"hot_standby.heartbeat_interval_seconds", standby.HeartbeatIntervalSeconds, 1, 3600)
 	if u, err := url.Parse(standby.Endpoint); standby.Endpoint != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 		l.value(at+"hot_standby.endpoint", "must be an https URL with a host, for example https://standby.example.com")

@@ -38,8 +38,9 @@ type Config struct {
 	Erasure Reserved `yaml:"erasure"`
 	// Reserved for PostgreSQL base backups and WAL; not available yet.
 	Postgres Reserved `yaml:"postgres"`
-	// Reserved for failover plans; not available yet.
-	Failover Reserved `yaml:"failover"`
+	// Who watches services and nodes, how fast a silence is noticed, and how long a
+	// primary may go on alone.
+	Failover Failover `yaml:"failover" reload:"restart"`
 
 	origin origin
 }

@@ -70,6 +70,7 @@ func Default() *Config {
 			MaxAttempts: 5, RetryFirst: Duration(5 * time.Second), RetryMax: Duration(15 * time.Minute),
 			AckWait: Duration(30 * time.Second),
 		},
+		Failover: defaultFailover(),
 	}
 }
 

@@ -7,8 +7,8 @@ type DisasterRecovery struct {
 	RTOTargetMinutes int `yaml:"rto_target_minutes"`
 	// Recovery point objective: minutes of work that may be lost.
 	RPOTargetMinutes int `yaml:"rpo_target_minutes"`
-	// A second system that takes over. Not available yet: leave it off.
-	HotStandby HotStandby `yaml:"hot_standby"`
+	// A second system that takes over, watched from here; see failover.
+	HotStandby HotStandby `yaml:"hot_standby" reload:"restart"`
 	// Restore tests: the newest snapshot of each source restored to staging and
 	// compared.
 	AutomatedTests AutomatedTests `yaml:"automated_tests"`
@@ -19,11 +19,12 @@ type DisasterRecovery struct {
 
 // HotStandby is a second system that takes over.
 type HotStandby struct {
-	// Whether a standby is watched and promoted. Not available yet: leave it off.
+	// Whether a standby is watched: coordinators ask its endpoint for its health and
+	// vote on it as the service "hot-standby".
 	Enabled bool `yaml:"enabled"`
 	// The standby's address, an https URL.
 	Endpoint string `yaml:"endpoint"`
-	// Seconds between two signs of life.
+	// Seconds between two looks at it.
 	HeartbeatIntervalSeconds int `yaml:"heartbeat_interval_seconds"`
 }
 
