@@ -58,6 +58,7 @@ func (l *loader) checkReplication(c *Config) {
 		l.value(at+".regions", "is empty: name which region is copied to which, or write enabled: false")
 	}
 	l.checkOwnPlace(c)
+	l.checkCopyImmutable(c)
 	if r.Enabled && len(l.errs) == 0 {
 		l.checkReplicaPlaces(c)
 	}

@@ -68,6 +68,11 @@ type RegionStorage struct {
 // ReplicaStorage is where a region keeps copies of other regions' repositories. At
 // most one kind is enabled.
 type ReplicaStorage struct {
+	// For how many days the storage keeps copies from being deleted or replaced, by whoever
+	// has its credentials. Each run of copying extends it, half-way through, for what is not
+	// deleted in the primary. -1, which is meant when nothing is given: as long as
+	// backup.storage.immutable_days says, where this storage can. 0: not at all.
+	ImmutableDays int `yaml:"immutable_days"`
 	// The storage as one URL. Secrets come from the section of its kind.
 	URL string `yaml:"url"`
 	// A directory, as in backup.storage.

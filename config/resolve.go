@@ -37,6 +37,12 @@ func (l *loader) resolve(c *Config) {
 			}
 		}
 	})
+	for name, s := range b.Replication.Storages {
+		if !l.given("backup.replication.storages." + name + ".replicas.immutable_days") {
+			s.Replicas.ImmutableDays = Inherit
+			b.Replication.Storages[name] = s
+		}
+	}
 	within := func(dir *string, name string) {
 		if *dir == "" && n.DataDir != "" {
 			*dir = filepath.Join(n.DataDir, name)

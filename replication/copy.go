@@ -2,6 +2,7 @@ package replication
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -54,7 +55,22 @@ func damaged(err error) bool {
 // put stores an object in the replica. It is durable, and its bytes are before its name
 // is: not even the loss of power leaves half an object.
 func (r *run) put(ctx context.Context, name string, data []byte) error {
-	return r.To.Put(ctx, name, data, storage.PutOptions{Sync: true})
+	o := storage.PutOptions{Sync: true, Cold: r.Cold && packOfData(name, data)}
+	if r.keeper != nil && repository.IsRetained(name) {
+		o.RetainUntil = r.Retention.until(r.Clock.Now())
+	}
+	return r.To.Put(ctx, name, data, o)
+}
+
+// replace is put for what may be there, and must not be as it is. kept tells that the
+// storage keeps it so.
+func (r *run) replace(ctx context.Context, name string, data []byte) (kept bool, err error) {
+	err = r.put(ctx, name, data)
+	if !errors.Is(err, storage.ErrRetained) {
+		return false, err
+	}
+	r.count(func(res *Result) { res.Stuck++ })
+	return true, nil
 }
 
 // bad notes a damaged object of the primary.
@@ -117,7 +133,7 @@ func (r *run) copyConfig(ctx context.Context) error {
 		case err != nil && !errors.Is(err, errGone) && !damaged(err):
 			return err
 		}
-		if err := r.put(ctx, name, whole); err != nil {
+		if _, err := r.replace(ctx, name, whole); err != nil {
 			return err
 		}
 	}
@@ -166,6 +182,7 @@ func (r *run) copyItems(ctx context.Context, mine func(key) bool) error {
 		if len(all) == 0 {
 			continue
 		}
+		slices.SortStableFunc(all, func(a, b lacking) int { return cmp.Compare(a.mod, b.mod) })
 		r.tell(Step{ExpectObjects: int64(len(all)), ExpectBytes: size})
 		if err := each(ctx, r.Parallel, all, r.copyItem); err != nil {
 			return err
@@ -180,7 +197,10 @@ func (r *run) copyItem(ctx context.Context, it lacking) error {
 	data, err := fetch(ctx, r.From, name, it.size)
 	switch {
 	case err == nil:
-		if err := r.put(ctx, name, data); err != nil {
+		if kept, err := r.replace(ctx, name, data); kept || err != nil {
+			if kept && it.key.kind() == keyPack {
+				r.block() // what is there is not what a snapshot needs
+			}
 			return err
 		}
 	case errors.Is(err, errGone):
@@ -293,8 +313,13 @@ func (r *run) copyPair(ctx context.Context, name string, p pair, have pairs) err
 			}
 			mended = mended || err != nil || repository.Damaged(repository.ScrubBytes(object, there))
 		}
-		if err := r.put(ctx, object, data); err != nil {
+		kept, err := r.replace(ctx, object, data)
+		if err != nil {
 			return err
+		}
+		if kept {
+			mended, changed = false, false
+			break
 		}
 		changed = true
 		r.tell(Step{Objects: 1, Bytes: int64(len(data)), Object: object})

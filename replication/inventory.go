@@ -13,6 +13,9 @@ import (
 type item struct {
 	key  key
 	size int64
+	// mod is when it was put, in nanoseconds of Unix time, 0 when not known: older ones
+	// are copied first. Nothing else rests on it.
+	mod int64
 }
 
 // pair is a small object and its second copy. Sizes are -1 for what is not there.
@@ -42,14 +45,7 @@ func take(ctx context.Context, be storage.Backend) (*inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshots, err := listPairs(ctx, be, snapshotPrefix)
-	if err != nil {
-		return nil, err
-	}
-	err = be.List(ctx, forgottenPrefix, func(info storage.Info) error {
-		delete(snapshots, strings.TrimPrefix(info.Name, forgottenPrefix))
-		return nil
-	})
+	snapshots, err := snapshotsOf(ctx, be)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +121,11 @@ func listItems(ctx context.Context, be storage.Backend, prefix string) ([]item, 
 	err := be.List(ctx, prefix, func(info storage.Info) error {
 		switch k := keyOf(info.Name); k.kind() {
 		case keyPack, keyParity, keyStripe:
-			items = append(items, item{k, info.Size})
+			it := item{key: k, size: info.Size}
+			if !info.ModTime.IsZero() {
+				it.mod = info.ModTime.UnixNano()
+			}
+			items = append(items, it)
 		}
 		return nil
 	})

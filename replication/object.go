@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mahavishnu/repository"
+	"mahavishnu/repository/pack"
 	"mahavishnu/repository/parity"
 )
 
@@ -131,4 +132,14 @@ func keyOf(name string) key {
 // shard tells whose share a pack or its parity is: both are one's.
 func (k key) shard(n int) int {
 	return int((uint32(k[1])<<16 | uint32(k[2])<<8 | uint32(k[3])) % uint32(max(n, 1)))
+}
+
+// packOfData tells whether the object is a pack of data, and not one of trees: a pack's
+// header says so in the clear.
+func packOfData(name string, data []byte) bool {
+	if keyOf(name).kind() != keyPack {
+		return false
+	}
+	h, err := pack.ParseHeader(data)
+	return err == nil && h.Kind == repository.KindData
 }

@@ -37,7 +37,7 @@ type PromoteOptions struct {
 	Clock clock.Clock
 }
 
-// Promote makes a replica the primary, and the primary, if it answers, a replica. From
+// Promote makes a replica the primary, also one that was demoted, and the primary, if it answers, a replica. From
 // then on no run copies into it, and one that comes from the old primary tells that one
 // so. demoted is nil when the old primary took note; otherwise it says why not, and
 // the old one learns it from [CheckPrimary] or the next [Run].
@@ -51,7 +51,7 @@ func Promote(ctx context.Context, o PromoteOptions) (now Standing, demoted, err 
 	if err != nil && (!o.Force || !errors.Is(err, errRecord)) {
 		return now, nil, err
 	}
-	if err == nil && s.Role == Primary {
+	if err == nil && s.Role == Primary && !o.behind(ctx, s) {
 		if !s.Noted || o.Primary == nil {
 			return s, nil, nil
 		}
@@ -80,11 +80,26 @@ func Promote(ctx context.Context, o PromoteOptions) (now Standing, demoted, err 
 	return now, demoted, o.await(ctx)
 }
 
+// behind tells whether the other storage, though a replica, has seen a higher epoch than
+// this primary: it was demoted when both were primaries. Nothing could be copied to it
+// then, so this one takes an epoch above both.
+func (o PromoteOptions) behind(ctx context.Context, own Standing) bool {
+	if o.Primary == nil {
+		return false
+	}
+	other, err := RoleOf(ctx, o.Primary)
+	return err == nil && other.Role == Replica && other.Epoch > own.Epoch
+}
+
 // demoteTo notes in a storage that another one is the primary since an epoch.
 func demoteTo(ctx context.Context, be storage.Backend, primary Standing) error {
 	s, err := RoleOf(ctx, be)
 	if err != nil || s.Role == Replica && s.Epoch >= primary.Epoch {
 		return err
+	}
+	primary.Came = Copied
+	if s.Role == Primary {
+		primary.Came = Replaced
 	}
 	primary.Role = Replica
 	return primary.note(ctx, be)
@@ -126,8 +141,8 @@ type DemoteOptions struct {
 }
 
 // Demote makes a primary a replica, so that nothing new is stored there: the first step
-// of a planned change, before the last copying and [Promote]. One that is a replica
-// already stays as it is.
+// of a planned change, before the last copying and [Promote] of another one, or of this
+// one, which takes it back. One that is a replica already stays as it is.
 func Demote(ctx context.Context, o DemoteOptions) (Standing, error) {
 	if _, err := repository.Identify(ctx, o.Primary); err != nil {
 		return Standing{}, err
@@ -139,9 +154,26 @@ func Demote(ctx context.Context, o DemoteOptions) (Standing, error) {
 	if s.Noted {
 		s.Epoch++
 	}
-	s = Standing{Role: Replica, Epoch: s.Epoch, Time: clock.Or(o.Clock).Now().UTC().Truncate(time.Second), By: o.By, Reason: o.Reason, Noted: true}
+	s = Standing{Role: Replica, Came: Demoted, Epoch: s.Epoch, Time: clock.Or(o.Clock).Now().UTC().Truncate(time.Second), By: o.By, Reason: o.Reason, Noted: true}
 	if err := s.note(ctx, o.Primary); err != nil {
 		return s, fault.New("demote", o.Primary.Location(), err, "")
 	}
 	return s, nil
+}
+
+// Last tells which of two replicas was the primary last, and so has what is newest. It is
+// an error when one of them is the primary, or when a third storage was promoted in
+// place of both.
+func Last(first, second Standing) (isFirst bool, err error) {
+	switch {
+	case first.Role == Primary || second.Role == Primary:
+		return first.Role == Primary, ErrPrimary
+	case first.Came == Demoted && (first.Epoch > second.Epoch || first.Epoch == second.Epoch && second.Came != Demoted):
+		return true, nil
+	case second.Came == Demoted && (second.Epoch > first.Epoch || first.Epoch == second.Epoch && first.Came != Demoted):
+		return false, nil
+	case first.Came == Replaced || second.Came == Replaced || first.Came == Demoted && second.Came == Demoted:
+		return false, ErrReplaced
+	}
+	return first.Epoch > second.Epoch, nil // noted before it was told how they came to be replicas
 }

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+
+	"mahavishnu/storage"
 )
 
 // readBack reads a share of what the replica has and compares it with its checksums.
@@ -47,8 +49,8 @@ func (r *run) readItem(ctx context.Context, it item) error {
 	_, err := fetch(ctx, r.To, it.key.render(), it.size)
 	r.count(func(res *Result) { res.ReadBack++ })
 	switch {
-	case err == nil, errors.Is(err, errGone):
-		return nil
+	case err == nil, errors.Is(err, errGone), errors.Is(err, storage.ErrArchived):
+		return nil // what is in an archive class is not brought back for a sample
 	case damaged(err):
 		return r.copyItem(ctx, lacking{it, it.size})
 	}
@@ -69,10 +71,13 @@ func (r *run) readPair(ctx context.Context, name string, p pair) error {
 		if err != nil || data == nil {
 			return err
 		}
-		if err := r.put(ctx, object, data); err != nil {
+		kept, err := r.replace(ctx, object, data)
+		if err != nil {
 			return err
 		}
-		r.count(func(res *Result) { res.Mended++ })
+		if !kept {
+			r.count(func(res *Result) { res.Mended++ })
+		}
 	}
 	return nil
 }

@@ -23,6 +23,19 @@ const (
 	Replica Role = "replica"
 )
 
+// Came is how a storage became a replica.
+type Came string
+
+// The ways to become one.
+const (
+	// Copied is a replica because it receives copies.
+	Copied Came = "copied"
+	// Demoted was the primary until [Demote]. Nobody was promoted by that.
+	Demoted Came = "demoted"
+	// Replaced was the primary until another storage was promoted.
+	Replaced Came = "replaced"
+)
+
 // Errors about roles. They come wrapped, with the storage's location and a hint.
 var (
 	// ErrReplica means that somebody would have stored into a replica.
@@ -31,6 +44,8 @@ var (
 	ErrPrimary = errors.New("this storage is a primary: nothing may be copied over it")
 	// ErrReplaced means that another storage was promoted since this one was the primary.
 	ErrReplaced = errors.New("another storage has been promoted in place of this one")
+	// ErrNoPrimary means that neither end of a copy is the primary.
+	ErrNoPrimary = errors.New("no storage is the primary")
 	// ErrTwoPrimaries means that two storages were promoted apart from each other.
 	ErrTwoPrimaries = errors.New("two storages count as the primary")
 )
@@ -40,6 +55,8 @@ type Standing struct {
 	Role Role `json:"role"`
 	// Epoch counts promotions. Whoever has the higher one is right.
 	Epoch uint32 `json:"epoch"`
+	// Came tells how a storage became a replica; "" where that was not noted.
+	Came Came `json:"came,omitempty"`
 	// Time, By and Reason are for people.
 	Time   time.Time `json:"time,omitzero"`
 	By     string    `json:"by,omitempty"`
@@ -155,7 +172,7 @@ func CheckPrimary(ctx context.Context, own storage.Backend, others ...storage.Ba
 			continue
 		case o.Epoch == s.Epoch:
 			return fault.New("store to", own.Location(), fmt.Errorf("%w: %s is one as well, both since epoch %d", ErrTwoPrimaries, other.Location(), o.Epoch),
-				"decide which one is right, and `mahavishnu replication demote` the other")
+				"decide which one is right, and demote the other: `mahavishnu replication demote COPY` demotes what the copy is of, with --copy the copy itself")
 		}
 		return errors.Join(replaced(own, other), yield(ctx, own, s, o))
 	}
@@ -168,7 +185,7 @@ func yield(ctx context.Context, old storage.Backend, s, promoted Standing) error
 	if s.Role == Replica || s.Epoch >= promoted.Epoch {
 		return nil
 	}
-	err := Standing{Role: Replica, Epoch: promoted.Epoch, Time: promoted.Time, By: promoted.By, Reason: promoted.Reason}.note(ctx, old)
+	err := Standing{Role: Replica, Came: Replaced, Epoch: promoted.Epoch, Time: promoted.Time, By: promoted.By, Reason: promoted.Reason}.note(ctx, old)
 	if errors.Is(err, storage.ErrDenied) || errors.Is(err, storage.ErrReadOnly) {
 		return nil
 	}
@@ -176,13 +193,35 @@ func yield(ctx context.Context, old storage.Backend, s, promoted Standing) error
 }
 
 func asReplica(be storage.Backend, s Standing) error {
-	return fault.New("store to", be.Location(), fmt.Errorf("%w (since epoch %d)", ErrReplica, s.Epoch),
-		"send backups to the primary; if that is lost, `mahavishnu replication promote` makes this storage the primary")
+	hint := "send backups to the primary, which `mahavishnu replication status` names; if that is lost, `mahavishnu replication promote COPY` makes this storage the primary"
+	switch s.Came {
+	case Demoted:
+		hint = "it was demoted" + s.who() + ": go on with `mahavishnu replication promote COPY`, or take it back with `mahavishnu replication failback COPY`, " +
+			"which makes this storage the primary again"
+	case Replaced:
+		hint = "another storage was promoted in its place" + s.who() + ": send backups there, or bring this one back with `mahavishnu replication failback COPY`"
+	}
+	return fault.New("store to", be.Location(), fmt.Errorf("%w (since epoch %d)", ErrReplica, s.Epoch), hint)
+}
+
+// who says who changed a role, and when.
+func (s Standing) who() string {
+	text := ""
+	if s.By != "" {
+		text = " by " + s.By
+	}
+	if !s.Time.IsZero() {
+		text += " at " + s.Time.UTC().Format(time.RFC3339)
+	}
+	if s.Reason != "" {
+		text += fmt.Sprintf(" (%s)", s.Reason)
+	}
+	return text
 }
 
 func replaced(old, promoted storage.Backend) error {
 	return fault.New("go on in", old.Location(), fmt.Errorf("%w: %s", ErrReplaced, promoted.Location()),
-		"copy back what the new primary has, then promote this one again if it is to be the primary")
+		"store to the promoted one; to make this one the primary again: `mahavishnu replication failback COPY`, which copies back first")
 }
 
 // admit decides whether a copy may go from one storage to the other, and notes in the
@@ -202,7 +241,7 @@ func admit(ctx context.Context, from, to storage.Backend, now time.Time) error {
 	if dst.Noted && dst.Epoch == src.Epoch {
 		return nil
 	}
-	return Standing{Role: Replica, Epoch: src.Epoch, Time: now, Reason: "receives copies of " + from.Location()}.note(ctx, to)
+	return Standing{Role: Replica, Came: Copied, Epoch: src.Epoch, Time: now, Reason: "receives copies of " + from.Location()}.note(ctx, to)
 }
 
 func mayCopy(ctx context.Context, from, to storage.Backend, src, dst Standing) error {
@@ -212,9 +251,9 @@ func mayCopy(ctx context.Context, from, to storage.Backend, src, dst Standing) e
 			return errors.Join(replaced(from, to), yield(ctx, from, src, dst))
 		}
 		return fault.New("copy from", from.Location(), fmt.Errorf("%w: %s follows epoch %d, this is %d", ErrReplaced, to.Location(), dst.Epoch, src.Epoch),
-			"copy from the primary that was promoted")
+			"`mahavishnu replication status` tells which storage is the primary; `mahavishnu replication failback COPY` brings together what both have and makes what the copy is of the primary")
 	case dst.Noted && dst.Role == Primary:
-		return fault.New("copy to", to.Location(), ErrPrimary, "promotion made it the primary; demote it first if it is to receive copies again")
+		return fault.New("copy to", to.Location(), ErrPrimary, "promotion made it the primary; to copy back what it has and make it a copy again: `mahavishnu replication failback COPY`")
 	case dst.Noted:
 		return nil
 	}
@@ -223,7 +262,7 @@ func mayCopy(ctx context.Context, from, to storage.Backend, src, dst Standing) e
 		return err
 	}
 	return fault.New("copy to", to.Location(), ErrPrimary,
-		"it holds a repository that did not come by replication; name an empty place, or demote this one if it may be overwritten")
+		"it holds a repository that did not come by replication; name an empty place, or, if it may be overwritten: `mahavishnu replication demote COPY --copy`")
 }
 
 // isEmpty tells whether a place holds nothing of a repository.

@@ -65,6 +65,14 @@ type Options struct {
 	// ReadBack is the percentage of what the replica has already that is read and
 	// checked, chosen by chance.
 	ReadBack float64
+	// Retention keeps what is copied from being deleted; the zero value does not.
+	Retention Retention
+	// Cold puts packs of data into the cold class of the replica's storage. Packs of
+	// trees, the index and snapshots stay where they can be read at once.
+	Cold bool
+	// Know opens both ends with the key, where that is at hand: see [Knower]. It is asked
+	// when the target has no room for everything; nil, or an error, does without.
+	Know func(ctx context.Context) (Knower, error)
 	// Parallel is how many objects are copied at once; 0 means 8. Memory is bounded
 	// by that many packs.
 	Parallel int
@@ -125,6 +133,15 @@ type Result struct {
 	Retained     int   `json:"retained,omitempty"`
 	// Kept says why nothing was deleted: an alarm or a hold.
 	Kept string `json:"kept,omitempty"`
+	// Extended objects are kept from being deleted for longer since this run; all that is
+	// wanted is kept until RetainedUntil at least. Unretained says why nothing is kept
+	// although that is configured.
+	Extended      int       `json:"extended,omitempty"`
+	RetainedUntil time.Time `json:"retained_until,omitzero"`
+	Unretained    string    `json:"unretained,omitempty"`
+	// Stuck objects of the replica are damaged or sealed with an older key, and its
+	// storage keeps them as they are until their retention ends.
+	Stuck int `json:"stuck,omitempty"`
 	// Rounds is how often the primary was looked at.
 	Rounds int `json:"rounds"`
 }
@@ -135,6 +152,10 @@ type run struct {
 	repo  repository.Config
 	notes *notes
 	start time.Time
+	// keeper keeps what is put; nil without retention.
+	keeper storage.Retainer
+	// unextended is why what is there could not be kept for longer.
+	unextended error
 
 	src, dst *inventory
 
@@ -164,8 +185,14 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		err = r.rounds(ctx)
 	}
 	r.result.DamagedTotal = len(r.damaged)
+	if err == nil || ctx.Err() == nil {
+		err = errors.Join(err, r.unextended)
+	}
 	if errors.Is(err, storage.ErrFull) {
-		err = fault.New("copy to", o.To.Location(), err, "make room there; the next run goes on from what is there already")
+		err = fault.New("copy to", o.To.Location(), err, "make room there; the next run goes on from what is there already. Snapshots show as soon as all that they need is there, by who has the key; else when everything is")
+	}
+	if errors.Is(err, storage.ErrArchived) {
+		err = fault.New("copy from", o.From.Location(), err, "packs in an archive class cannot be copied: use a cold class that can be read at once, and thaw what is archived already")
 	}
 	return r.result, err
 }
@@ -180,12 +207,19 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	var err error
 	if r.repo, err = repository.Identify(ctx, r.From); err != nil {
+		r.unextended = r.extendAlone(ctx)
 		return fault.New("copy from", r.From.Location(), err, "nothing was changed in the replica; see whether the primary's disk is mounted, or promote the replica if the primary is lost")
 	}
 	if err := r.sameRepository(ctx); err != nil {
+		if errors.Is(err, ErrOtherRepository) {
+			r.unextended = r.extendAlone(ctx)
+		}
 		return err
 	}
 	if err := admit(ctx, r.From, r.To, r.start); err != nil {
+		return err
+	}
+	if err := r.canRetain(ctx); err != nil {
 		return err
 	}
 	if err := r.copyConfig(ctx); err != nil {
@@ -235,9 +269,18 @@ func (r *run) round(ctx context.Context) (settled bool, err error) {
 		return false, err
 	}
 	if r.src, err = take(ctx, r.From); err != nil {
+		r.src = nil
+	}
+	if r.result.Rounds == 1 {
+		r.unextended = r.extend(ctx)
+	}
+	if err != nil {
 		return false, err
 	}
 	if err := r.copyItems(ctx, r.share); err != nil {
+		if errors.Is(err, storage.ErrFull) {
+			err = errors.Join(err, r.showEarly(ctx))
+		}
 		return false, err
 	}
 	if r.Shards > 1 {
@@ -309,6 +352,8 @@ func (r *run) finish(ctx context.Context) error {
 			"nothing was deleted from the replica; restore the primary from it, or repeat with --force if all that was deleted on purpose")
 	case len(r.damaged) > 0:
 		return r.damage()
+	case r.blocked: // by what the replica's storage does not let go: see Result.Stuck
+		return nil
 	}
 	r.result.Finished = true
 	return nil

@@ -165,7 +165,7 @@ func readConfig(ctx context.Context, be storage.Backend) (Config, error) {
 	}
 	hint := ""
 	if errors.Is(err, ErrDamaged) || errors.Is(err2, ErrDamaged) {
-		hint = "both copies of the configuration are unusable: bring one back from a replica of the repository"
+		hint = "both copies of the configuration are unusable: `mahavishnu verify --repair` brings them back from a copy in another region, where one is configured"
 	}
 	return Config{}, fault.New(op, be.Location(), errors.Join(err, err2), hint)
 }

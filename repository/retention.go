@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -41,12 +42,16 @@ type retaining struct {
 	o Retention
 }
 
+// IsRetained tells whether an object of that name is among those that are kept, where
+// there is a retention.
+func IsRetained(name string) bool {
+	return slices.ContainsFunc(retainedPlaces, func(place string) bool { return strings.HasPrefix(name, place) })
+}
+
 // Put implements storage.Backend.
 func (b *retaining) Put(ctx context.Context, name string, data []byte, o storage.PutOptions) error {
-	for _, place := range retainedPlaces {
-		if strings.HasPrefix(name, place) {
-			o.RetainUntil = b.until(b.o.Clock.Now())
-		}
+	if IsRetained(name) {
+		o.RetainUntil = b.until(b.o.Clock.Now())
 	}
 	return b.Backend.Put(ctx, name, data, o)
 }
