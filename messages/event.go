@@ -28,6 +28,15 @@ const (
 	OutcomeSkipped Outcome = "skipped"
 )
 
+// What coordinators tell: an event of this kind has the target in Source, the
+// coordinator in Worker and the explanation in Error. It is about no job.
+const (
+	EventVerdict   Kind    = "verdict"
+	OutcomeUp      Outcome = "up"
+	OutcomeDown    Outcome = "down"
+	OutcomeUnknown Outcome = "unknown"
+)
+
 // Event is one entry of DR_EVENTS, the record everything else listens to.
 type Event struct {
 	// ID is unique: a second publication with the same id is dropped by the
@@ -118,6 +127,11 @@ type Heartbeat struct {
 	Kinds []Kind `json:"kinds,omitempty"`
 	// Jobs are the ids a worker runs.
 	Jobs []string `json:"jobs,omitempty"`
+	// Leaving is set in a node's last heartbeat: it stops because it was told to.
+	Leaving bool `json:"leaving,omitempty"`
+	// Members are the members of services that live on the node, as their keepers
+	// see them.
+	Members []MemberState `json:"members,omitempty"`
 }
 
 // DecodeHeartbeat reads a heartbeat.

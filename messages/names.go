@@ -26,7 +26,14 @@ const (
 	SubjectAudit      = "dr.audit.>"
 	SubjectHeartbeats = "dr.heartbeat.>"
 	SubjectProgress   = "dr.progress.>"
+	SubjectOpinions   = "dr.control.opinion.>"
 )
+
+// LeaseCoordinator is the lease of the coordinator that executes plans.
+const LeaseCoordinator = "coordinator"
+
+// ServiceLease is the lease of the member of a service that may write.
+func ServiceLease(service string) string { return "service-" + service }
 
 // AnyRegion is the region token of a job that every region may take.
 const AnyRegion = "any"
@@ -83,6 +90,21 @@ func JobControlSubject(id string) string { return "dr.control.job." + id }
 
 // NodeControlSubject is where a node listens.
 func NodeControlSubject(region, node string) string { return "dr.control.node." + region + "." + node }
+
+// OpinionSubject is where a coordinator says whom it sees.
+func OpinionSubject(region, node string) string { return "dr.control.opinion." + region + "." + node }
+
+// CoordinatorControlSubject is where a coordinator listens; node "all" is every
+// one of them.
+func CoordinatorControlSubject(node string) string { return "dr.control.coordinator." + node }
+
+// AllCoordinators stands for every coordinator in a control subject.
+const AllCoordinators = "all"
+
+// MemberControlSubject is where the keeper of a service's member listens.
+func MemberControlSubject(service, member string) string {
+	return "dr.control.member." + service + "." + member
+}
 
 // ConsumerName is the durable consumer of a kind and region on DR_JOBS.
 func ConsumerName(k Kind, region string) string { return "jobs-" + string(k) + "-" + region }

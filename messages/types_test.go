@@ -96,6 +96,10 @@ func FuzzDecoders(f *testing.F) {
 		messages.DecodeControlRequest(data)      //nolint:errcheck
 		messages.DecodeControlReply(data)        //nolint:errcheck
 		messages.DecodeLease(data)               //nolint:errcheck
+		messages.DecodeOpinionReport(data)       //nolint:errcheck
+		messages.DecodeMemberCommand(data)       //nolint:errcheck
+		messages.DecodeMemberReply(data)         //nolint:errcheck
+		messages.DecodeCoordinatorStatus(data)   //nolint:errcheck
 		messages.SplitJobSubject(subject)        //nolint:errcheck
 	})
 }

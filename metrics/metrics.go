@@ -22,6 +22,7 @@ type Metrics struct {
 	prunes
 	stored
 	replications
+	failover
 }
 
 // New returns metrics that are all at their start. The version is shown as a label.
@@ -42,6 +43,7 @@ func New(version string) *Metrics {
 	m.prunes = newPrunes(m.registry)
 	m.stored = newStored(m.registry)
 	m.replications = newReplications(m.registry)
+	m.failover = newFailover(m.registry)
 	return m
 }
 

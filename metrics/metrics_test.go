@@ -67,6 +67,14 @@ func moveAll(m *Metrics) {
 	m.Leading(true, 19)
 	m.ClockWentBack()
 	m.SchedulerError("campaign")
+	m.VerdictChanged("service", "down")
+	m.SetMemberState("db", "a", "down")
+	m.SetNodeStates(3, 2, 1)
+	m.SetQuorum(true, 3, 2)
+	m.SetStretch(2)
+	m.Probed("db", "a", true, time.Millisecond)
+	m.Probed("db", "a", false, time.Second)
+	m.HeartbeatFailed()
 }
 
 func TestEveryMetricMoves(t *testing.T) {

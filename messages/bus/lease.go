@@ -26,6 +26,9 @@ type Lease struct {
 	stop    chan struct{} // closed by Release
 	ended   chan struct{} // closed when the lease renews no more
 
+	mu   sync.Mutex
+	sent time.Time // when the last acknowledged renewal was sent
+
 	// revision is of the last write that was acknowledged. The renewing
 	// goroutine owns it until ended is closed.
 	revision uint64
@@ -39,7 +42,7 @@ type renewal struct {
 }
 
 func (c *candidate) hold(ctx context.Context, epoch uint64, sent time.Time) *Lease {
-	l := &Lease{c: c, epoch: epoch, revision: epoch, stop: make(chan struct{}), ended: make(chan struct{})}
+	l := &Lease{c: c, epoch: epoch, revision: epoch, sent: sent, stop: make(chan struct{}), ended: make(chan struct{})}
 	// The lease outlives the context of Acquire; its values do too.
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	go l.renew(sent)
@@ -55,6 +58,14 @@ func (l *Lease) Epoch() uint64 { return l.epoch }
 // than Timing.RenewDeadline after the last acknowledged renewal was sent. All
 // work under the lease stops within Timing.StopTime then.
 func (l *Lease) Context() context.Context { return l.ctx }
+
+// Deadline is when Context ends unless the lease is renewed before. It moves with
+// every renewal that is acknowledged, and carries a monotonic reading.
+func (l *Lease) Deadline() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent.Add(l.c.o.Timing.RenewDeadline)
+}
 
 // Release stops renewing and lets others take the lease at once. Call it when
 // the work under the lease has stopped. Releasing a lost lease does nothing.
@@ -116,6 +127,9 @@ func (l *Lease) renew(sent time.Time) {
 				return
 			case r.err == nil:
 				l.revision = r.revision
+				l.mu.Lock()
+				l.sent = r.sent
+				l.mu.Unlock()
 				// A renewal that took longer than the deadline is too late: the
 				// timer, set to the past, ends the lease in the next turn.
 				deadline.Reset(r.sent.Add(t.RenewDeadline).Sub(l.c.clock.Now()))

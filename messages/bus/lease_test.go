@@ -160,6 +160,91 @@ func TestLeaseRenewsAndReleases(t *testing.T) {
 	})
 }
 
+// A candidate that has watched all along takes a lease that lapsed while it was not
+// wanted at once; one that is renewed it never takes.
+func TestALeaseThatLapsedWhileItWasNotWantedIsTakenAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		var broken atomic.Bool
+		m.mishap = func(holder string) mishap {
+			if broken.Load() && holder == "a" {
+				return unreachable
+			}
+			return fine
+		}
+		a := acquire(t, m, "a")
+		wanted, got := make(chan struct{}), make(chan *Lease, 1)
+		go func() {
+			b, err := (&Leases{store: m}).Acquire(context.Background(), LeaseOptions{Name: "leader", Holder: "b", Timing: shortTiming, Wanted: wanted})
+			if err != nil {
+				t.Error(err)
+			}
+			got <- b
+		}()
+		time.Sleep(time.Minute)
+		broken.Store(true)
+		time.Sleep(time.Minute) // it lapses, and nobody takes it
+		select {
+		case <-got:
+			t.Fatal("taken though it was not wanted")
+		default:
+		}
+		if a.Context().Err() == nil {
+			t.Error("the holder has not stopped")
+		}
+		asked := time.Now()
+		close(wanted)
+		b := <-got
+		if waited := time.Since(asked); waited > time.Second {
+			t.Errorf("it took %v", waited)
+		}
+		if err := b.Release(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestALeaseThatIsRenewedIsNotTakenWhenItIsWanted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		a := acquire(t, m, "a")
+		wanted := make(chan struct{})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		time.AfterFunc(time.Minute, func() { close(wanted) })
+		if _, err := (&Leases{store: m}).Acquire(ctx, LeaseOptions{Name: "leader", Holder: "b", Timing: shortTiming, Wanted: wanted}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		if left := time.Until(a.Deadline()); left <= 0 || left > shortTiming.RenewDeadline {
+			t.Errorf("%v left until the deadline", left)
+		}
+		if err := a.Release(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestALeaseThatNobodyHeldIsTakenWhenItIsWanted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, wanted := newMemory(), make(chan struct{})
+		asked := time.Now().Add(time.Second)
+		time.AfterFunc(time.Second, func() { close(wanted) })
+		l, err := (&Leases{store: m}).Acquire(context.Background(), LeaseOptions{Name: "leader", Holder: "b", Timing: shortTiming, Wanted: wanted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(asked); waited < 0 || waited > time.Second {
+			t.Errorf("taken %v after it was wanted", waited)
+		}
+		if err := l.Release(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestLeaseEndsBeforeAnyoneElseStarts(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]mishap{"renewals do not arrive": unreachable, "acknowledgements do not arrive": unheard} {

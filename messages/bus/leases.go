@@ -39,6 +39,10 @@ type LeaseOptions struct {
 	Name, Holder string
 	// Timing must satisfy its Check; zero is that of a 15 second lease.
 	Timing messages.LeaseTiming
+	// Wanted, when set, is closed once the lease shall be taken; until then it is
+	// only watched, so that a lease that has lapsed in the meantime is taken at
+	// once, without another wait for Timing.Promotion.
+	Wanted <-chan struct{}
 }
 
 func (o LeaseOptions) check() error {
@@ -89,8 +93,10 @@ type candidate struct {
 }
 
 func (c *candidate) run(ctx context.Context) (*Lease, error) {
-	if lease, err := c.take(ctx, 0); err != nil || lease != nil {
-		return lease, err
+	if c.o.Wanted == nil {
+		if lease, err := c.take(ctx, 0); err != nil || lease != nil {
+			return lease, err
+		}
 	}
 	watching, stop := context.WithCancel(ctx)
 	changes, ended := make(chan Value), make(chan error, 1)
@@ -112,36 +118,41 @@ func (c *candidate) run(ctx context.Context) (*Lease, error) {
 	return lease, err
 }
 
-// follow tries whenever what it sees gives a reason to.
+// follow tries, once the lease is wanted, whenever what it sees gives a reason to.
 func (c *candidate) follow(ctx context.Context, changes <-chan Value, ended <-chan error) (_ *Lease, watchEnded bool, _ error) {
 	var seen Value
+	wanted := c.o.Wanted // nil when it is
 	timer := c.clock.NewTimer(c.o.Timing.Promotion)
 	defer timer.Stop()
-	for {
-		now := false
+	for lapsed := false; ; {
 		select {
 		case <-ctx.Done():
 			return nil, false, context.Cause(ctx)
 		case err := <-ended:
 			return nil, true, err
+		case <-wanted:
+			wanted = nil
+			lapsed = lapsed || seen.Revision == 0 // nobody ever held it, or that is not known yet: trying tells
 		case v := <-changes:
 			if v.Revision == seen.Revision {
 				continue // a watch that was set up again repeats what is there
 			}
-			seen = v
-			now = c.isFree(v)
+			seen, lapsed = v, c.isFree(v)
+			timer.Reset(c.o.Timing.Promotion)
 		case <-timer.C():
-			now = true
+			lapsed = true
 		}
-		if now {
-			revision := seen.Revision
-			if seen.Deleted {
-				revision = 0
-			}
-			if lease, err := c.take(ctx, revision); err != nil || lease != nil {
-				return lease, false, err
-			}
+		if !lapsed || wanted != nil {
+			continue
 		}
+		revision := seen.Revision
+		if seen.Deleted {
+			revision = 0
+		}
+		if lease, err := c.take(ctx, revision); err != nil || lease != nil {
+			return lease, false, err
+		}
+		lapsed = false
 		timer.Reset(c.o.Timing.Promotion)
 	}
 }
