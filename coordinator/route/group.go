@@ -1,0 +1,209 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"mahavishnu/clock"
+	"mahavishnu/fault"
+)
+
+// defaultStraggle is how long Point waits for the rest once enough places took
+// the change.
+const defaultStraggle = 500 * time.Millisecond
+
+// Place is a router with a name for people.
+type Place struct {
+	Name   string
+	Router Router
+}
+
+// GroupOptions say how places make one router.
+type GroupOptions struct {
+	// Need is how many places must take a change for Point to succeed. 0 is a
+	// majority: then no stale coordinator can get as many places that a newer
+	// one did not reach. Less than that prefers moving clients to agreeing.
+	Need int
+	// Straggle is how long the rest is waited for once Need have taken the
+	// change; 0 is half a second.
+	Straggle time.Duration
+	// OnLag hears of each place that did not take a change that succeeded. It
+	// must not block. Keep brings such places up to date later.
+	OnLag func(place string, err error)
+	// Clock is nil outside tests.
+	Clock clock.Clock
+}
+
+// Group is several places that are pointed at the same target: the primaries of
+// a zone, or a front and a name server.
+type Group struct {
+	places []Place
+	o      GroupOptions
+}
+
+// NewGroup makes one router of several.
+func NewGroup(places []Place, o GroupOptions) (*Group, error) {
+	if o.Need == 0 {
+		o.Need = len(places)/2 + 1
+	}
+	if o.Straggle == 0 {
+		o.Straggle = defaultStraggle
+	}
+	if o.OnLag == nil {
+		o.OnLag = func(string, error) {}
+	}
+	o.Clock = clock.Or(o.Clock)
+	if len(places) == 0 || o.Need < 1 || o.Need > len(places) {
+		return nil, fault.New("route by several places", "", fmt.Errorf("%d of %d places can never agree", o.Need, len(places)), "see need in the route's configuration")
+	}
+	return &Group{places: slices.Clone(places), o: o}, nil
+}
+
+// told is what a place answered.
+type told struct {
+	place int
+	state State
+	err   error
+}
+
+// ask asks all places at once. The channel gets one answer each.
+func (g *Group) ask(ctx context.Context, fn func(context.Context, Router) (State, error)) <-chan told {
+	answers := make(chan told, len(g.places))
+	for i, p := range g.places {
+		go func() {
+			state, err := fn(ctx, p.Router)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", p.Name, err)
+			}
+			answers <- told{i, state, err}
+		}()
+	}
+	return answers
+}
+
+// Point implements Router. It fails with ErrStale when any place knows a newer
+// epoch, and otherwise succeeds when enough places took the change.
+func (g *Group) Point(ctx context.Context, t Target, epoch uint64) error {
+	if err := checkPoint(t, epoch); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	answers := g.ask(ctx, func(ctx context.Context, r Router) (State, error) { return State{}, r.Point(ctx, t, epoch) })
+
+	straggle := g.o.Clock.NewTimer(time.Hour)
+	straggle.Stop()
+	defer straggle.Stop()
+	took := 0
+	failed := map[int]error{}
+	for took+len(failed) < len(g.places) {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				failed[a.place] = a.err
+				continue
+			}
+			if took++; took == g.o.Need {
+				straggle.Reset(g.o.Straggle)
+			}
+		case <-straggle.C():
+			cancel(errors.New("the other places were faster"))
+		}
+	}
+	errs := inOrder(failed)
+	all := errors.Join(errs...)
+	if took >= g.o.Need && !errors.Is(all, ErrStale) {
+		for place, err := range failed {
+			g.o.OnLag(g.places[place].Name, err)
+		}
+		return nil
+	}
+	return fault.New("point clients at", t.Member, all, g.shortHint(took))
+}
+
+func (g *Group) shortHint(took int) string {
+	if took >= g.o.Need {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d places took the change and %d are needed; point again when they can be reached", took, len(g.places), g.o.Need)
+}
+
+// Current implements Router: the newest state among the places, of which as many
+// must answer as Point needs.
+func (g *Group) Current(ctx context.Context) (Target, uint64, error) {
+	states, err := g.current(ctx)
+	if len(states) < g.o.Need {
+		return Target{}, 0, fault.New("see where clients are led", "", err, fmt.Sprintf("%d of %d places answered and %d are needed", len(states), len(g.places), g.o.Need))
+	}
+	var newest State
+	for _, s := range states {
+		if s.Epoch > newest.Epoch {
+			newest = s
+		}
+	}
+	return newest.Target, newest.Epoch, nil
+}
+
+// current asks every place; what answered is in states.
+func (g *Group) current(ctx context.Context) (states map[int]State, err error) {
+	answers := g.ask(ctx, func(ctx context.Context, r Router) (State, error) {
+		t, epoch, err := r.Current(ctx)
+		return State{Epoch: epoch, Target: t}, err
+	})
+	states, failed := map[int]State{}, map[int]error{}
+	for range g.places {
+		a := <-answers
+		if a.err != nil {
+			failed[a.place] = a.err
+			continue
+		}
+		states[a.place] = a.state
+	}
+	return states, errors.Join(inOrder(failed)...)
+}
+
+// Check implements Router. Places that disagree are an error: clients are led to
+// different members, depending on whom they ask.
+func (g *Group) Check(ctx context.Context) error {
+	answers := g.ask(ctx, func(ctx context.Context, r Router) (State, error) { return State{}, r.Check(ctx) })
+	failed := map[int]error{}
+	for range g.places {
+		if a := <-answers; a.err != nil {
+			failed[a.place] = a.err
+		}
+	}
+	states, _ := g.current(ctx) // who does not answer failed its Check already
+	return errors.Join(append(inOrder(failed), g.disagreement(states))...)
+}
+
+func (g *Group) disagreement(states map[int]State) error {
+	var said []string
+	var first *State
+	differ := false
+	for _, place := range slices.Sorted(maps.Keys(states)) {
+		s := states[place]
+		if first == nil {
+			first = &s
+		}
+		differ = differ || s.Epoch != first.Epoch || !s.Target.Equal(first.Target)
+		said = append(said, fmt.Sprintf("%s leads to %v with epoch %d", g.places[place].Name, s.Target, s.Epoch))
+	}
+	if !differ {
+		return nil
+	}
+	return fault.New("compare the places that lead clients", "", errors.New(strings.Join(said, "; ")), "point again with the newest epoch")
+}
+
+// inOrder are the errors in the order of their places.
+func inOrder(failed map[int]error) []error {
+	var errs []error
+	for _, place := range slices.Sorted(maps.Keys(failed)) {
+		errs = append(errs, failed[place])
+	}
+	return errs
+}
