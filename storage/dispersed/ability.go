@@ -72,7 +72,9 @@ func (r retainer) Retain(ctx context.Context, name string, until time.Time) erro
 		return err
 	}
 	replies := ask(ctx, b, b.quorum, func(ctx context.Context, m *member) (struct{}, error) {
-		return struct{}{}, m.Backend.(backend.Retainer).Retain(ctx, name, until)
+		return struct{}{}, m.request(ctx, true, func(ctx context.Context) error {
+			return m.Backend.(backend.Retainer).Retain(ctx, name, until)
+		})
 	})
 	if count(replies) < b.quorum {
 		return b.tooFew(ctx, op, name, b.quorum, errsOf(replies)...)
@@ -108,7 +110,7 @@ func (b *Backend) keptUntil(ctx context.Context, name string) (time.Time, error)
 func (r retainer) RetentionCheck(ctx context.Context) error {
 	var all []error
 	for i, a := range ask(ctx, r.of, r.of.n, func(ctx context.Context, m *member) (struct{}, error) {
-		return struct{}{}, m.Backend.(backend.Retainer).RetentionCheck(ctx)
+		return struct{}{}, m.request(ctx, false, m.Backend.(backend.Retainer).RetentionCheck)
 	}) {
 		if a.err != nil {
 			all = append(all, fmt.Errorf("storage %d of %d: %w", i+1, r.of.n, a.err))
@@ -125,8 +127,12 @@ type thawer struct{ of *Backend }
 func (t thawer) Thaw(ctx context.Context, names []string, o backend.ThawOptions) (backend.ThawState, error) {
 	const op = "thaw"
 	b := t.of
-	replies := ask(ctx, b, b.k, func(ctx context.Context, m *member) (backend.ThawState, error) {
-		return m.Backend.(backend.Thawer).Thaw(ctx, names, o)
+	replies := ask(ctx, b, b.k, func(ctx context.Context, m *member) (state backend.ThawState, err error) {
+		err = m.request(ctx, false, func(ctx context.Context) (err error) {
+			state, err = m.Backend.(backend.Thawer).Thaw(ctx, names, o)
+			return err
+		})
+		return state, err
 	})
 	var states []backend.ThawState
 	sum := backend.ThawState{}

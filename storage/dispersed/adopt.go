@@ -3,6 +3,7 @@ package dispersed
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"mahavishnu/fault"
 	"mahavishnu/storage/backend"
@@ -46,7 +47,42 @@ func (c *checking) members(ctx context.Context) error {
 			return err
 		}
 	}
+	b.survey(ctx, true)
+	for _, m := range b.members {
+		if err := b.history.against(m); err != nil {
+			c.older = append(c.older, reply[struct{}]{m: m, err: err})
+		}
+	}
 	return nil
+}
+
+// settled has storages count again of which some were emptied or rolled back, when a repair
+// ended with everything whole. It tells of those that were rolled back: a check does no more.
+func (c *checking) settled(ctx context.Context) error {
+	whole := c.repair && c.o.Prefix == "" && c.report.Whole()
+	filling := slices.ContainsFunc(c.b.members, (*member).filling)
+	var unmarked error
+	if whole && (filling || len(c.older) > 0) {
+		unmarked = c.b.record(ctx, true)
+	}
+	for _, r := range c.older {
+		found := Finding{Name: recordName, Storage: r.m.index + 1, Problem: RolledBack, Err: r.err}
+		if err := c.found(ctx, found, func(context.Context) error {
+			switch {
+			case unmarked != nil:
+				return unmarked
+			case !whole || c.b.history.against(r.m) != nil:
+				return r.err
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	if !whole || !filling || unmarked != nil {
+		return unmarked
+	}
+	return c.filled(ctx)
 }
 
 // filled notes of the storages that were emptied that they have everything again.

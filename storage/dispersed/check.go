@@ -46,6 +46,12 @@ const (
 	Emptied Problem = "emptied"
 	// Foreign storages belong to another set or in another place. A repair leaves them alone.
 	Foreign Problem = "foreign"
+	// RolledBack storages hold an older state than the one that they had. A repair makes
+	// them count again when they have everything.
+	RolledBack Problem = "rolled back"
+	// Away storages cannot be opened or do not answer: only [Notice] says so, a check
+	// counts them in Report.Away.
+	Away Problem = "away"
 	// Unreadable objects have fewer good shards than are needed; Storage is 0.
 	Unreadable Problem = "unreadable"
 )
@@ -122,6 +128,7 @@ type checking struct {
 	o      CheckOptions
 	repair bool
 	listed []bool
+	older  []reply[struct{}] // storages that were rolled back, and what is known of it
 
 	mu     sync.Mutex
 	report Report
@@ -171,9 +178,9 @@ func (b *Backend) check(ctx context.Context, op string, o CheckOptions, repair b
 	}
 	if repair && o.Prefix == "" {
 		err = c.clean(ctx)
-		if err == nil && c.report.Whole() {
-			err = c.filled(ctx)
-		}
+	}
+	if err == nil {
+		err = c.settled(ctx)
 	}
 	return c.report, err
 }

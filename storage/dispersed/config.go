@@ -27,6 +27,9 @@ type Config struct {
 	// fail apart. The order is part of what is stored: the first keeps shard 0.
 	// [Backend.Close] closes them.
 	Backends []backend.Backend
+	// Places are opened by Open instead, when Backends is empty: as many as Parity may
+	// fail to open, and are away until they can be.
+	Places []Place
 	// Data is k, how many storages are enough to read everything; from 2. Parity
 	// is m, how many may be lost; from 1. k+m is at most 32.
 	Data, Parity int
@@ -46,8 +49,20 @@ type Config struct {
 	// Behind is how many bytes of shards may wait for slow storages after their
 	// objects were confirmed; 64 MiB when zero. Beyond it puts wait for all.
 	Behind int64
+	// Tell is told of storages that cannot be counted on, each once, if not nil. It may be
+	// called by several goroutines at a time.
+	Tell func(Notice)
 	// Clock is the machine's when nil.
 	Clock clock.Clock
+}
+
+// Place is a storage that is to be opened.
+type Place struct {
+	// Location names it to people when it cannot be opened. It holds no secret.
+	Location string
+	// Open opens it. Of every failure that the storage tries again by itself, failing is
+	// told: it does not wait for it then.
+	Open func(ctx context.Context, failing func(error)) (backend.Backend, error)
 }
 
 func checkShape(data, parity, quorum int) error {
@@ -73,13 +88,15 @@ func DefaultQuorum(data, parity int) int {
 	return max(data+(parity+1)/2, minQuorum(data, parity))
 }
 
+const opOpen = "open storage"
+
 // Open returns the storage that is spread over the configured ones. It reads and
 // writes nothing yet.
-func Open(_ context.Context, c Config) (*Backend, error) {
-	const op = "open storage"
+func Open(ctx context.Context, c Config) (*Backend, error) {
+	const op = opOpen
 	err := checkShape(c.Data, c.Parity, c.Quorum)
-	if n := c.Data + c.Parity; err == nil && len(c.Backends) != n {
-		err = fmt.Errorf("%d+%d needs %d storages and %d are given", c.Data, c.Parity, n, len(c.Backends))
+	if n, given := c.Data+c.Parity, max(len(c.Backends), len(c.Places)); err == nil && given != n {
+		err = fmt.Errorf("%d+%d needs %d storages and %d are given", c.Data, c.Parity, n, given)
 	}
 	if err != nil {
 		return nil, fault.New(op, Scheme, err, "give as many storages as data and parity shards")
@@ -91,7 +108,8 @@ func Open(_ context.Context, c Config) (*Backend, error) {
 	b := &Backend{
 		codec: codec, k: c.Data, n: c.Data + c.Parity, quorum: c.Quorum,
 		hedge: !c.NoHedging, patience: c.Patience, behind: c.Behind, clock: clock.Or(c.Clock),
-		known: newKnown(maxKnown), identity: newIdentity(), names: map[string]*nameLock{},
+		known: newKnown(maxKnown), identity: newIdentity(), history: newHistory(c.Data + c.Parity),
+		tell: c.Tell, names: map[string]*nameLock{}, told: map[string]bool{},
 	}
 	if b.quorum == 0 {
 		b.quorum = DefaultQuorum(c.Data, c.Parity)
@@ -106,6 +124,13 @@ func Open(_ context.Context, c Config) (*Backend, error) {
 		b.members = append(b.members, &member{Backend: be, of: b, index: i})
 	}
 	b.life, b.end = context.WithCancelCause(context.Background())
+	b.probes, b.endProbes = context.WithCancel(b.life)
+	if len(c.Backends) == 0 {
+		if err := b.openPlaces(ctx, c.Places); err != nil {
+			b.end(errClosed)
+			return nil, err
+		}
+	}
 	return b, nil
 }
 

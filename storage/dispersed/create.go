@@ -137,6 +137,7 @@ func (e *election) run() error {
 			return err
 		}
 		e.tidy()
+		e.b.committed()
 		return e.done(e.shards)
 	}
 	if err := e.help(chosen); err != nil {

@@ -107,7 +107,11 @@ func (m *member) retained(ctx context.Context, name string) (time.Time, error) {
 	if !ok || m.unlocked.Load() {
 		return time.Time{}, nil
 	}
-	until, err := r.Retained(ctx, name)
+	var until time.Time
+	err := m.request(ctx, false, func(ctx context.Context) (err error) {
+		until, err = r.Retained(ctx, name)
+		return err
+	})
 	if errors.Is(err, backend.ErrUnsupported) {
 		m.unlocked.Store(true)
 		err = nil

@@ -33,16 +33,24 @@ type Backend struct {
 	clock     clock.Clock
 	known     *known
 	identity  *identity
+	history   *history
+	tell      func(Notice)
 	reads     atomic.Uint64
+	aside     atomic.Int32 // storages that are put aside
 	waiting   atomic.Int64 // bytes of shards on their way behind confirmed puts
 	life      context.Context
 	end       context.CancelCauseFunc
+	probes    context.Context // ends before life does: nobody waits for what goes on in it
+	endProbes context.CancelFunc
 	running   sync.WaitGroup
 	closeOnce sync.Once
 
-	mu    sync.Mutex
-	names map[string]*nameLock
-	weak  int // shards that could not be put behind confirmed puts since Open
+	mu          sync.Mutex
+	names       map[string]*nameLock
+	told        map[string]bool // notices
+	weak        int             // shards that could not be put behind confirmed puts since Open
+	recording   bool            // of what was confirmed
+	recordAgain bool            // since something was confirmed after that began
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -74,6 +82,7 @@ func ended(ctx context.Context, op, name string) error {
 func (b *Backend) Close() error {
 	var err error
 	b.closeOnce.Do(func() {
+		b.endProbes()
 		done := make(chan struct{})
 		go func() {
 			b.running.Wait()

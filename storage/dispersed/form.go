@@ -71,6 +71,7 @@ func (b *Backend) identify(ctx context.Context, op, name string, write bool) err
 			for _, r := range replies {
 				_ = r.m.judge(set, r.value, r.err) // who did not answer is asked when needed
 			}
+			b.running.Go(func() { b.survey(b.probes, false) })
 			return nil
 		}
 		errs = errsOf(replies)

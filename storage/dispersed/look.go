@@ -135,8 +135,11 @@ func (b *Backend) look(ctx context.Context, op, name string, all bool) (*found, 
 			return 0
 		})
 	}
-	if v.settled(b.k) == nil && (all || v.top() != nil || !b.absent(v)) {
-		v = b.viewAll(ctx, name)
+	if v.settled(b.k) == nil {
+		b.survey(ctx, false) // what is not there may have been lost
+		if all || v.top() != nil || !b.absent(v) {
+			v = b.viewAll(ctx, name)
+		}
 	}
 	for range maxLooks {
 		f, err := b.judge(ctx, op, name, v)
@@ -185,14 +188,21 @@ func (b *Backend) absent(v view) bool {
 	if v.top() != nil || silent+wrong >= b.k {
 		return false
 	}
-	// Members that are being filled would say the same of what was lost with them.
-	filling := 0
+	// Members that are being filled, or were rolled back, would say the same of what was
+	// lost with them.
+	filling, reverted := 0, 0
 	for _, r := range v {
-		if errors.Is(r.err, backend.ErrNotFound) && r.m.filling() {
+		if !errors.Is(r.err, backend.ErrNotFound) {
+			continue
+		}
+		if r.m.filling() {
 			filling++
+		} else if b.history.against(r.m) != nil {
+			reverted++
 		}
 	}
-	return silent+wrong+filling < minQuorum(b.k, b.n-b.k)
+	open := silent + wrong + filling
+	return open < minQuorum(b.k, b.n-b.k) && open+reverted < b.leastQuorum()
 }
 
 // judge decides what a view means; DESIGN.md says why it is right. What was seen is
@@ -223,7 +233,7 @@ func (b *Backend) judge(ctx context.Context, op, name string, v view) (*found, e
 		}
 		f.doubtful = true
 		waiting, quiet := b.waitingShards(ctx, name, h.version)
-		n, lost := 0, 0
+		n, lost, older := 0, 0, 0
 		f.take(h, name)
 		for i := range b.n {
 			if f.paths[i] == "" && waiting[i] {
@@ -234,6 +244,8 @@ func (b *Backend) judge(ctx context.Context, op, name string, v view) (*found, e
 				n++
 			case errors.Is(v[i].err, backend.ErrNotFound) && b.members[i].lost(h.version):
 				lost++
+			case reverted(v[i], h.version):
+				older++
 			}
 		}
 		switch {
@@ -242,7 +254,8 @@ func (b *Backend) judge(ctx context.Context, op, name string, v view) (*found, e
 			return f, nil
 		case n+max(silent, quiet) >= b.k:
 			return f, b.tooFew(ctx, op, name, b.k, errsOf(v)...)
-		case n+max(silent, quiet)+wrong+lost >= b.k:
+		case n+max(silent, quiet)+wrong+lost >= b.k,
+			older > 0 && n+max(silent, quiet)+wrong+lost+older >= b.leastQuorum():
 			return f, b.damaged(op, name, v)
 		}
 	}
@@ -258,6 +271,13 @@ func (b *Backend) judge(ctx context.Context, op, name string, v view) (*found, e
 		return f, b.tooFew(ctx, op, name, b.k, errsOf(v)...)
 	}
 	return f, nil
+}
+
+// reverted tells whether a member that has no shard of a version, or an older one, may have
+// lost it with the state that it had.
+func reverted(r reply[*head], v version) bool {
+	older := errors.Is(r.err, backend.ErrNotFound) || r.err == nil && r.value.compare(v) < 0
+	return older && r.m.of.history.lost(r.m, v)
 }
 
 // sure tells of each member whether it said that it has its shard.
@@ -301,6 +321,8 @@ func (b *Backend) damaged(op, name string, v view) error {
 			reasons = append(reasons, fmt.Sprintf("storage %d: %v", i+1, r.err))
 		case v.top() != nil && errors.Is(r.err, backend.ErrNotFound) && r.m.lost(v.top().version):
 			reasons = append(reasons, fmt.Sprintf("storage %d: it was emptied, and may have had a shard", i+1))
+		case v.top() == nil && b.history.against(r.m) != nil, v.top() != nil && reverted(r, v.top().version):
+			reasons = append(reasons, fmt.Sprintf("storage %d: it was rolled back, and may have had a shard: %v", i+1, b.history.against(r.m)))
 		}
 	}
 	return fault.New(op, name, damagedError(reasons), fmt.Sprintf("%d good shards are needed: repair the storages, or take the object from a replica", b.k))

@@ -21,6 +21,7 @@ type member struct {
 	of      *Backend
 	index   int
 	figures figures
+	reach   reach
 	// unlocked is set when the place said that it has no retention.
 	unlocked atomic.Bool
 
@@ -32,15 +33,15 @@ type member struct {
 
 // own reads the record of a member, whatever it is a member of.
 func (m *member) own(ctx context.Context) (membership, error) {
-	r, err := m.Backend.Get(ctx, recordName, 0, -1)
+	var buf []byte
+	err := m.request(ctx, false, func(ctx context.Context) (err error) {
+		buf, err = m.readRecord(ctx)
+		return err
+	})
 	if errors.Is(err, backend.ErrNotFound) {
 		return membership{}, errEmptied
 	}
 	if err != nil {
-		return membership{}, err
-	}
-	buf, err := io.ReadAll(io.LimitReader(r, recordLen+1))
-	if err = errors.Join(err, r.Close()); err != nil {
 		return membership{}, err
 	}
 	rec, err := parseMembership(buf)
@@ -48,6 +49,16 @@ func (m *member) own(ctx context.Context) (membership, error) {
 		err = rec.fits(m.of, m)
 	}
 	return rec, err
+}
+
+// readRecord reads what a member has in the place of its record.
+func (m *member) readRecord(ctx context.Context) ([]byte, error) {
+	r, err := m.Backend.Get(ctx, recordName, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	buf, err := io.ReadAll(io.LimitReader(r, recordLen+1))
+	return buf, errors.Join(err, r.Close())
 }
 
 // judge keeps what the record of a member, or its absence, says. Failures to read it
@@ -60,8 +71,11 @@ func (m *member) judge(set setID, rec membership, err error) error {
 		return err
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.checked, m.verdict, m.record = m.of.clock.Now(), err, rec
+	m.mu.Unlock()
+	if err != nil {
+		m.of.notify(m.notice(problemOf(err), err))
+	}
 	return err
 }
 
@@ -118,12 +132,8 @@ func (m *member) write(ctx context.Context, rec membership, o backend.PutOptions
 		return err
 	}
 	// A place that does not give back what it was given is none to count on.
-	r, err := m.Backend.Get(ctx, recordName, 0, -1)
-	if err != nil {
-		return err
-	}
-	got, err := io.ReadAll(io.LimitReader(r, recordLen+1))
-	if err = errors.Join(err, r.Close()); err == nil && !bytes.Equal(got, buf) {
+	got, err := m.readRecord(ctx)
+	if err == nil && !bytes.Equal(got, buf) {
 		err = fmt.Errorf("%w: its record is not what was written", errEmptied)
 	}
 	if err != nil {
@@ -140,12 +150,17 @@ func (m *member) guard(ctx context.Context, op, name string) error {
 	return err
 }
 
-// Put is that of the storage.
-func (m *member) Put(ctx context.Context, name string, data []byte, o backend.PutOptions) error {
-	if err := m.guard(ctx, "put", name); err != nil {
+// guarded makes a request to the member if it is the one that belongs there.
+func (m *member) guarded(ctx context.Context, op, name string, change bool, fn func(context.Context) error) error {
+	if err := m.guard(ctx, op, name); err != nil {
 		return err
 	}
-	return m.Backend.Put(ctx, name, data, o)
+	return m.request(ctx, change, fn)
+}
+
+// Put is that of the storage.
+func (m *member) Put(ctx context.Context, name string, data []byte, o backend.PutOptions) error {
+	return m.guarded(ctx, "put", name, true, func(ctx context.Context) error { return m.Backend.Put(ctx, name, data, o) })
 }
 
 // Get is that of the storage.
@@ -153,29 +168,28 @@ func (m *member) Get(ctx context.Context, name string, offset, length int64) (io
 	if err := m.guard(ctx, "get", name); err != nil {
 		return nil, err
 	}
-	return m.Backend.Get(ctx, name, offset, length)
+	ctx, end, err := m.begin(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	r, err := m.Backend.Get(ctx, name, offset, length)
+	if err != nil {
+		return nil, end(err)
+	}
+	return &body{r, end}, nil
 }
 
 // List is that of the storage.
 func (m *member) List(ctx context.Context, prefix string, fn func(backend.Info) error) error {
-	if err := m.guard(ctx, "list", prefix); err != nil {
-		return err
-	}
-	return m.Backend.List(ctx, prefix, fn)
+	return m.guarded(ctx, "list", prefix, false, func(ctx context.Context) error { return m.Backend.List(ctx, prefix, fn) })
 }
 
 // Delete is that of the storage.
 func (m *member) Delete(ctx context.Context, name string) error {
-	if err := m.guard(ctx, "delete", name); err != nil {
-		return err
-	}
-	return m.Backend.Delete(ctx, name)
+	return m.guarded(ctx, "delete", name, true, func(ctx context.Context) error { return m.Backend.Delete(ctx, name) })
 }
 
 // Sync is that of the storage.
 func (m *member) Sync(ctx context.Context, names []string) error {
-	if err := m.guard(ctx, "sync", names[0]); err != nil {
-		return err
-	}
-	return m.Backend.Sync(ctx, names)
+	return m.guarded(ctx, "sync", names[0], true, func(ctx context.Context) error { return m.Backend.Sync(ctx, names) })
 }

@@ -47,6 +47,7 @@ func ask[T any](ctx context.Context, b *Backend, need int, fn func(context.Conte
 				patience = timer.C()
 			}
 		case <-patience:
+			cancel(errLate)
 			return answers
 		case <-ctx.Done():
 			for i := range answers {
