@@ -20,10 +20,13 @@ type decoder struct {
 	nodes   int
 }
 
-func (r *reporter) decode(body ast.Node, c *Config) {
+func (r *reporter) decode(body ast.Node, c *Config) { r.decodeInto(body, reflect.ValueOf(c).Elem()) }
+
+// decodeInto is decode for any struct of settings.
+func (r *reporter) decodeInto(body ast.Node, v reflect.Value) {
 	d := &decoder{reporter: r, anchors: map[string]*ast.AnchorNode{}, inside: map[string]bool{}}
 	ast.Walk(anchorFinder{d}, body)
-	d.into(body, reflect.ValueOf(c).Elem(), "")
+	d.into(body, v, "")
 	if d.nodes > maxNodes {
 		d.at(place{}, "", fmt.Sprintf("aliases blow the file up to more than %d values", maxNodes))
 	}
@@ -225,7 +228,7 @@ func (d *decoder) unknown(e entry, fields []field, path string) {
 	}
 	message := fmt.Sprintf("there is no setting of this name %s", where)
 	suggestion := nearest(e.name, names)
-	if homes := homesOf(e.name); suggestion == "" && len(homes) > 0 {
+	if homes := homesOf(e.name); suggestion == "" && len(homes) > 0 && !d.foreign {
 		message += "; it belongs to " + strings.Join(homes, " or ")
 	} else if suggestion == "" && len(names) <= 8 {
 		message += "; there are " + strings.Join(names, ", ")

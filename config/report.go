@@ -21,6 +21,9 @@ type reporter struct {
 	marks map[string]mark   // by dotted path
 	from  map[string]string // settings that came from elsewhere, by dotted path
 	errs  Errors
+	// foreign is set for files that are not the configuration: its settings are
+	// no help there.
+	foreign bool
 }
 
 func newReporter(file, text string) *reporter {
@@ -58,7 +61,7 @@ func (r *reporter) about(key, message, suggestion string) {
 	for section := key; ; {
 		i := strings.LastIndexAny(section, ".[")
 		if i < 0 {
-			r.add(place{}, key, message, suggestion)
+			r.add(r.marks[""].key, key, message, suggestion)
 			return
 		}
 		section = section[:i]

@@ -54,7 +54,10 @@ func (r *reporter) parseSyntax(text []byte) ast.Node {
 		}
 		body = doc.Body
 	}
-	if body == nil {
+	switch {
+	case body == nil && r.foreign:
+		r.at(place{}, "", "the file holds nothing but comments")
+	case body == nil:
 		r.at(place{}, "", "the file holds no settings: to run on the defaults alone, give no file, or write {}")
 	}
 	return body

@@ -1,0 +1,197 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mahavishnu/config"
+	"mahavishnu/fault"
+)
+
+// Standing is how a protected thing stands.
+type Standing struct {
+	Thing string `json:"thing"`
+	// Holder is the execution that holds it, "" for none.
+	Holder string `json:"holder,omitempty"`
+	// Plan is the holder's.
+	Plan string `json:"plan,omitempty"`
+	// Returning is set while a failback holds it.
+	Returning bool `json:"returning,omitempty"`
+	// Away is the committed execution that it has not come back from.
+	Away string `json:"away,omitempty"`
+	// Automatic is when executions last took it by themselves, the oldest first.
+	Automatic []time.Time `json:"automatic,omitempty"`
+}
+
+// board is who holds what: one key, so that taking several things is one write.
+type board struct {
+	// Epoch is the highest of the leaders that wrote here.
+	Epoch  uint64              `json:"epoch"`
+	Things map[string]Standing `json:"things"`
+}
+
+// maxAutomatic is how many automatic executions of a thing are remembered.
+const maxAutomatic = 100
+
+func (x *Executor) readBoard(ctx context.Context) (board, uint64, error) {
+	b := board{Things: map[string]Standing{}}
+	data, revision, err := x.o.Journal.Get(ctx, boardKey)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return b, 0, nil
+	case err != nil:
+		return b, 0, fault.New("read", boardKey, err, "")
+	}
+	if err := json.Unmarshal(data, &b); err != nil {
+		return b, 0, fault.New("read", boardKey, err, "it was written by a newer version, or is damaged")
+	}
+	if b.Things == nil {
+		b.Things = map[string]Standing{}
+	}
+	return b, revision, nil
+}
+
+// changeBoard writes what fn makes of the board, unless a leader with a higher epoch
+// has written there.
+func (x *Executor) changeBoard(ctx context.Context, epoch uint64, fn func(*board) error) error {
+	for range maxConflicts {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		b, revision, err := x.readBoard(ctx)
+		if err != nil {
+			return err
+		}
+		if b.Epoch > epoch {
+			return fenced(boardKey, epoch, b.Epoch, "a leader")
+		}
+		if err := fn(&b); err != nil {
+			return err
+		}
+		b.Epoch = epoch
+		data, err := json.Marshal(b)
+		if err != nil {
+			return fault.New("write", boardKey, err, "")
+		}
+		_, err = x.o.Journal.Put(ctx, boardKey, data, revision)
+		if !errors.Is(err, ErrConflict) {
+			if err != nil {
+				err = fault.New("write", boardKey, err, "")
+			}
+			return err
+		}
+	}
+	return fault.New("write", boardKey, ErrConflict, "")
+}
+
+// Ascend makes the board this leader's: one with a lower epoch, which does not know
+// yet that it has lost the lease, can begin nothing from then on.
+func (x *Executor) Ascend(ctx context.Context, epoch uint64) error {
+	return x.changeBoard(ctx, epoch, func(*board) error { return nil })
+}
+
+// take holds everything that an execution protects, or nothing. Holding it already
+// is holding it.
+func (x *Executor) take(ctx context.Context, epoch uint64, e *Execution) error {
+	now := x.now()
+	return x.changeBoard(ctx, epoch, func(b *board) error {
+		for _, thing := range e.Things {
+			s := b.Things[thing]
+			if s.Holder == e.ID {
+				continue
+			}
+			if s.Holder != "" {
+				return fault.New("begin plan", e.Plan.Name, fmt.Errorf("%w: %s holds %s", ErrBusy, s.Holder, thing),
+					"mahavishnu failover journal\ncommit it or roll it back first: mahavishnu failover commit "+s.Holder)
+			}
+			if e.Trigger == Automatic {
+				if err := e.Plan.Limits.allow(s, now); err != nil {
+					return fault.New("begin plan", e.Plan.Name, err, "a person may: mahavishnu failover execute "+e.Plan.Name)
+				}
+				s.Automatic = append(s.Automatic, now)
+				s.Automatic = s.Automatic[max(0, len(s.Automatic)-maxAutomatic):]
+			}
+			s.Thing, s.Holder, s.Plan, s.Returning = thing, e.ID, e.Plan.Name, e.Plan.Returns
+			b.Things[thing] = s
+		}
+		return nil
+	})
+}
+
+// allow is the hysteresis of automatic executions: what failed over a moment ago
+// does not do so again, and what does it over and over is left to people.
+func (l Limits) allow(s Standing, now time.Time) error {
+	l = l.withDefaults()
+	recent := slices.DeleteFunc(slices.Clone(s.Automatic), func(at time.Time) bool { return now.Sub(at) >= l.Within.Std() })
+	if len(recent) == 0 {
+		return nil
+	}
+	newest := recent[len(recent)-1]
+	if wait := l.Quiet.Std() - now.Sub(newest); wait > 0 {
+		return fmt.Errorf("%w: one began %v ago; the next may in %v", ErrTooSoon, now.Sub(newest).Round(time.Second), wait.Round(time.Second))
+	}
+	if len(recent) >= l.AtMost {
+		oldest := recent[len(recent)-l.AtMost]
+		return fmt.Errorf("%w: %d within %v; the next may in %v", ErrTooSoon, len(recent), l.Within, config.Duration(l.Within.Std()-now.Sub(oldest)))
+	}
+	return nil
+}
+
+// release lets go of what an execution that has ended holds.
+func (x *Executor) release(ctx context.Context, epoch uint64, e *Execution) error {
+	held, err := x.holders(ctx)
+	if err != nil || !slices.Contains(held, e.ID) {
+		return err
+	}
+	return x.changeBoard(ctx, epoch, func(b *board) error {
+		for _, thing := range e.Things {
+			s := b.Things[thing]
+			if s.Holder != e.ID {
+				continue
+			}
+			s.Holder, s.Plan, s.Returning = "", "", false
+			switch {
+			case e.State != StateCommitted:
+			case e.Plan.Returns:
+				s.Away = ""
+			case e.Plan.Failback != "":
+				s.Away = e.ID
+			}
+			b.Things[thing] = s
+		}
+		return nil
+	})
+}
+
+// holders lists the executions that hold something.
+func (x *Executor) holders(ctx context.Context) ([]string, error) {
+	b, _, err := x.readBoard(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, s := range b.Things {
+		if s.Holder != "" {
+			ids = append(ids, s.Holder)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// Standings tells how everything stands that a plan ever protected.
+func (x *Executor) Standings(ctx context.Context) ([]Standing, error) {
+	b, _, err := x.readBoard(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Standing, 0, len(b.Things))
+	for _, thing := range sorted(b.Things) {
+		all = append(all, b.Things[thing])
+	}
+	return all, nil
+}

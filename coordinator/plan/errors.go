@@ -1,0 +1,46 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors callers decide on.
+var (
+	// ErrFenced: a leader with a higher epoch has taken over. Nothing was written,
+	// and nothing more may be done. Actions return it, wrapped, when a resource
+	// refused the epoch.
+	ErrFenced = errors.New("another leader has taken over")
+	// ErrNotFound: there is no such plan, execution or key.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: somebody else changed the key since it was read.
+	ErrConflict = errors.New("changed by somebody else")
+	// ErrBusy: another execution holds what this one protects.
+	ErrBusy = errors.New("another plan is being carried out")
+	// ErrTooSoon: it would start by itself again before its limits allow.
+	ErrTooSoon = errors.New("too many automatic executions")
+	// ErrRefused: what is asked for does not fit the state of the execution.
+	ErrRefused = errors.New("refused")
+	// ErrNotApproved: an approval is not valid.
+	ErrNotApproved = errors.New("the approval is not valid")
+	// ErrUnbound: this program knows the action by name only.
+	ErrUnbound = errors.New("this node cannot do that")
+	// ErrTimeout: a step took longer than it may.
+	ErrTimeout = errors.New("took longer than its timeout")
+
+	// errDecided ends a step because somebody decided on the execution meanwhile.
+	errDecided = errors.New("somebody decided otherwise")
+	// errNotYet: a condition does not hold.
+	errNotYet = errors.New("does not hold")
+)
+
+// choiceError refuses a word that is not one of a few.
+type choiceError struct {
+	value, what string
+	choices     []string
+}
+
+func (e *choiceError) Error() string {
+	return fmt.Sprintf("%q is not %s: write one of %s", e.value, e.what, strings.Join(e.choices, ", "))
+}

@@ -1,0 +1,269 @@
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"mahavishnu/fault"
+)
+
+const (
+	// EvaluateEvery is how often plans are evaluated.
+	EvaluateEvery = 30 * time.Minute
+	// evaluateTimeout bounds the check of one step, which only looks.
+	evaluateTimeout = 10 * time.Second
+	// maxInstances bounds the combinations of names that a plan is evaluated with.
+	maxInstances = 64
+)
+
+// Finding is what was found about one step.
+type Finding struct {
+	Step string `json:"step"`
+	Kind Kind   `json:"kind"`
+	Uses string `json:"uses,omitempty"`
+	// Error says why the step could not be carried out now; "" when it could.
+	Error string `json:"error,omitempty"`
+	// Seen is what was looked at.
+	Seen string `json:"seen,omitempty"`
+	// UndoError is Error, for taking the step back.
+	UndoError string `json:"undo_error,omitempty"`
+}
+
+// Evaluation tells whether a plan could be carried out now.
+type Evaluation struct {
+	Plan    string            `json:"plan"`
+	Digest  string            `json:"digest,omitempty"`
+	Variant Variant           `json:"variant"`
+	Params  map[string]string `json:"params,omitempty"`
+	At      time.Time         `json:"at"`
+	Took    time.Duration     `json:"took_ns"`
+	// Node is who looked.
+	Node string `json:"node"`
+	// Error says why there are no findings: a parameter that cannot be filled in.
+	Error    string    `json:"error,omitempty"`
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Broken says what is in the way, "" when nothing is.
+func (e *Evaluation) Broken() string {
+	if e.Error != "" {
+		return e.Error
+	}
+	var all []string
+	for _, f := range e.Findings {
+		if f.Error != "" {
+			all = append(all, fmt.Sprintf("step %s: %s", f.Step, f.Error))
+		}
+		if f.UndoError != "" {
+			all = append(all, fmt.Sprintf("undoing step %s: %s", f.Step, f.UndoError))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// Evaluate asks of every step of a plan, without changing anything, whether it could
+// be carried out now: what it calls is bound, its parameters are good, and its own
+// Check finds nothing in the way. Whether a condition holds is not asked: before the
+// day, "the region is down" does not.
+func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
+	began := x.clock.Now()
+	if o.Variant == "" {
+		o.Variant = o.Plan.Variant()
+	}
+	result = Evaluation{Plan: o.Plan.Name, Variant: o.Variant, At: began.UTC(), Node: x.o.Node, Params: o.Params}
+	defer func() { result.Took = x.clock.Now().Sub(began) }()
+	e, err := x.prepare(ctx, o)
+	if err != nil {
+		result.Error = err.Error()
+		return result
+	}
+	result.Digest, result.Params = e.Digest, e.Params
+	r := &record{x: x, exec: e}
+	for _, s := range e.Steps() {
+		f := Finding{Step: s.Name, Kind: s.Kind, Uses: s.Uses}
+		if s.Kind == KindApprove {
+			if need := max(s.Approvals, 1); len(x.o.Approvers) < need {
+				f.Error = fmt.Sprintf("it needs %d approvals, and the configuration has %d approvers", need, len(x.o.Approvers))
+			}
+		}
+		if s.Uses != "" {
+			f.Seen, f.Error = x.lookAt(ctx, r, doing(s))
+		}
+		if s.Undo.Uses != "" {
+			_, f.UndoError = x.bound(r, undoing(s))
+		}
+		result.Findings = append(result.Findings, f)
+	}
+	return result
+}
+
+// lookAt asks a step's own check.
+func (x *Executor) lookAt(ctx context.Context, r *record, u unit) (seen, wrong string) {
+	c, wrong := x.bound(r, u)
+	if wrong != "" {
+		return "", wrong
+	}
+	err := x.within(ctx, evaluateTimeout, func(ctx context.Context) error {
+		var err error
+		if u.changes() {
+			seen, err = x.o.Registry.actions[u.uses].Check(ctx, c)
+		} else {
+			seen, err = x.o.Registry.conditions[u.uses].Check(ctx, c)
+		}
+		return err
+	})
+	if err != nil {
+		return cut(seen), cut(err.Error())
+	}
+	return cut(seen), ""
+}
+
+// bound finds out whether there is anybody to call, with which parameters. What
+// takes a step back is only asked for that: its own check would find that there is
+// nothing to take back.
+func (x *Executor) bound(r *record, u unit) (Call, string) {
+	var err error
+	if u.changes() {
+		_, err = x.o.Registry.action(u.uses)
+	} else {
+		_, err = x.o.Registry.condition(u.uses)
+	}
+	if err != nil {
+		return Call{}, err.Error()
+	}
+	c, err := x.call(r, u)
+	if err != nil {
+		return Call{}, err.Error()
+	}
+	return c, ""
+}
+
+// instances are the parameters that a plan has to be evaluated with: every
+// combination of the names it could be given, without those that name one thing
+// twice.
+func (x *Executor) instances(p *Plan) []map[string]string {
+	all := []map[string]string{{}}
+	for _, name := range sorted(p.Parameters) {
+		parameter := p.Parameters[name]
+		// Members depend on the service; whoever resolves knows them.
+		if parameter.Default != "" || !parameter.Type.named() || parameter.Type == TypeMember || x.o.Names == nil {
+			continue
+		}
+		var next []map[string]string
+		for _, params := range all {
+			for _, value := range x.o.Names(parameter.Type) {
+				if takenTwice(p, params, parameter.Type, value) || len(next) >= maxInstances {
+					continue
+				}
+				with := maps.Clone(params)
+				with[name] = value
+				next = append(next, with)
+			}
+		}
+		all = next
+	}
+	return all
+}
+
+func takenTwice(p *Plan, params map[string]string, t Type, value string) bool {
+	for name, other := range params {
+		if p.Parameters[name].Type == t && other == value {
+			return true
+		}
+	}
+	return false
+}
+
+// EvaluateAll evaluates every variant of plans with everything they could be given,
+// keeps the results, and tells of what broke or was mended since the last time.
+func (x *Executor) EvaluateAll(ctx context.Context, plans Plans) ([]Evaluation, error) {
+	var all []Evaluation
+	var errs []error
+	for _, name := range sorted(plans) {
+		p := plans[name]
+		var own []Evaluation
+		for _, v := range p.variants() {
+			for _, params := range x.instances(p) {
+				if err := context.Cause(ctx); err != nil {
+					return all, err
+				}
+				own = append(own, x.Evaluate(ctx, Order{Plan: p, Variant: v, Params: params, Trigger: ByHand}))
+			}
+		}
+		errs = append(errs, x.keep(ctx, name, own))
+		all = append(all, own...)
+	}
+	return all, errors.Join(errs...)
+}
+
+// keep writes the evaluations of a plan down, and tells of a change. Whoever looked
+// last is right, so a conflict is no failure: it is written over.
+func (x *Executor) keep(ctx context.Context, name string, own []Evaluation) error {
+	key := evaluationPrefix + name
+	data, err := json.Marshal(own)
+	if err != nil {
+		return fault.New("keep evaluation", name, err, "")
+	}
+	for range maxConflicts {
+		before, revision, err := x.evaluations(ctx, key)
+		if err != nil {
+			return err
+		}
+		_, err = x.o.Journal.Put(ctx, key, data, revision)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return fault.New("keep evaluation", name, err, "")
+		}
+		was, is := broken(before), broken(own)
+		switch {
+		case is != "" && is != was:
+			x.tell(Event{Kind: EventBroken, Plan: name, Text: is})
+		case is == "" && was != "":
+			x.tell(Event{Kind: EventMended, Plan: name})
+		}
+		return nil
+	}
+	return fault.New("keep evaluation", name, ErrConflict, "")
+}
+
+// broken says what is in the way of any of a plan's evaluations, each thing once.
+func broken(all []Evaluation) string {
+	var texts []string
+	seen := map[string]bool{}
+	for i := range all {
+		if text := all[i].Broken(); text != "" && !seen[text] {
+			seen[text] = true
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (x *Executor) evaluations(ctx context.Context, key string) ([]Evaluation, uint64, error) {
+	data, revision, err := x.o.Journal.Get(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, fault.New("read evaluation", key, err, "")
+	}
+	var all []Evaluation
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, revision, nil //nolint:nilerr // of another version; it is written anew in a moment
+	}
+	return all, revision, nil
+}
+
+// Evaluations returns what the last evaluation of a plan found, nothing when there
+// was none.
+func (x *Executor) Evaluations(ctx context.Context, name string) ([]Evaluation, error) {
+	all, _, err := x.evaluations(ctx, evaluationPrefix+name)
+	return all, err
+}
