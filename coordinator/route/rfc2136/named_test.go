@@ -47,6 +47,7 @@ func startNamed(t *testing.T) *named {
 	_, port, _ := net.SplitHostPort(address)
 	n.write("good.key", keyFile("mahavishnu", SHA256, goodSecret))
 	n.write("long.key", keyFile("mahavishnu-long", SHA512, goodSecret))
+	n.write("suite.key", keyFile("suite", SHA256, goodSecret))
 	n.write("powerless.key", keyFile("powerless", SHA256, goodSecret))
 	n.write("zone", `$TTL 60
 @ IN SOA ns hostmaster 1 3600 600 86400 60
@@ -73,11 +74,13 @@ controls { };
 include "%[1]s/good.key";
 include "%[1]s/long.key";
 include "%[1]s/powerless.key";
+include "%[1]s/suite.key";
 zone "%[3]s" {
 	type primary;
 	file "%[1]s/zone";
 	update-policy {
-%[4]s	};
+%[4]s		grant suite zonesub ANY;
+	};
 };
 `, n.dir, port, zone, grants("mahavishnu", "mahavishnu-long")))
 	n.start()

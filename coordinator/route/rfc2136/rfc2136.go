@@ -107,7 +107,7 @@ func (s *server) Current(ctx context.Context) (route.Target, uint64, error) {
 	var held route.Held
 	err := s.talk(ctx, "ask where clients are led", func(c *conn) error {
 		var err error
-		held, err = s.read(c)
+		held, err = s.read(ctx, c)
 		return err
 	})
 	return held.Target, held.Epoch, err
@@ -118,7 +118,7 @@ func (s *server) Current(ctx context.Context) (route.Target, uint64, error) {
 // nothing. While nothing was ever pointed at, it sends an update without changes.
 func (s *server) Check(ctx context.Context) error {
 	return s.talk(ctx, "check DNS updates at", func(c *conn) error {
-		held, err := s.read(c)
+		held, err := s.read(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -175,9 +175,12 @@ func (s *server) glance(c *conn) (route.Held, error) {
 
 // read asks for the mark before and after the records: marks only grow, so when
 // both are the same, the records are of that epoch.
-func (s *server) read(c *conn) (route.Held, error) {
+func (s *server) read(ctx context.Context, c *conn) (route.Held, error) {
 	before, err := s.readMark(c)
-	for range 8 {
+	for try := range 20 {
+		if err == nil && try > 0 { // coordinators race: let them
+			err = s.clock.Sleep(ctx, time.Duration(try)*5*time.Millisecond)
+		}
 		if err != nil {
 			return route.Held{}, err
 		}

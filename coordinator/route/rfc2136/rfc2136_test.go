@@ -3,6 +3,7 @@ package rfc2136
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -24,20 +25,36 @@ func TestConformance(t *testing.T) {
 	for _, kind := range []route.Kind{route.KindAddress, route.KindAlias, route.KindService} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			routetest.Run(t, func(t *testing.T) routetest.Subject {
-				n := startNamed(t)
-				return routetest.Subject{Open: func(*testing.T) route.Router { return n.server(kind, goodKey(t)) }}
-			})
+			suite(t, kind, startNamed(t))
 		})
 	}
 }
 
 func TestConformanceOfSeveralPrimaries(t *testing.T) {
 	t.Parallel()
-	routetest.Run(t, func(t *testing.T) routetest.Subject {
-		one, two, three := startNamed(t), startNamed(t), startNamed(t)
+	suite(t, route.KindAddress, startNamed(t), startNamed(t), startNamed(t))
+}
+
+// suite runs the conformance suite with a name of its own for each test.
+func suite(t *testing.T, kind route.Kind, servers ...*named) {
+	t.Helper()
+	var addresses []string
+	for _, n := range servers {
+		addresses = append(addresses, n.address)
+	}
+	key, err := NewKey("suite", SHA256, goodSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := 0
+	routetest.Run(t, func(*testing.T) routetest.Subject {
+		tests++
+		name := fmt.Sprintf("db%d.%s", tests, zone)
+		if kind == route.KindService {
+			name = "_postgresql._tcp." + name
+		}
 		return routetest.Subject{Open: func(*testing.T) route.Router {
-			return one.router(Options{Name: nameOf(route.KindAddress), Key: goodKey(t), Servers: []string{one.address, two.address, three.address}})
+			return servers[0].router(Options{Name: route.Name{Name: name, Kind: kind}, Key: key, Servers: addresses})
 		}}
 	})
 }

@@ -28,7 +28,7 @@ func (s *server) Swap(ctx context.Context, old route.Held, next route.State) err
 		if err := s.updated(answers[0]); err != nil {
 			return err
 		}
-		return s.verify(c, next)
+		return s.verify(ctx, c, next)
 	})
 }
 
@@ -81,10 +81,10 @@ func (s *server) updated(m *dns.Msg) error {
 
 // verify reads back what an update did. Another coordinator may have been faster
 // than the reading; that is no fault of the update.
-func (s *server) verify(c *conn, next route.State) error {
+func (s *server) verify(ctx context.Context, c *conn, next route.State) error {
 	held, err := s.glance(c)
 	if err == nil && held.Epoch == next.Epoch && !held.Target.Equal(next.Target) {
-		held, err = s.read(c) // it may have been half of this and half of that
+		held, err = s.read(ctx, c) // it may have been half of this and half of that
 	}
 	if err != nil || held.Epoch != next.Epoch || held.Target.Equal(next.Target) {
 		return nil // it was acknowledged; what cannot be read is another matter

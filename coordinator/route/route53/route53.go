@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/route53/types"
 	"github.com/aws/smithy-go"
 
+	"mahavishnu/clock"
 	"mahavishnu/coordinator/route"
 	"mahavishnu/fault"
 )
@@ -44,6 +45,8 @@ type Options struct {
 	Endpoint string
 	// Timeout bounds one request with its repetitions; 0 is 10 seconds.
 	Timeout time.Duration
+	// Clock is nil outside tests.
+	Clock clock.Clock
 }
 
 // zone is a hosted zone, as a route.Register.
@@ -51,12 +54,13 @@ type zone struct {
 	id      string
 	name    route.Name
 	timeout time.Duration
+	clock   clock.Clock
 	client  *route53.Client
 }
 
 // New returns a router by Route 53. Nothing is sent yet; see Check.
 func New(ctx context.Context, o Options) (route.Router, error) {
-	z := &zone{id: strings.TrimPrefix(o.Zone, "/hostedzone/"), name: o.Name, timeout: o.Timeout}
+	z := &zone{id: strings.TrimPrefix(o.Zone, "/hostedzone/"), name: o.Name, timeout: o.Timeout, clock: clock.Or(o.Clock)}
 	if z.timeout <= 0 {
 		z.timeout = defaultTimeout
 	}
@@ -69,7 +73,7 @@ func New(ctx context.Context, o Options) (route.Router, error) {
 	}
 	load := []func(*config.LoadOptions) error{
 		config.WithRegion(controlPlane),
-		config.WithHTTPClient(&http.Client{Timeout: z.timeout}),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(z.timeout)),
 	}
 	if o.Profile != "" {
 		load = append(load, config.WithSharedConfigProfile(o.Profile))
@@ -106,7 +110,10 @@ func (z *zone) Current(ctx context.Context) (route.Target, uint64, error) {
 
 func (z *zone) steady(ctx context.Context) (route.Held, error) {
 	before, err := z.Read(ctx)
-	for range 8 {
+	for try := range 20 {
+		if err == nil && try > 0 { // coordinators race: let them
+			err = z.clock.Sleep(ctx, time.Duration(try)*20*time.Millisecond)
+		}
 		if err != nil {
 			return route.Held{}, err
 		}
