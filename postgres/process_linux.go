@@ -62,6 +62,7 @@ func (s *Server) ours(pid int) bool {
 
 // parseStatus reads /proc/PID/status.
 func parseStatus(text string) (p process, dead bool) {
+	var waits, killed bool
 	for line := range strings.Lines(text) {
 		key, value, ok := strings.Cut(line, ":")
 		if !ok {
@@ -75,13 +76,17 @@ func parseStatus(text string) (p process, dead bool) {
 				dead = true
 			case strings.HasPrefix(value, "T"):
 				p.frozen = true
+			case strings.HasPrefix(value, "D"):
+				waits = true
 			}
 		case "PPid":
 			p.parent, _ = strconv.Atoi(value) // 0, nobody's child, when it is no number
 		case "SigPnd", "ShdPnd":
 			mask, err := strconv.ParseUint(value, 16, 64)
-			p.doomed = p.doomed || err == nil && mask&pendingKill != 0
+			killed = killed || err == nil && mask&pendingKill != 0
 		}
 	}
+	// One that is not in the kernel may run on another processor for a moment.
+	p.doomed = waits && killed
 	return p, dead
 }

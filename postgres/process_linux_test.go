@@ -14,6 +14,7 @@ func TestParseStatus(t *testing.T) {
 		{text: "State:\tZ (zombie)\nPPid:\t17\n", want: process{parent: 17}, dead: true},
 		{text: "State:\tD (disk sleep)\nPPid:\t17\nSigPnd:\t0000000000000100\n", want: process{parent: 17, doomed: true}},
 		{text: "State:\tD (disk sleep)\nPPid:\t17\nShdPnd:\t0000000000000100\n", want: process{parent: 17, doomed: true}},
+		{text: "State:\tR (running)\nPPid:\t17\nSigPnd:\t0000000000000100\n", want: process{parent: 17}},
 		{text: "State:\tD (disk sleep)\nPPid:\t17\nShdPnd:\t0000000000000004\n", want: process{parent: 17}},
 		{text: "nonsense", want: process{}},
 	} {

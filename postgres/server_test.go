@@ -122,7 +122,9 @@ func TestFence(t *testing.T) {
 	t.Parallel()
 	g := pgtest.New(t)
 	a := g.Primary("a")
-	a.Exec("CREATE TABLE t (n int)")
+	if err := a.Fence(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		harm func(t *testing.T)

@@ -154,7 +154,7 @@ func TestRejoin(t *testing.T) {
 	}
 	promote(a)
 	done := rejoin(b, a, postgres.Rewound)
-	if !strings.Contains(done.Reason, "went on to") {
+	if !strings.Contains(done.Reason, "went on alone") {
 		t.Errorf("%v", done)
 	}
 	slots := b.Text("SELECT count(*) FROM pg_replication_slots")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"mahavishnu/fault"
@@ -36,6 +37,9 @@ func (s *Server) Start(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := s.clearLock(); err != nil {
+			return err
+		}
 		if err := s.guard(); err != nil {
 			return err
 		}
@@ -44,6 +48,28 @@ func (s *Server) Start(ctx context.Context) error {
 		}
 	}
 	return s.awaitStart(ctx)
+}
+
+// clearLock removes the lock file of a server that is gone when its number still names some
+// process: another program, or one that ended and that its parent has not asked about, as happens
+// in containers. PostgreSQL would take it for a server that runs.
+func (s *Server) clearLock() error {
+	pid, _, err := s.postmasterPID()
+	if err != nil || pid == 0 {
+		return nil //nolint:nilerr // PostgreSQL says what is wrong with the file
+	}
+	handle, err := os.FindProcess(pid)
+	if err != nil {
+		return nil //nolint:nilerr // nothing has that number
+	}
+	defer func() { _ = handle.Release() }()
+	if err := handle.Signal(syscall.Signal(0)); err != nil || s.ours(pid) {
+		return nil //nolint:nilerr // nothing has that number: PostgreSQL looks for what else may be left
+	}
+	if err := os.Remove(s.path("postmaster.pid")); err != nil {
+		return fault.New("start PostgreSQL in", s.o.DataDir, err, "")
+	}
+	return nil
 }
 
 // commandLine are the settings that nobody may change while the server runs.

@@ -114,7 +114,7 @@ func (g *Group) Options(name string) postgres.Options {
 func (g *Group) Primary(name string) *Member {
 	g.t.Helper()
 	m := g.member(g.Options(name))
-	g.run("initdb", "-D", m.Options.DataDir, "-U", "postgres", "-A", "trust", "-k", "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale")
+	g.initialize(m.Options.DataDir)
 	m.append("postgresql.conf", settings)
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
@@ -124,13 +124,18 @@ func (g *Group) Primary(name string) *Member {
 	return m
 }
 
+// initialize makes a data directory of its own, by initdb.
+func (g *Group) initialize(dir string) {
+	g.t.Helper()
+	g.run("initdb", "-D", dir, "-U", "postgres", "-A", "trust", "-k", "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale", "--wal-segsize=4")
+}
+
 // settings make servers small and quick. Tests end processes, not machines, so that nothing
 // that was written is lost without flushing it.
 const settings = `
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 shared_buffers = 16MB
-max_connections = 50
 fsync = off
 autovacuum = off
 wal_keep_size = 64MB

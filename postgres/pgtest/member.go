@@ -91,7 +91,7 @@ func (m *Member) Postmaster() int {
 	return pid
 }
 
-// Pids returns all processes of the server.
+// Pids returns all processes of the server that run a program; those that are just ending do not.
 func (m *Member) Pids() []int {
 	m.t.Helper()
 	names, err := os.ReadDir("/proc")
@@ -100,7 +100,11 @@ func (m *Member) Pids() []int {
 	}
 	var pids []int
 	for _, n := range names {
-		if pid, err := strconv.Atoi(n.Name()); err == nil && workingDir(pid) == m.DataDir() {
+		pid, err := strconv.Atoi(n.Name())
+		if err != nil || workingDir(pid) != m.DataDir() {
+			continue
+		}
+		if _, err := os.Readlink(filepath.Join("/proc", n.Name(), "exe")); err == nil {
 			pids = append(pids, pid)
 		}
 	}

@@ -1,0 +1,5 @@
+package keeper
+
+import "os/exec"
+
+func apart(*exec.Cmd) {}

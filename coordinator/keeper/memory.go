@@ -1,0 +1,100 @@
+package keeper
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"mahavishnu/coordinator/standby"
+	"mahavishnu/fault"
+)
+
+// role is what a member was when it was last heard of.
+type role string
+
+const (
+	rolePrimary role = "primary"
+	roleStandby role = "standby"
+	// roleFenced: it was stopped by order and waits for another.
+	roleFenced role = "fenced"
+)
+
+// memory is what a keeper must not forget when it is killed.
+type memory struct {
+	// Command is the highest epoch of a coordinator that was obeyed; Tenure the highest of
+	// a lease that the member was promoted under.
+	Command uint64 `json:"command"`
+	Tenure  uint64 `json:"tenure"`
+	Role    role   `json:"role,omitempty"`
+}
+
+// state is the memory in its file. It is safe for concurrent use.
+type state struct {
+	path string
+
+	mu  sync.Mutex
+	now memory
+}
+
+func openState(path string) (*state, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return &state{path: path}, nil
+	}
+	if err != nil {
+		return nil, fault.New("read the keeper's state", path, err, "")
+	}
+	m, err := decodeMemory(data)
+	if err != nil {
+		return nil, fault.New("read the keeper's state", path, err, "without it an old order could be obeyed: restore the file, or write the service's last epochs into it")
+	}
+	return &state{path: path, now: m}, nil
+}
+
+func decodeMemory(data []byte) (memory, error) {
+	var m memory
+	if err := json.Unmarshal(data, &m); err != nil {
+		return memory{}, err
+	}
+	switch m.Role {
+	case "", rolePrimary, roleStandby, roleFenced:
+		return m, nil
+	}
+	return memory{}, fmt.Errorf("%q is no role", m.Role)
+}
+
+func (s *state) get() memory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// change writes what fn makes of the memory, before it counts.
+func (s *state) change(fn func(*memory)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.now
+	fn(&next)
+	if next == s.now {
+		return nil
+	}
+	data, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	if err := standby.WriteFile(s.path, append(data, '\n')); err != nil {
+		return fault.New("write the keeper's state", s.path, err, "")
+	}
+	s.now = next
+	return nil
+}
+
+// obey remembers a coordinator's epoch, or refuses it.
+func (s *state) obey(epoch uint64) error {
+	if seen := s.get().Command; epoch < seen {
+		return fmt.Errorf("%w: a coordinator of epoch %d orders, and one of epoch %d was obeyed", ErrStale, epoch, seen)
+	}
+	return s.change(func(m *memory) { m.Command = max(m.Command, epoch) })
+}

@@ -1,0 +1,191 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mahavishnu/fault"
+)
+
+// obey carries out a command, or begins to.
+func (r *runner) obey(q *request) {
+	if err := r.state.obey(q.command.Epoch); err != nil {
+		q.reply(Answer{}, fault.WithHint(err, "another coordinator leads now"))
+		return
+	}
+	r.update(func(s *Status) { s.CommandEpoch = q.command.Epoch })
+	switch q.command.Verb {
+	case Fence:
+		r.obeyFence(q)
+	case Promote:
+		r.obeyPromote(q)
+	case Demote:
+		r.obeyDemote(q)
+	case Rejoin:
+		r.obeyRejoin(q)
+	}
+}
+
+// meant tells whether a command is about the tenure that is, or about one before.
+func (r *runner) meant(c Command) error {
+	if r.tenure != nil && c.Tenure != 0 && r.tenure.Epoch() > c.Tenure {
+		return fmt.Errorf("%w: it is about tenures up to %d, and this is %d", ErrStale, c.Tenure, r.tenure.Epoch())
+	}
+	return nil
+}
+
+func (r *runner) obeyFence(q *request) {
+	if err := r.meant(q.command); err != nil {
+		q.reply(Answer{}, err)
+		return
+	}
+	const why = "by order"
+	// An operation may be what makes the member writable: first stop the member, then
+	// wait for the operation, then look that it did nothing meanwhile.
+	op := r.op
+	if op != nil {
+		op.cancel(fmt.Errorf("%w %s", ErrFenced, why))
+	}
+	held := r.tenure != nil
+	r.fence(why)
+	if op != nil {
+		r.complete()
+		r.fence(why)
+	}
+	r.retake = time.Time{}
+	r.letGo = r.tenure != nil
+	if r.unfenced {
+		q.reply(Answer{}, fmt.Errorf("it could not be stopped: %s", r.Status().Trouble))
+		return
+	}
+	if r.letGo {
+		r.letGo = false
+		r.release()
+	}
+	err := r.state.change(func(m *memory) { m.Role = roleFenced })
+	detail := "it was fenced"
+	if held {
+		detail = "it was fenced, and the lease given back"
+	}
+	q.reply(r.answer(r.state.get().Tenure, detail), err)
+}
+
+func (r *runner) obeyPromote(q *request) {
+	switch {
+	case r.tenure != nil && r.Status().State == Leading:
+		q.reply(r.answer(r.tenure.Epoch(), "it is the primary already"), nil)
+	case r.unfenced:
+		q.reply(Answer{}, fmt.Errorf("%w: it is being fenced", ErrBusy))
+	case r.op != nil && r.tenure == nil && r.Status().State == Waiting:
+		// A campaign of its own, or one whose caller has gone: this one has an epoch.
+		r.abort(ErrBusy)
+		r.campaign(q)
+	case r.op != nil || r.tenure != nil:
+		q.reply(Answer{}, fmt.Errorf("%w: it is %s", ErrBusy, r.Status().State))
+	default:
+		r.campaign(q)
+	}
+}
+
+func (r *runner) obeyDemote(q *request) {
+	if err := r.meant(q.command); err != nil {
+		q.reply(Answer{}, err)
+		return
+	}
+	switch {
+	case r.unfenced:
+		q.reply(Answer{}, fmt.Errorf("%w: it is being fenced", ErrBusy))
+		return
+	case r.op != nil && r.tenure == nil && r.Status().State == Waiting:
+		r.abort(ErrFenced)
+	case r.op != nil:
+		q.reply(Answer{}, fmt.Errorf("%w: it is %s", ErrBusy, r.Status().State))
+		return
+	}
+	if r.tenure == nil {
+		r.retake = time.Time{}
+		var err error
+		if r.state.get().Role == rolePrimary {
+			err = r.state.change(func(m *memory) { m.Role = roleFenced })
+		}
+		q.reply(r.answer(r.state.get().Tenure, "it is no primary"), err)
+		return
+	}
+	t := r.tenure
+	r.start(t.Context(), Demoting, "by order", func(ctx context.Context) func() {
+		ctx, cancel := context.WithTimeoutCause(ctx, r.o.ShutdownTime, errors.New("the orderly stop took too long"))
+		defer cancel()
+		err := r.o.Driver.Demote(ctx, t.Epoch())
+		h, herr := r.o.Driver.Health(context.WithoutCancel(ctx))
+		return func() {
+			if err == nil && (herr != nil || h.Writable) {
+				err = fmt.Errorf("it may still take writes: %w", errors.Join(herr, ErrFenced))
+			}
+			if r.tenure == nil { // lost meanwhile
+				q.reply(Answer{}, errors.Join(ErrFenced, err))
+				return
+			}
+			if err != nil {
+				r.giveUp("the orderly stop failed: " + err.Error())
+				r.retake = time.Time{}
+				q.reply(Answer{}, fault.WithHint(fmt.Errorf("it was stopped at once, because the orderly stop failed: %w", err), "its standbys may lack what it wrote last"))
+				return
+			}
+			r.update(func(s *Status) { s.Health, s.Seen, s.Trouble = h, r.o.Clock.Now(), "" })
+			err := r.state.change(func(m *memory) { m.Role = roleFenced })
+			r.release()
+			r.become(Fenced, "it was demoted")
+			q.reply(r.answer(t.Epoch(), "it was demoted"), err)
+		}
+	})
+}
+
+func (r *runner) obeyRejoin(q *request) {
+	switch {
+	case r.unfenced:
+		q.reply(Answer{}, fmt.Errorf("%w: it is being fenced", ErrBusy))
+		return
+	case r.tenure != nil:
+		q.reply(Answer{}, fault.WithHint(errors.New("it is the primary"), "demote or fence it first"))
+		return
+	case q.command.Primary.Name == r.o.Member:
+		q.reply(Answer{}, errors.New("it cannot follow itself"))
+		return
+	case r.op != nil && r.Status().State == Waiting:
+		r.abort(ErrFenced)
+	case r.op != nil:
+		q.reply(Answer{}, fmt.Errorf("%w: it is %s", ErrBusy, r.Status().State))
+		return
+	}
+	r.retake = time.Time{}
+	// Should this end in the middle, it does not come back as a primary.
+	if r.state.get().Role != roleStandby {
+		if err := r.state.change(func(m *memory) { m.Role = roleFenced }); err != nil {
+			q.reply(Answer{}, err)
+			return
+		}
+	}
+	to := q.command.Primary
+	r.start(r.ctx, Rejoining, "to follow "+to.Name, func(ctx context.Context) func() {
+		epoch := r.state.get().Tenure
+		if known, err := r.load(ctx); err == nil {
+			epoch = max(epoch, known.Epoch) // the tenure that it joins
+		}
+		err := r.o.Driver.Rejoin(ctx, to, epoch)
+		return func() {
+			if err == nil {
+				err = r.state.change(func(m *memory) { m.Role = roleStandby })
+			}
+			if err != nil {
+				r.become(Down, "it could not follow "+to.Name+": "+err.Error())
+				q.reply(Answer{}, err)
+				return
+			}
+			r.become(Following, to.Name)
+			q.reply(r.answer(r.state.get().Tenure, "it follows "+to.Name), nil)
+			r.look()
+		}
+	})
+}

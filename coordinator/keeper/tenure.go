@@ -1,0 +1,259 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mahavishnu/coordinator/standby"
+	"mahavishnu/fault"
+)
+
+// campaign waits for the lease. q is nil when it is the keeper's own idea.
+func (r *runner) campaign(q *request) {
+	var c *Command
+	ctx := r.ctx
+	release := func() bool { return true }
+	if q != nil {
+		c = &q.command
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		// Whoever asked has gone: a lease won now would surprise everybody.
+		release = context.AfterFunc(q.ctx, func() { cancel(context.Cause(q.ctx)) })
+	}
+	r.retake = time.Time{}
+	r.start(ctx, Waiting, "for the lease", func(ctx context.Context) func() {
+		err := r.eligible(ctx, c)
+		var t Tenure
+		if err == nil {
+			t, err = r.o.Leases.Acquire(ctx, r.o.key(), r.o.Member, r.o.Timing)
+		}
+		release()
+		return func() {
+			if cause := context.Cause(ctx); err == nil && cause != nil {
+				r.tenure, err = t, cause // won a moment too late
+				r.release()
+			}
+			if err != nil {
+				r.defeated(q == nil, err)
+				q.reply(Answer{}, err)
+				return
+			}
+			r.won(t, q)
+		}
+	})
+}
+
+// eligible tells early what would end a promotion after the lease is won.
+func (r *runner) eligible(ctx context.Context, c *Command) error {
+	h, err := r.o.Driver.Health(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.entitled(known, c); err != nil {
+		return err
+	}
+	if c == nil || c.Floor == "" || c.Force {
+		return nil
+	}
+	if compare, ok := r.o.Driver.(standby.Comparer); ok {
+		reached, err := compare.Reached(h.Position, c.Floor)
+		if err != nil {
+			return err
+		}
+		if !reached {
+			return fault.WithHint(fmt.Errorf("%w: it has it up to %s, and up to %s was acknowledged", ErrBehind, h.Position, c.Floor),
+				"promote another member, or force the promotion")
+		}
+	}
+	return nil
+}
+
+// defeated ends a campaign, of which the keeper tries its own again.
+func (r *runner) defeated(own bool, err error) {
+	r.adopting = time.Time{}
+	seen := r.Status().Health
+	if errors.Is(err, ErrDeposed) {
+		// Somebody else is the primary now: this member has to rejoin.
+		if serr := r.state.change(func(m *memory) { m.Role = roleFenced }); serr != nil {
+			err = errors.Join(err, serr)
+		}
+	} else if own && r.o.Retake >= 0 {
+		r.retake = r.o.Clock.Now().Add(r.o.Timing.Lease)
+	}
+	if seen.Writable {
+		r.fence(err.Error())
+		return
+	}
+	if seen.Running && seen.Role == standby.Standby && r.state.get().Role == roleStandby {
+		r.become(Following, err.Error())
+		return
+	}
+	r.become(Down, err.Error())
+}
+
+// won begins a tenure: from now on the deadline counts.
+func (r *runner) won(t Tenure, q *request) {
+	r.tenure = t
+	if last := r.state.get().Tenure; t.Epoch() <= last {
+		err := fault.WithHint(fmt.Errorf("%w: the lease has epoch %d, and this member was promoted under %d", ErrStale, t.Epoch(), last),
+			"the servers lost a part of what they stored: write leases until their epoch is higher")
+		r.giveUp(err.Error())
+		q.reply(Answer{}, err)
+		return
+	}
+	if err := r.arm(); err != nil {
+		r.giveUp(err.Error())
+		q.reply(Answer{}, err)
+		return
+	}
+	var c *Command
+	if q != nil {
+		c = &q.command
+	}
+	r.start(t.Context(), Promoting, "", func(ctx context.Context) func() {
+		bounded, cancel := context.WithTimeoutCause(ctx, r.o.PromoteTime, errors.New("the promotion took too long"))
+		defer cancel()
+		claimed, err := r.promote(bounded, t, c)
+		return func() {
+			r.adopting = time.Time{}
+			if cause := context.Cause(ctx); cause != nil {
+				err = fmt.Errorf("%w: %w", ErrFenced, cause)
+			}
+			if err != nil {
+				if r.tenure != nil {
+					r.giveUp("the promotion failed: " + err.Error())
+				}
+				if errors.Is(err, ErrDeposed) {
+					r.retake = time.Time{}
+				}
+				q.reply(Answer{}, err)
+				return
+			}
+			r.answered = r.o.Clock.Now()
+			r.care = care{known: claimed}
+			r.become(Leading, "")
+			q.reply(r.answer(t.Epoch(), "promoted"), nil)
+			r.look()
+		}
+	})
+}
+
+// promote claims the service, remembers that, and makes the member writable, in this order.
+func (r *runner) promote(ctx context.Context, t Tenure, c *Command) (known, error) {
+	claimed, err := r.claim(ctx, t.Epoch(), c)
+	if err != nil {
+		return known{}, err
+	}
+	if err := r.state.change(func(m *memory) { m.Tenure, m.Role = t.Epoch(), rolePrimary }); err != nil {
+		return known{}, err
+	}
+	if s, ok := r.o.Driver.(standby.Synchronizer); ok && r.o.Mode != Asynchronous {
+		if err := s.SetSynchronous(ctx, r.nobody()); err != nil {
+			return known{}, err
+		}
+	}
+	if err := r.late(t); err != nil {
+		return known{}, err
+	}
+	if err := r.o.Driver.Promote(ctx, t.Epoch()); err != nil {
+		return known{}, err
+	}
+	return claimed, r.late(t)
+}
+
+// lose ends a tenure that others may already have taken over: nothing is more urgent than to
+// stop the member.
+func (r *runner) lose(why string) {
+	epoch := r.tenure.Epoch()
+	op := r.op
+	if op != nil {
+		op.cancel(fmt.Errorf("%w: %s", ErrFenced, why))
+	}
+	r.fenceAt(epoch, why)
+	r.tenure, r.letGo = nil, false
+	if op != nil {
+		// What it was at may have come after the fence.
+		r.complete()
+		r.fenceAt(epoch, why)
+	}
+	r.disarm()
+	r.become(r.Status().State, why)
+	r.comeBack()
+}
+
+// giveUp stops the member and lets others have the lease.
+func (r *runner) giveUp(why string) {
+	r.letGo = true
+	r.fence(why)
+	r.comeBack()
+}
+
+// comeBack lets a former primary try again later, if nobody else took over and nobody forbade it.
+func (r *runner) comeBack() {
+	if r.o.Retake >= 0 && r.state.get().Role == rolePrimary {
+		r.retake = r.o.Clock.Now().Add(r.o.Retake)
+	}
+}
+
+// fence stops the member at once. When that fails it is tried again at each beat; the
+// lease is not given back before.
+func (r *runner) fence(why string) {
+	epoch := r.state.get().Tenure
+	if r.tenure != nil {
+		epoch = max(epoch, r.tenure.Epoch())
+	}
+	r.fenceAt(epoch, why)
+	if !r.unfenced && r.letGo {
+		r.letGo = false
+		r.release()
+	}
+}
+
+func (r *runner) fenceAt(epoch uint64, why string) {
+	if why == "" {
+		why = r.Status().Reason
+	}
+	r.become(Fencing, why)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), max(r.o.Timing.StopTime, shortestStop))
+	defer cancel()
+	err := r.o.Driver.Fence(ctx, epoch)
+	r.unfenced = err != nil
+	if err != nil {
+		r.update(func(s *Status) { s.Trouble = err.Error() })
+		return
+	}
+	r.update(func(s *Status) { s.Health.Writable, s.Health.Running = false, false })
+	r.become(Fenced, why)
+}
+
+// shortestStop is how long one attempt to stop a member may take when the lease leaves none.
+const shortestStop = 100 * time.Millisecond
+
+// release gives the lease back. The member takes no writes.
+func (r *runner) release() {
+	t := r.tenure
+	r.tenure = nil
+	r.disarm()
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), r.o.Timing.RenewDeadline)
+	defer cancel()
+	if err := t.Release(ctx); err != nil {
+		// It lapses by itself.
+		r.update(func(s *Status) { s.Trouble = err.Error() })
+	}
+	r.update(func(s *Status) { s.Holds, s.Left, s.Secured = false, 0, nil })
+}
+
+// answer tells how the member is.
+func (r *runner) answer(epoch uint64, detail string) Answer {
+	s := r.Status()
+	return Answer{State: s.State, Epoch: epoch, Position: s.Health.Position, Timeline: s.Health.Timeline, Detail: detail}
+}
