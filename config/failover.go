@@ -34,6 +34,8 @@ type Failover struct {
 	Coordinators []FailoverVoter `yaml:"coordinators"`
 	// What is watched, and fails over from one member to another, by name.
 	Services map[string]FailoverService `yaml:"services"`
+
+	FailoverPlans `yaml:",inline"`
 }
 
 // FailoverVoter is a coordinator that votes.
@@ -146,6 +148,7 @@ func (l *loader) checkFailover(c *Config) {
 		l.valuef(at+"lease.renew_interval", "%s is more than half of renew_deadline, %s: a single lost renewal would stop the service",
 			f.Lease.RenewInterval, f.Lease.RenewDeadline)
 	}
+	l.checkFailoverPlans(f.FailoverPlans)
 	l.checkVoters(c)
 	for _, name := range sortedKeys(f.Services) {
 		l.checkService(c, name, f.Services[name])

@@ -25,7 +25,7 @@ func (l *loader) resolve(c *Config) {
 	case !l.given("backup.directory"):
 		b.Directory = b.Storage.Local.Path
 	}
-	for _, path := range []*string{&b.Directory, &b.Encryption.KeyPath, &n.DataDir} {
+	for _, path := range []*string{&b.Directory, &b.Encryption.KeyPath, &n.DataDir, &c.Failover.Plans} {
 		if *path != "" {
 			*path = l.absolute(*path)
 		}
