@@ -111,6 +111,16 @@ func (d *Detector) Resume(now time.Time) {
 	}
 }
 
+// Forgive says that nobody listened for this long: so much of the silence does not
+// count.
+func (d *Detector) Forgive(missed time.Duration, now time.Time) {
+	if last := d.last.Add(missed); last.Before(now) {
+		d.last = last
+	} else {
+		d.Resume(now)
+	}
+}
+
 // add takes an interval into the sample in place of the oldest. Sums are made anew
 // each time the ring comes round, so that rounding never adds up.
 func (d *Detector) add(seconds float64) {

@@ -173,6 +173,27 @@ func TestSilenceThatNobodyListenedToDoesNotCount(t *testing.T) {
 	}
 }
 
+func TestWhatWasMissedIsForgiven(t *testing.T) {
+	d := New(options(0))
+	now := beat(d, epoch, 250*time.Millisecond, 100).Add(3 * time.Second)
+	if !d.Suspicious(now, 1) {
+		t.Fatal("three seconds are not suspicious")
+	}
+	d.Forgive(2*time.Second, now)
+	if got := d.Silence(now); got != time.Second {
+		t.Errorf("the silence is %v, want 1s", got)
+	}
+	d.Forgive(time.Hour, now)
+	if got := d.Silence(now); got != 0 {
+		t.Errorf("the silence is %v, want none", got)
+	}
+	if never := New(options(0)); never.Silence(now) != 0 {
+		t.Error("what was never heard is missed")
+	} else if never.Forgive(time.Hour, now); never.Phi(now.Add(time.Hour)) != 0 {
+		t.Error("what was never heard is missed after a pause")
+	}
+}
+
 func TestAClockThatGoesBackIsNoTime(t *testing.T) {
 	d := New(options(0))
 	now := beat(d, epoch, 250*time.Millisecond, 10)

@@ -10,6 +10,9 @@ import (
 // more.
 const worst = 7
 
+// mostForLateness is how high being late can raise the score.
+const mostForLateness = 2
+
 // Ailment is a reason for an observer to distrust itself.
 type Ailment int
 
@@ -42,27 +45,25 @@ type Health struct {
 }
 
 // NewHealth returns the health of an observer that means to tick in this interval
-// and takes back one step of doubt for each recovery without an ailment; 0 is four
+// and takes back one step of doubt for each recovery without an ailment; 0 is two
 // ticks.
 func NewHealth(tick, recovery time.Duration) *Health {
 	if recovery <= 0 {
-		recovery = 4 * tick
+		recovery = 2 * tick
 	}
 	return &Health{tick: tick, recovery: recovery}
 }
 
-// Tick notes that the observer got round to looking. One that comes late by more
-// than half an interval raises doubt by as many steps as intervals were missed, and
-// to no more than twice that however often it happens: who was stopped for three
-// seconds has heard nobody for three seconds, and who is always a little late is
-// never more than a little wrong.
-func (h *Health) Tick(now time.Time) {
+// Tick notes that the observer got round to looking, and returns how long it did not
+// listen when that was late by more than half an interval: see [Detector.Forgive].
+// Lateness raises doubt by no more than two steps however often it happens, for the
+// time that was missed is forgiven already, and who is always a little late is never
+// more than a little wrong.
+func (h *Health) Tick(now time.Time) (missed time.Duration) {
 	if !h.last.IsZero() {
-		late := now.Sub(h.last) - h.tick
-		if late > h.tick/2 {
-			h.lateness = late
-			steps := 1 + int(late/h.tick)
-			h.suffer(now, LateTick, steps, 2*steps)
+		if late := now.Sub(h.last) - h.tick; late > h.tick/2 {
+			h.lateness, missed = late, late
+			h.suffer(now, LateTick, min(1+int(late/h.tick), mostForLateness), mostForLateness)
 		}
 	}
 	h.last = now
@@ -70,6 +71,7 @@ func (h *Health) Tick(now time.Time) {
 		h.score--
 		h.recovered = h.recovered.Add(h.recovery)
 	}
+	return missed
 }
 
 // Suffer raises doubt by a step.
