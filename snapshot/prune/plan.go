@@ -62,7 +62,7 @@ func unused(p repository.PackUse) int64 {
 // decision names its reason.
 func plan(in planInput) []decision {
 	all := make([]decision, len(in.packs))
-	small := map[[2]any][]int{}
+	small := map[group][]int{}
 	var partly []int // with something unused
 	kept, waste := int64(0), int64(0)
 	for i, p := range in.packs {
@@ -81,8 +81,7 @@ func plan(in planInput) []decision {
 			waste += n
 		}
 		if p.Size < smallPack {
-			group := [2]any{p.Kind, p.Archival}
-			small[group] = append(small[group], i)
+			small[groupOf(p)] = append(small[groupOf(p)], i)
 		}
 	}
 	// The most wasteful first, until little enough is left.
@@ -98,11 +97,15 @@ func plan(in planInput) []decision {
 		kept -= unused(in.packs[i])
 		all[i].action, all[i].reason = Repack, "part of it is not needed"
 	}
-	for _, group := range small {
-		if len(group) < smallEnough || in.tight {
+	for of, members := range small {
+		n := len(members)
+		if leavesOneMore(all, of, members) {
+			n++ // or the next run would merge what this one leaves
+		}
+		if n < smallEnough || in.tight {
 			continue
 		}
-		for _, i := range group {
+		for _, i := range members {
 			if all[i].action == Keep {
 				all[i].action, all[i].reason = Repack, "small, merged with others"
 			}
@@ -110,6 +113,25 @@ func plan(in planInput) []decision {
 	}
 	limit(all, in.maxRepack)
 	return all
+}
+
+// group is packs whose blobs may share a pack.
+type group struct {
+	kind     repository.Kind
+	archival bool
+}
+
+func groupOf(p repository.PackUse) group { return group{p.Kind, p.Archival} }
+
+// leavesOneMore tells whether something of a group is copied that is not of its
+// small packs: what is written of it ends in a pack that is small as a rule.
+func leavesOneMore(all []decision, of group, members []int) bool {
+	for i, d := range all {
+		if d.action == Repack && groupOf(d.use) == of && !slices.Contains(members, i) {
+			return true
+		}
+	}
+	return false
 }
 
 // holds tells whether the storage would not delete a pack now.

@@ -2,6 +2,7 @@ package prune
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +73,16 @@ func TestPlan(t *testing.T) {
 		{"old key that may stay", planInput{packs: []repository.PackUse{use(1, 100)}, current: 3}, "keep all of it is needed;"},
 		{"few small", planInput{packs: eight[:7]}, repeat("keep all of it is needed;", 7)},
 		{"many small", planInput{packs: eight}, repeat("repack small, merged with others;", 8)},
+		{
+			"few small, and one more that the run leaves",
+			planInput{packs: append(slices.Clone(eight[:7]), use(7, 50))},
+			repeat("repack small, merged with others;", 7) + "repack part of it is not needed;",
+		},
+		{
+			"few small, and one of another tier that the run leaves",
+			planInput{packs: append(slices.Clone(eight[:7]), with(use(7, 50), func(p *repository.PackUse) { p.Archival = true }))},
+			repeat("keep all of it is needed;", 7) + "repack part of it is not needed;",
+		},
 		{"small of two tiers", planInput{packs: mixed}, repeat("keep all of it is needed;", 8)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
