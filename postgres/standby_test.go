@@ -19,7 +19,7 @@ func follows(t *testing.T, standby, primary *pgtest.Member) {
 	primary.Exec("INSERT INTO t VALUES (nextval('s'))")
 	want := primary.Text("SELECT max(n) FROM t")
 	pgtest.Until(t, standby.Name()+" shows the last row of "+primary.Name(), func() bool {
-		return standby.Text("SELECT max(n) FROM t") == want
+		return standby.Text("SELECT COALESCE(max(n), 0) FROM t") == want
 	})
 	guarded(t, standby)
 }
@@ -261,7 +261,7 @@ func TestRejoinTellsTimelinesOfTheSameNumberApart(t *testing.T) {
 func TestRejoinRefusesAForeignPrimary(t *testing.T) {
 	t.Parallel()
 	g := pgtest.New(t)
-	a, b := g.Primary("a"), g.Primary("b")
+	a, b := g.Primary("a"), g.Stranger("b")
 	if err := a.Fence(bounded(t)); err != nil {
 		t.Fatal(err)
 	}

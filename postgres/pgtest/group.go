@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,7 +61,8 @@ func BinDir(t testing.TB) string {
 func New(t testing.TB) *Group {
 	t.Helper()
 	g := &Group{t: t, dir: directory(t)}
-	bereaved(t, g.dir)
+	o := adopt(t, g.dir)
+	t.Cleanup(func() { o.remove(t, g.dir) })
 	t.Cleanup(func() {
 		for _, m := range g.members {
 			m.Thaw()
@@ -74,14 +76,19 @@ func New(t testing.TB) *Group {
 	return g
 }
 
-// bereaved ends the servers of a directory and removes it when this process is gone.
-func bereaved(t testing.TB, dir string) {
+// orphans is a shell that ends the servers of a directory and removes it when this process is gone.
+type orphans struct {
+	cmd *exec.Cmd
+	// stdin is closed with this process, or when nobody refers to it any more.
+	stdin io.Closer
+}
+
+func adopt(t testing.TB, dir string) orphans {
 	t.Helper()
 	const script = `read _; for f in "$0"/*/postmaster.pid; do
   [ -f "$f" ] || continue; d=$(dirname "$f"); p=$(head -n 1 "$f")
   [ "$(readlink /proc/$p/cwd)" = "$d" ] && kill -QUIT "$p"; done; sleep 1; rm -rf "$0"`
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "sh", "-c", script, dir)
+	cmd := exec.Command("sh", "-c", script, dir)
 	detach(cmd)
 	stdin, err := cmd.StdinPipe()
 	if err == nil {
@@ -90,14 +97,17 @@ func bereaved(t testing.TB, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cancel()
-		cmd.Wait() // it was killed
-		io.Closer(stdin).Close()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	return orphans{cmd, stdin}
+}
+
+// remove ends the shell, and removes the directory in its place.
+func (o orphans) remove(t testing.TB, dir string) {
+	o.cmd.Process.Kill()
+	o.cmd.Wait() // it was killed
+	o.stdin.Close()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
 }
 
 // Options returns options for a member that is not there yet.
@@ -110,11 +120,23 @@ func (g *Group) Options(name string) postgres.Options {
 	}
 }
 
-// Primary makes and starts a server that takes writes.
+// Primary makes and starts a server that takes writes. All primaries come from one database
+// cluster and share its identifier.
 func (g *Group) Primary(name string) *Member {
 	g.t.Helper()
+	return g.primary(name, false)
+}
+
+// Stranger is a primary of a database cluster of its own.
+func (g *Group) Stranger(name string) *Member {
+	g.t.Helper()
+	return g.primary(name, true)
+}
+
+func (g *Group) primary(name string, own bool) *Member {
+	g.t.Helper()
 	m := g.member(g.Options(name))
-	g.initialize(m.Options.DataDir)
+	g.initialize(m.Options.DataDir, own)
 	m.append("postgresql.conf", settings)
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
@@ -124,10 +146,40 @@ func (g *Group) Primary(name string) *Member {
 	return m
 }
 
-// initialize makes a data directory of its own, by initdb.
-func (g *Group) initialize(dir string) {
+// template is a data directory that initdb made, of which primaries are copies: initdb takes seconds.
+var template struct {
+	sync.Once
+	dir    string
+	keeper orphans
+}
+
+// initialize makes a data directory.
+func (g *Group) initialize(dir string, own bool) {
 	g.t.Helper()
-	g.run("initdb", "-D", dir, "-U", "postgres", "-A", "trust", "-k", "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale", "--wal-segsize=4")
+	if own {
+		g.initdb(dir)
+		return
+	}
+	template.Do(func() {
+		shared := directory(g.t)
+		template.keeper = adopt(g.t, shared) // removes it when this process ends
+		(&Group{t: g.t, dir: shared}).initdb(filepath.Join(shared, "template"))
+		template.dir = filepath.Join(shared, "template")
+	})
+	if template.dir == "" {
+		g.t.Fatal("initdb failed in another test")
+	}
+	g.copy(template.dir, dir)
+}
+
+func (g *Group) initdb(dir string) {
+	g.t.Helper()
+	g.run(filepath.Join(BinDir(g.t), "initdb"), "-D", dir, "-U", "postgres", "-A", "trust", "-k", "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale", "--wal-segsize=4")
+}
+
+func (g *Group) copy(from, to string) {
+	g.t.Helper()
+	g.run("cp", "-a", from, to)
 }
 
 // settings make servers small and quick. Tests end processes, not machines, so that nothing
@@ -186,10 +238,10 @@ func (m *Member) Other(change func(*postgres.Options)) *postgres.Server {
 	return s
 }
 
-// run runs one of PostgreSQL's programs as the servers' owner.
+// run runs a program as the servers' owner.
 func (g *Group) run(name string, args ...string) {
 	g.t.Helper()
-	cmd := exec.CommandContext(g.t.Context(), filepath.Join(BinDir(g.t), name), args...)
+	cmd := exec.CommandContext(g.t.Context(), name, args...)
 	cmd.Dir = g.dir
 	become(g.t, cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {

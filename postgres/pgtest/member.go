@@ -172,5 +172,5 @@ func (m *Member) append(name, text string) {
 // Tool runs one of PostgreSQL's programs on a server that is down.
 func (m *Member) Tool(name string, args ...string) {
 	m.t.Helper()
-	(&Group{t: m.t, dir: filepath.Dir(m.DataDir())}).run(name, args...)
+	(&Group{t: m.t, dir: filepath.Dir(m.DataDir())}).run(filepath.Join(m.Options.BinDir, name), args...)
 }
