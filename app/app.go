@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/config"
+	"mahavishnu/coordinator"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -29,6 +31,8 @@ type Roles struct {
 	Scheduler bool
 	// Worker does the jobs.
 	Worker bool
+	// Coordinator watches nodes and services, and votes on who is alive.
+	Coordinator bool
 }
 
 // names of the roles that are on, as heartbeats carry them.
@@ -39,6 +43,9 @@ func (r Roles) names() []string {
 	}
 	if r.Worker {
 		names = append(names, "worker")
+	}
+	if r.Coordinator {
+		names = append(names, "coordinator")
 	}
 	return names
 }
@@ -77,9 +84,10 @@ type App struct {
 	bus     *bus.Bus
 	started time.Time
 
-	scheduler *scheduler.Scheduler
-	pool      *worker.Pool
-	httpAddr  net.Addr
+	scheduler   *scheduler.Scheduler
+	pool        *worker.Pool
+	coordinator *coordinator.Coordinator
+	httpAddr    net.Addr
 
 	// running holds what has been started, oldest first, to be stopped in the
 	// opposite order.
@@ -99,8 +107,8 @@ func New(o Options) (*App, error) {
 	if o.Config == nil {
 		return nil, fault.New("start", "", errors.New("there is no configuration"), "")
 	}
-	if o.Config.NATS.URL == "" && o.Roles.Worker && !o.Roles.Scheduler {
-		return nil, fault.New("start worker", o.Config.Node.Name, errors.New("it needs a queue to take jobs from, and nats.url is not set"),
+	if o.Config.NATS.URL == "" && !o.Roles.Scheduler {
+		return nil, fault.New("start "+strings.Join(o.Roles.names(), " and "), o.Config.Node.Name, errors.New("it needs a queue, and nats.url is not set"),
 			"set nats.url to where `mahavishnu up` or a NATS server listens, or run everything in one process with `mahavishnu up`")
 	}
 	o.Clock = clock.Or(o.Clock)
@@ -134,7 +142,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	r := a.cfg.DisasterRecovery
 	a.metrics.SetTargets(time.Duration(r.RTOTargetMinutes)*time.Minute, time.Duration(r.RPOTargetMinutes)*time.Minute)
 	for _, step := range []func(context.Context) error{
-		a.startQueue, a.startHTTP, a.startScheduler, a.startWorker, a.startHeartbeat,
+		a.startQueue, a.startHTTP, a.startScheduler, a.startWorker, a.startCoordinator, a.startHeartbeat,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -231,6 +239,7 @@ func (a *App) notice(n bus.Notice) {
 		level = zerolog.InfoLevel
 	}
 	a.Log.WithLevel(level).Err(n.Err).Str("server", n.Server).Msgf("queue connection: %s", n.Kind)
+	a.reconnected(n)
 }
 
 // push notes something to be stopped.

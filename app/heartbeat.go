@@ -7,19 +7,20 @@ import (
 	"mahavishnu/messages"
 )
 
-// heartbeatEvery is how often a process says that it is alive.
-const heartbeatEvery = time.Second
-
 // startHeartbeat tells others that the process is there and what it does.
 func (a *App) startHeartbeat(context.Context) error {
 	a.launch("heartbeat", func(ctx context.Context) error {
+		next := a.Clock.Now()
 		for n := uint64(1); ; n++ {
-			// A heartbeat that cannot be sent is one that is not heard: who
-			// listens draws the conclusion.
-			if err := a.bus.PublishHeartbeat(a.heartbeat(n)); err != nil {
-				a.Log.Debug().Err(err).Msg("heartbeat not sent")
+			a.beat(a.heartbeat(n))
+			// Heartbeats keep to their grid; those that were missed are past.
+			now := a.Clock.Now()
+			for next = next.Add(a.heartbeatEvery()); next.Before(now); next = next.Add(a.heartbeatEvery()) {
 			}
-			if err := a.Clock.Sleep(ctx, heartbeatEvery); err != nil {
+			if err := a.Clock.Sleep(ctx, next.Sub(now)); err != nil {
+				last := a.heartbeat(n + 1)
+				last.Leaving = true
+				a.beat(last)
 				return err
 			}
 		}
@@ -27,10 +28,21 @@ func (a *App) startHeartbeat(context.Context) error {
 	return nil
 }
 
+// beat sends a heartbeat. One that cannot be sent is one that is not heard: who
+// listens draws the conclusion.
+func (a *App) beat(h messages.Heartbeat) {
+	if err := a.bus.PublishHeartbeat(h); err != nil {
+		a.metrics.HeartbeatFailed()
+		a.Log.Debug().Err(err).Msg("heartbeat not sent")
+	}
+}
+
+func (a *App) heartbeatEvery() time.Duration { return a.Config.Failover.Heartbeat.Std() }
+
 func (a *App) heartbeat(sequence uint64) messages.Heartbeat {
 	h := messages.Heartbeat{
 		Node: a.Config.Node.Name, Region: a.Config.Node.Region, Roles: a.Roles.names(), Sequence: sequence,
-		Time: a.Clock.Now(), Started: a.started, IntervalMillis: heartbeatEvery.Milliseconds(), Version: a.Version,
+		Time: a.Clock.Now(), Started: a.started, IntervalMillis: a.heartbeatEvery().Milliseconds(), Version: a.Version,
 	}
 	if a.pool != nil {
 		status := a.pool.Status()

@@ -27,12 +27,12 @@ type roleOptions struct {
 }
 
 func newUpCommand(e *env) *cobra.Command {
-	o := roleOptions{roles: app.Roles{Scheduler: true, Worker: true}}
+	o := roleOptions{roles: app.Roles{Scheduler: true, Worker: true, Coordinator: true}}
 	return longRunning(e, &o, &cobra.Command{
 		Use:   "up",
 		Short: "Run everything in one process",
-		Long: `Runs the queue (a NATS server, unless nats.url names another), the scheduler and a
-worker in one process, until it is stopped. Backups then happen by themselves, as
+		Long: `Runs the queue (a NATS server, unless nats.url names another), the scheduler, a
+worker and a coordinator in one process, until it is stopped. Backups then happen by themselves, as
 the schedules of the configuration say.
 
 Stopping it (Ctrl-C, SIGTERM) lets running jobs finish within node.grace; what

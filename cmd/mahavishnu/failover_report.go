@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"mahavishnu/messages"
+	"mahavishnu/terminal"
+)
+
+// passed renders milliseconds that have passed; below zero is never.
+func passed(ms int64) string {
+	switch {
+	case ms < 0:
+		return "never"
+	case ms < 10_000:
+		return fmt.Sprintf("%.1f s", float64(ms)/1000)
+	}
+	return terminal.Duration(time.Duration(ms) * time.Millisecond)
+}
+
+func (r failoverReport) print(e *env) {
+	switch best, ok := r.best(); {
+	case !ok:
+		e.term.Printf("%s", e.term.Mark(terminal.Bad, "no coordinator answers"))
+	case r.Leader == "":
+		e.term.Printf("%s", e.term.Mark(terminal.Bad, "nobody leads"))
+	default:
+		text := fmt.Sprintf("%s leads for %s, epoch %d", r.Leader, passed(best.LeadingMillis), r.Epoch)
+		if best.Reacting != "" {
+			text += ": " + best.Reacting
+		}
+		e.term.Printf("%s", e.term.Mark(terminal.Good, text))
+	}
+	for _, trouble := range r.Troubles {
+		e.term.Printf("  %s", trouble)
+	}
+	if len(r.Coordinators) == 0 {
+		return
+	}
+	r.printVoters(e)
+	best, _ := r.best()
+	r.printServices(e, best)
+	r.printNodes(e, best)
+	if len(r.Leases) > 0 {
+		table := terminal.NewTable("lease", "holder", "epoch>")
+		for _, l := range r.Leases {
+			holder := l.Holder
+			if holder == "" {
+				holder = "(released)"
+			}
+			table.Row(l.Lease, holder, fmt.Sprint(l.Epoch))
+		}
+		e.term.Printf("\n%s", table)
+	}
+}
+
+// printVoters shows who hears whom: a row is one coordinator's view.
+func (r failoverReport) printVoters(e *env) {
+	columns := []string{"coordinator", "region", "majority", "self-doubt>"}
+	for _, v := range r.Coordinators[0].Quorum.Voters {
+		columns = append(columns, v.Node)
+	}
+	table := terminal.NewTable(columns...)
+	for _, s := range r.Coordinators {
+		majority := fmt.Sprintf("yes, %s", passed(s.Quorum.SinceMillis))
+		if !s.Quorum.Have {
+			majority = fmt.Sprintf("NO, %s", passed(s.Quorum.SinceMillis))
+		}
+		row := []string{s.Node, s.Region, majority, fmt.Sprintf("%.0fx", s.Stretch)}
+		for _, v := range s.Quorum.Voters {
+			row = append(row, sees(v))
+		}
+		table.Row(row...)
+	}
+	e.term.Printf("\n%s", table)
+}
+
+// sees is one word for how one coordinator sees another.
+func sees(v messages.VoterStatus) string {
+	switch {
+	case v.Self:
+		return "itself"
+	case v.HearsUs:
+		return "both ways"
+	case v.Heard:
+		return "ONE WAY"
+	case v.LastMillis < 0:
+		return "NEVER"
+	}
+	return "NOT for " + passed(v.LastMillis)
+}
+
+// printServices shows every member: the verdict, and what each coordinator holds.
+func (r failoverReport) printServices(e *env, best messages.CoordinatorStatus) {
+	if len(best.Services) == 0 {
+		return
+	}
+	table := terminal.NewTable("service", "member", "node", "region", "verdict", "since>", "role", "writes", "lag>", "seen")
+	for _, s := range best.Services {
+		for _, m := range s.Members {
+			role, writes, lag := "", "", ""
+			if k := m.Keeper; k != nil {
+				role = k.Role
+				if k.Writable {
+					writes = "yes"
+				}
+				if k.Role == "standby" && k.LagBytes >= 0 {
+					lag = terminal.Bytes(k.LagBytes)
+				}
+			}
+			table.Row(s.Service, m.Member, m.Node, m.Region, m.Verdict, passed(m.VerdictMillis), role, writes, lag, r.seen(s.Service, m.Member))
+		}
+	}
+	e.term.Printf("\n%s", table)
+}
+
+// seen is what each coordinator holds of a member.
+func (r failoverReport) seen(service, member string) string {
+	var all []string
+	for _, c := range r.Coordinators {
+		for _, s := range c.Services {
+			for _, m := range s.Members {
+				if s.Service == service && m.Member == member {
+					all = append(all, c.Node+" "+m.State)
+				}
+			}
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// printNodes counts the nodes and shows those that are not well.
+func (r failoverReport) printNodes(e *env, best messages.CoordinatorStatus) {
+	table := terminal.NewTable("node", "region", "roles", "verdict", "since>", "silent for>", "why")
+	for _, n := range best.Nodes {
+		if n.Verdict != "up" || n.State != "up" {
+			table.Row(n.Node, n.Region, strings.Join(n.Roles, ", "), n.Verdict, passed(n.VerdictMillis), passed(n.SilentMillis), n.Why)
+		}
+	}
+	e.term.Printf("\n%s watched by %s, %s not well", terminal.Plural(len(best.Nodes), "node"), best.Node, terminal.Count(table.Len()))
+	if table.Len() > 0 {
+		e.term.Printf("%s", table)
+	}
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/config"
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+)
+
+// coordinatorPatience is how long coordinators have to answer; a living one needs
+// a round trip.
+const coordinatorPatience = time.Second
+
+type failoverStatusOptions struct {
+	check bool
+}
+
+func newFailoverStatusCommand(e *env) *cobra.Command {
+	var o failoverStatusOptions
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show who sees whom, what is down and why, and who may write",
+		Long: `Asks every coordinator whom it sees, and shows what they agree on: who leads, which
+coordinators hear each other, the state of every member of every service with the
+reason, who holds the leases, and the nodes that are not well.
+
+A verdict is what a majority of regions says. A coordinator that reaches no majority
+has none: it shows "unknown" and decides nothing.`,
+		Example: "  mahavishnu failover status\n  mahavishnu failover status --check\n  mahavishnu failover status --json",
+		Args:    takes(0, 0, ""),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runFailoverStatus(cmd.Context(), e, o) },
+	}
+	cmd.Flags().BoolVar(&o.check, "check", false, "for monitoring: end with 1 when nobody leads, a coordinator is missing or in the minority, or a member of a service is not up")
+	return exits(cmd)
+}
+
+// failoverReport is the JSON of failover status.
+type failoverReport struct {
+	// Leader is the coordinator that leads, "" when none of those that answered does.
+	Leader string `json:"leader"`
+	Epoch  uint64 `json:"epoch,omitempty"`
+	// Coordinators are the answers, by node.
+	Coordinators []messages.CoordinatorStatus `json:"coordinators"`
+	// Silent are the coordinators that vote and did not answer.
+	Silent []string      `json:"silent"`
+	Leases []leaseStatus `json:"leases"`
+	// Troubles are sentences: what --check complains of.
+	Troubles []string `json:"troubles"`
+}
+
+// leaseStatus is who seems to hold a lease.
+type leaseStatus struct {
+	Lease  string `json:"lease"`
+	Holder string `json:"holder"`
+	Epoch  uint64 `json:"epoch"`
+}
+
+func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) error {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	var r failoverReport
+	err = e.withQueue(ctx, func(q *queue) error {
+		r, err = lookAtFailover(ctx, q.Bus, cfg)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e.term.Document(r)
+	if !e.term.JSON {
+		r.print(e)
+	}
+	if o.check && len(r.Troubles) > 0 {
+		return reported{errors.New("failover is in trouble")}
+	}
+	return nil
+}
+
+// lookAtFailover asks every coordinator, and reads who holds the leases.
+func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config) (failoverReport, error) {
+	r := failoverReport{Coordinators: []messages.CoordinatorStatus{}, Silent: []string{}, Leases: []leaseStatus{}, Troubles: []string{}}
+	replies, err := b.AskCoordinators(ctx, messages.ControlRequest{Verb: messages.VerbStatus}, len(cfg.Failover.Coordinators), coordinatorPatience)
+	if err != nil {
+		return r, err
+	}
+	for _, reply := range replies {
+		if s, err := messages.DecodeCoordinatorStatus(reply.Data); err == nil && reply.OK {
+			r.Coordinators = append(r.Coordinators, s)
+		}
+	}
+	slices.SortFunc(r.Coordinators, func(a, b messages.CoordinatorStatus) int {
+		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.Node, b.Node))
+	})
+	for _, s := range r.Coordinators {
+		// Two may say that they lead while one of them learns that it does not: the
+		// higher epoch is right.
+		if s.Epoch > r.Epoch {
+			r.Leader, r.Epoch = s.Node, s.Epoch
+		}
+	}
+	for _, v := range cfg.Failover.Coordinators {
+		if !slices.ContainsFunc(r.Coordinators, func(s messages.CoordinatorStatus) bool { return s.Node == v.Node }) {
+			r.Silent = append(r.Silent, v.Node)
+		}
+	}
+	if err := r.readLeases(ctx, b, cfg); err != nil {
+		return r, err
+	}
+	r.complain()
+	return r, nil
+}
+
+func (r *failoverReport) readLeases(ctx context.Context, b *bus.Bus, cfg *config.Config) error {
+	names := []string{messages.LeaseCoordinator}
+	for _, service := range sortedKeys(cfg.Failover.Services) {
+		names = append(names, messages.ServiceLease(service))
+	}
+	for _, name := range names {
+		lease, err := b.Leases().Get(ctx, name)
+		switch {
+		case errors.Is(err, bus.ErrNotFound):
+			continue
+		case err != nil:
+			return err
+		}
+		r.Leases = append(r.Leases, leaseStatus{Lease: name, Holder: lease.Holder, Epoch: lease.Epoch})
+	}
+	return nil
+}
+
+// best is the status to believe: the leader's, or else one with a majority.
+func (r *failoverReport) best() (s messages.CoordinatorStatus, ok bool) {
+	for _, fits := range []func(messages.CoordinatorStatus) bool{
+		func(s messages.CoordinatorStatus) bool { return r.Leader != "" && s.Node == r.Leader },
+		func(s messages.CoordinatorStatus) bool { return s.Quorum.Have },
+		func(messages.CoordinatorStatus) bool { return true },
+	} {
+		if i := slices.IndexFunc(r.Coordinators, fits); i >= 0 {
+			return r.Coordinators[i], true
+		}
+	}
+	return s, false
+}
+
+// complain says what is wrong.
+func (r *failoverReport) complain() {
+	add := func(text string) { r.Troubles = append(r.Troubles, text) }
+	if len(r.Coordinators) == 0 {
+		add("no coordinator answers; start one: mahavishnu coordinator")
+		return
+	}
+	if r.Leader == "" {
+		add("no coordinator leads, so nothing fails over")
+	}
+	for _, name := range r.Silent {
+		add("coordinator " + name + " does not answer")
+	}
+	for _, s := range r.Coordinators {
+		if !s.Quorum.Have {
+			add("coordinator " + s.Node + ": " + s.Quorum.Why)
+		}
+		if s.Stretch > 1 {
+			add("coordinator " + s.Node + " distrusts itself: " + s.Ailments)
+		}
+	}
+	best, _ := r.best()
+	for _, service := range best.Services {
+		for _, m := range service.Members {
+			if m.Verdict != "up" {
+				add(service.Service + "/" + m.Member + " is " + m.Verdict + ": " + m.Why)
+			}
+		}
+	}
+}
