@@ -18,7 +18,7 @@ const (
 )
 
 // leaseLag is held by the worker of a region that measures its copies.
-func leaseLag(region string) string { return "lag-" + region }
+func leaseLag(region string) string { return "lag." + region }
 
 // behind is what is known of how far a copy is behind.
 type behind struct {

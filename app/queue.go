@@ -109,12 +109,13 @@ func Dial(ctx context.Context, cfg *config.Config, name string, notice func(bus.
 		return nil, fault.New("connect to the queue", "", errors.New("nothing is running with this configuration"), "start it with `mahavishnu up`, or set nats.url")
 	}
 	o := bus.Options{
-		URL:       url,
-		Name:      name,
-		User:      cfg.NATS.User,
-		Password:  cfg.NATS.Password.Reveal(),
-		CredsFile: cfg.NATS.CredsFile,
-		OnNotice:  notice,
+		URL:         url,
+		Name:        name,
+		User:        cfg.NATS.User,
+		Password:    cfg.NATS.Password.Reveal(),
+		CredsFile:   cfg.NATS.CredsFile,
+		InboxPrefix: cfg.NATS.InboxPrefix,
+		OnNotice:    notice,
 	}
 	if strings.Contains(url, "tls://") || cfg.NATS.TLS != (config.TLS{}) {
 		secure, err := clientTLS(cfg.NATS.TLS)

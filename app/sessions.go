@@ -10,7 +10,7 @@ import (
 
 // sessionSign is what the names of sessions' signs of life in the queue begin
 // with.
-const sessionSign = "session-"
+const sessionSign = "session."
 
 // Sessions keeps the leases of repositories' sessions in the queue, under the
 // name of a node: a worker that dies is known to be dead when its sign has run

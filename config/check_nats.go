@@ -78,6 +78,9 @@ func (l *loader) checkCredentials(n *NATS) {
 	case n.User == "" && !n.Password.IsZero():
 		l.missing("nats.user", "is missing, but a password is given: name whose it is", "nats")
 	}
+	if n.InboxPrefix != "" && (strings.ContainsAny(n.InboxPrefix, "*> \t") || strings.Trim(n.InboxPrefix, ".") != n.InboxPrefix || strings.Contains(n.InboxPrefix, "..")) {
+		l.valuef("nats.inbox_prefix", `%q is no subject: write names with dots between them, as "_INBOX.worker"`, n.InboxPrefix)
+	}
 	t := n.TLS
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":

@@ -31,6 +31,9 @@ type NATS struct {
 	// A NATS credentials file (JWT and seed), mode 0640 or stricter; instead of
 	// user and password.
 	CredsFile string `yaml:"creds_file" env:"MAHAVISHNU_NATS_CREDS_FILE"`
+	// What the subjects of answers begin with, where the user's permissions name an
+	// inbox of its own, as "_INBOX.worker". Empty: "_INBOX".
+	InboxPrefix string `yaml:"inbox_prefix"`
 	// Certificates of the connection.
 	TLS TLS `yaml:"tls"`
 	// How leadership is held.

@@ -50,6 +50,9 @@ type Options struct {
 	NKeySeedFile   string
 	// TLS, when set, is demanded of the server.
 	TLS *tls.Config
+	// InboxPrefix is what the subjects of answers begin with; "" is "_INBOX". A
+	// user whose permissions name an inbox of its own needs it.
+	InboxPrefix string
 	// InProcess, when set, is the server, and URL is not looked at.
 	InProcess InProcess
 	// Patience bounds how long one call repeats itself while the server does
@@ -155,6 +158,9 @@ func (c *Conn) options(ctx context.Context, o Options) ([]nats.Option, error) {
 	options = append(options, who...)
 	if o.TLS != nil {
 		options = append(options, nats.Secure(o.TLS))
+	}
+	if o.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(o.InboxPrefix))
 	}
 	if o.InProcess != nil {
 		options = append(options, nats.InProcessServer(o.InProcess))

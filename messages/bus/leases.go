@@ -35,7 +35,8 @@ type leaseStore interface {
 
 // LeaseOptions say which lease, for whom.
 type LeaseOptions struct {
-	// Name is the role; Holder is the node. Both as in messages.ValidName.
+	// Name is the role, as in messages.ValidLease; Holder is the node, as in
+	// messages.ValidName.
 	Name, Holder string
 	// Timing must satisfy its Check; zero is that of a 15 second lease.
 	Timing messages.LeaseTiming
@@ -47,7 +48,7 @@ type LeaseOptions struct {
 
 func (o LeaseOptions) check() error {
 	switch {
-	case !messages.ValidName(o.Name):
+	case !messages.ValidLease(o.Name):
 		return fmt.Errorf("%q cannot be a lease", o.Name)
 	case !messages.ValidName(o.Holder):
 		return fmt.Errorf("%q cannot be a holder", o.Holder)

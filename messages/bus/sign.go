@@ -47,7 +47,7 @@ type Sign struct {
 // Show shows a sign of life of a ttl, and renews it three times in that. One that
 // ran out, because the queue was away, is shown again when it is back.
 func (s *Signs) Show(ctx context.Context, name, holder string, ttl time.Duration) (*Sign, error) {
-	if !messages.ValidName(name) || !messages.ValidName(holder) {
+	if !messages.ValidLease(name) || !messages.ValidName(holder) {
 		return nil, fault.New("show sign of life", name, errors.New("not a valid name, or not one of its holder "+holder), "")
 	}
 	ttl = max(ttl, shortestSign)

@@ -21,9 +21,17 @@ import (
 // serveEnv carries the options of a server process, as JSON.
 const serveEnv = "MAHAVISHNU_NATSTEST_SERVE"
 
-// Main makes a test binary able to run servers for [StartProcesses]. Call it
+// Main makes a test binary able to run servers for [StartProcesses] and
+// [StartConfigured]. Call it
 // first in TestMain: in a process that was started as a server it never returns.
 func Main() {
+	if file, ok := os.LookupEnv(configEnv); ok {
+		if err := serveConfig(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	raw, ok := os.LookupEnv(serveEnv)
 	if !ok {
 		return
