@@ -90,7 +90,7 @@ func (s *Store) put(ctx context.Context, name string, text []byte, o storage.Put
 func (s *Store) read(ctx context.Context, name string, limit int64) ([]byte, error) {
 	data, err := storage.ReadAll(ctx, s.be, name, limit, nil)
 	if err != nil {
-		if errors.Is(err, storage.ErrShort) || errors.Is(err, storage.ErrOversize) {
+		if errors.Is(err, storage.ErrShort) || errors.Is(err, storage.ErrOversize) || errors.Is(err, storage.ErrDamaged) {
 			err = fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		return nil, err

@@ -38,8 +38,11 @@ func parseVersion(s string) (version, bool) {
 
 // damagedError says what is wrong, on one line; it is backend.ErrDamaged.
 func damagedError(reasons []string) error {
-	if len(reasons) == 0 {
-		return fmt.Errorf("%w: too few shards are left", backend.ErrDamaged)
-	}
-	return fmt.Errorf("%w: %s", backend.ErrDamaged, strings.Join(reasons, "; "))
+	return tooDamaged(strings.Join(append([]string{"too few of its shards are good"}, reasons...), "; "))
 }
+
+type tooDamaged string
+
+func (e tooDamaged) Error() string { return string(e) }
+
+func (e tooDamaged) Unwrap() error { return backend.ErrDamaged }

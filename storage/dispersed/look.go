@@ -137,7 +137,7 @@ func (b *Backend) look(ctx context.Context, op, name string, all bool) (*found, 
 	}
 	if v.settled(b.k) == nil {
 		b.survey(ctx, false) // what is not there may have been lost
-		if all || v.top() != nil || !b.absent(v) {
+		if all || v.top() != nil || !b.absent(v) || b.doubted(v) {
 			v = b.viewAll(ctx, name)
 		}
 	}
@@ -188,21 +188,22 @@ func (b *Backend) absent(v view) bool {
 	if v.top() != nil || silent+wrong >= b.k {
 		return false
 	}
-	// Members that are being filled, or were rolled back, would say the same of what was
-	// lost with them.
-	filling, reverted := 0, 0
+	// Members that are being filled would say the same of what was lost with them.
+	filling := 0
 	for _, r := range v {
-		if !errors.Is(r.err, backend.ErrNotFound) {
-			continue
-		}
-		if r.m.filling() {
+		if errors.Is(r.err, backend.ErrNotFound) && r.m.filling() {
 			filling++
-		} else if b.history.against(r.m) != nil {
-			reverted++
 		}
 	}
-	open := silent + wrong + filling
-	return open < minQuorum(b.k, b.n-b.k) && open+reverted < b.leastQuorum()
+	return silent+wrong+filling < minQuorum(b.k, b.n-b.k)
+}
+
+// doubted tells whether a member that was rolled back says that there is nothing: then
+// the others are asked, too.
+func (b *Backend) doubted(v view) bool {
+	return slices.ContainsFunc(v, func(r reply[*head]) bool {
+		return errors.Is(r.err, backend.ErrNotFound) && b.history.against(r.m) != nil
+	})
 }
 
 // judge decides what a view means; DESIGN.md says why it is right. What was seen is
@@ -321,7 +322,7 @@ func (b *Backend) damaged(op, name string, v view) error {
 			reasons = append(reasons, fmt.Sprintf("storage %d: %v", i+1, r.err))
 		case v.top() != nil && errors.Is(r.err, backend.ErrNotFound) && r.m.lost(v.top().version):
 			reasons = append(reasons, fmt.Sprintf("storage %d: it was emptied, and may have had a shard", i+1))
-		case v.top() == nil && b.history.against(r.m) != nil, v.top() != nil && reverted(r, v.top().version):
+		case v.top() != nil && reverted(r, v.top().version):
 			reasons = append(reasons, fmt.Sprintf("storage %d: it was rolled back, and may have had a shard: %v", i+1, b.history.against(r.m)))
 		}
 	}
