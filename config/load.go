@@ -46,8 +46,11 @@ type unreadable struct{ error }
 func (u *unreadable) Unwrap() error        { return u.error }
 func (u *unreadable) Is(target error) bool { return target == ErrUnreadable }
 
-// origin tells where a configuration came from.
-type origin struct{ file string }
+// origin tells where a configuration came from, and what of it could not be read.
+type origin struct {
+	file   string
+	unread []Notice
+}
 
 // Load reads the file at path. An empty path means the defaults, with what the
 // environment says. The error is [Errors], or [ErrUnreadable] when the file could

@@ -35,7 +35,7 @@ func (c *Config) Notices() []Notice {
 		"Nothing is backed up by itself; only backups asked for by a person or a message run.")
 	add(len(c.Sources) == 0, "sources",
 		"There is no source, so nothing is backed up by itself; name the directories to protect under sources.")
-	return slices.Concat(c.origin.unread, all, c.idleNotices(), c.keyNotices(), c.failoverNotices())
+	return slices.Concat(c.origin.unread, all, c.idleNotices(), c.keyNotices(), c.lockNotices(), c.failoverNotices())
 }
 
 // keyNotices names the sources that would back up the key ring: a copy that can

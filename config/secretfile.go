@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"reflect"
+	"slices"
+	"strings"
 )
 
 // maxSecret is the longest secret file that is read, in bytes.
@@ -16,6 +18,7 @@ const maxSecret = 64 << 10
 // secrets reads the file of every secret that has one, and refuses a secret
 // that is given twice.
 func (l *loader) secrets(c *Config) {
+	var unread []unreadSecret
 	eachSection(reflect.ValueOf(c).Elem(), "", func(path string, section reflect.Value) {
 		fields, _ := fieldsOf(section.Type())
 		for _, f := range fields {
@@ -23,9 +26,51 @@ func (l *loader) secrets(c *Config) {
 			if f.typ != secretType || file == nil || section.FieldByIndex(file.index).String() == "" {
 				continue
 			}
-			l.secret(join(path, f.name), section.FieldByIndex(f.index), join(path, file.name), section.FieldByIndex(file.index))
+			key, value := join(path, f.name), section.FieldByIndex(f.index)
+			fileKey := join(path, file.name)
+			if err := l.secret(key, value, fileKey, section.FieldByIndex(file.index)); err != nil {
+				unread = append(unread, unreadSecret{fileKey, value, err})
+			}
 		}
 	})
+	l.unread(c, unread)
+}
+
+// unreadSecret is a secret whose file could not be read.
+type unreadSecret struct {
+	fileKey string
+	secret  reflect.Value
+	err     error
+}
+
+// unread refuses secrets that cannot be read. Storages that objects are spread over may be
+// lost: as many of them as that are done without.
+func (l *loader) unread(c *Config, all []unreadSecret) {
+	spared := map[string]bool{} // keys of such storages
+	c.eachPlace(func(k kinds) {
+		if k.disperse == nil || !k.disperse.Enabled {
+			return
+		}
+		var without []string
+		for i := range k.disperse.Storages {
+			at := element(k.key+".disperse.storages", i)
+			if slices.ContainsFunc(all, func(u unreadSecret) bool { return strings.HasPrefix(u.fileKey, at+".") }) {
+				without = append(without, at)
+			}
+		}
+		for _, at := range without {
+			spared[at] = len(without) <= k.disperse.Parity
+		}
+	})
+	for _, u := range all {
+		at, _, _ := strings.Cut(u.fileKey, "].")
+		if !spared[at+"]"] {
+			l.value(u.fileKey, u.err.Error())
+			continue
+		}
+		u.secret.Set(reflect.ValueOf(Secret{missing: u.err.Error()}))
+		c.origin.unread = append(c.origin.unread, Notice{u.fileKey, "The secret cannot be read, and this storage is done without: " + u.err.Error() + "."})
+	}
 }
 
 // fileOf returns the field that names a secret's file; nil when there is none.
@@ -38,19 +83,20 @@ func fileOf(fields []field, secret field) *field {
 	return nil
 }
 
-// secret reads one secret's file.
-func (l *loader) secret(key string, secret reflect.Value, fileKey string, file reflect.Value) {
+// secret reads one secret's file. It returns why the file cannot be read; what else is wrong
+// it reports.
+func (l *loader) secret(key string, secret reflect.Value, fileKey string, file reflect.Value) error {
 	if l.given(key) && l.given(fileKey) {
 		l.value(key, "is given twice, here and by "+fileKey+l.whence(fileKey)+": keep one")
-		return
+		return nil
 	}
 	file.SetString(l.absolute(file.String()))
 	text, err := readSecret(file.String())
 	if err != nil {
-		l.value(fileKey, err.Error())
-		return
+		return err
 	}
 	secret.Set(reflect.ValueOf(NewSecret(text)))
+	return nil
 }
 
 // whence says where a setting came from when that is not the file.
