@@ -26,7 +26,7 @@ goes on and repeats nothing.`,
   mahavishnu failover plan
   mahavishnu failover execute region_failure --set from=us-east-1 --set to=eu-west-1 --dry-run
   mahavishnu failover journal`,
-		newFailoverPlanCommand(e), newFailoverExecuteCommand(e), newFailoverApproveCommand(e),
+		newFailoverStatusCommand(e), newFailoverPlanCommand(e), newFailoverExecuteCommand(e), newFailoverApproveCommand(e),
 		newFailoverJournalCommand(e), newFailoverCommitCommand(e), newFailoverRollbackCommand(e), newFailoverContinueCommand(e),
 		newFailoverFailbackCommand(e), newFailoverApproverCommand(e))
 }
