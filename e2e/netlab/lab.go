@@ -131,6 +131,11 @@ func (l *Lab) Start(region string, cmd *exec.Cmd) error {
 	return nil
 }
 
+// Runner is Start for one region, for those who start commands by themselves.
+func (l *Lab) Runner(region string) func(*exec.Cmd) error {
+	return func(cmd *exec.Cmd) error { return l.Start(region, cmd) }
+}
+
 // Dial connects from within a region; an address is a number and a port.
 func (l *Lab) Dial(ctx context.Context, region, network, address string) (net.Conn, error) {
 	l.index(region)
