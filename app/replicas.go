@@ -10,6 +10,7 @@ import (
 	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
+	"mahavishnu/replication"
 	"mahavishnu/repository/lease"
 	"mahavishnu/storage"
 	"mahavishnu/worker/handlers"
@@ -38,11 +39,12 @@ func (r Replicas) Replica(ctx context.Context, from, to string) (*handlers.Repli
 	}
 	settings := cfg.Backup.Replication
 	opened := &handlers.Replica{
-		From: primary, To: replica,
+		From: primary, To: replica, Retention: CopyRetention(cfg, pair), Cold: coldCopy(cfg, pair),
 		DeleteAfter: time.Duration(settings.DeleteAfterDays) * 24 * time.Hour,
 		ReadBack:    float64(settings.VerifyShare),
-		Close:       func() error { return errors.Join(primary.Close(), replica.Close()) },
+		Close:       func() error { return errors.Join(r.Storage.close(primary), r.Storage.close(replica)) },
 	}
+	opened.Know = r.know(primary, replica)
 	if from == cfg.Node.Region {
 		opened.Hold = r.hold
 	}
@@ -56,6 +58,26 @@ func noPair(cfg *config.Config, pair config.RegionPair) error {
 		hint += fmt.Sprintf("; it has %s to %s", p.Primary, p.Secondary)
 	}
 	return &messages.RefusedError{Reason: reason, Field: "to", Hint: hint}
+}
+
+// CopyRetention is how the copy of a pair is kept from being deleted.
+func CopyRetention(cfg *config.Config, pair config.RegionPair) replication.Retention {
+	return replication.Retention{For: time.Duration(cfg.CopyImmutableDays(pair)) * 24 * time.Hour}
+}
+
+// BackRetention is the same of what is copied back to the repository of a pair.
+func BackRetention(cfg *config.Config, pair config.RegionPair) replication.Retention {
+	place, ok := cfg.RegionPlace(pair.Primary)
+	if !ok || !place.Locks() {
+		return replication.Retention{}
+	}
+	return replication.Retention{For: time.Duration(cfg.Backup.Storage.ImmutableDays) * 24 * time.Hour}
+}
+
+// coldCopy tells whether the copy's storage has a cold class for packs of data.
+func coldCopy(cfg *config.Config, pair config.RegionPair) bool {
+	place, ok := cfg.ReplicaPlace(pair.Primary, pair.Secondary)
+	return ok && archives(place.URL)
 }
 
 // Ends opens the storage that a pair copies and the place of the copy.

@@ -60,6 +60,9 @@ func (r repositories) Open(ctx context.Context, create bool) (*repository.Reposi
 		return nil, nil, err
 	}
 	if create {
+		if err := r.own(ctx, access, opened); err != nil {
+			return nil, nil, errors.Join(err, opened.Close())
+		}
 		if err := r.remember(ctx, access, opened); err != nil {
 			return nil, nil, errors.Join(err, opened.Close())
 		}
@@ -88,6 +91,25 @@ func (r repositories) mayCreate(ctx context.Context) error {
 	}
 	return handlers.Away(fault.New(op, r.access.Location, fmt.Errorf("%w, and other workers of this region have one: %s in %s", repository.ErrNotRepository, known.ID, known.Location),
 		"mount the disk or share it is on; only if it is meant to be gone for good, make a new one with `mahavishnu backup SOURCE --direct`"))
+}
+
+// own refuses another repository than the one that other workers of the region store to,
+// unless this machine was told that it is the right one. A queue that does not answer
+// refuses nothing: what this machine knows itself was compared before.
+func (r repositories) own(ctx context.Context, access Access, opened *Opened) error {
+	location := opened.storage.Location()
+	if seen, err := access.seen(location); err != nil || seen == opened.ID() {
+		return err
+	}
+	v, err := r.known.Get(ctx, r.key)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	var known knownRepository
+	if json.Unmarshal(v.Data, &known) != nil || known.Location != location || known.ID == opened.ID() {
+		return nil
+	}
+	return handlers.Away(access.foreign(opened.ID(), known.ID, location, "back up to it once from this machine with `mahavishnu backup SOURCE --direct`, which makes it known"))
 }
 
 // remember tells the queue which repository the region has, and this machine.

@@ -30,10 +30,10 @@ type Access struct {
 	// Create makes the repository when the storage holds none.
 	Create bool
 	// Write says that something is to be stored or deleted: the storage must be the
-	// primary, and none of Peers, the places of its copies, may have been promoted
-	// in its place. Without it a replica can be read, and nothing else.
+	// primary, and none of Peers, its copies, may have been promoted in its place.
+	// Without it a replica can be read, and nothing else.
 	Write bool
-	Peers []string
+	Peers []Peer
 	// Hash makes content ids in a repository that is created, and Parity is what
 	// it keeps to mend damage.
 	Hash   repository.Hash
@@ -51,6 +51,9 @@ type Access struct {
 	// OnUnlisted is told of places of the storage that cannot be listed, without
 	// which reading goes on; it may be nil.
 	OnUnlisted func(*repository.UnlistedError)
+	// OnForeign is told when something is read where this machine has seen another
+	// repository; it may be nil. To store there is an error.
+	OnForeign func(error)
 	// Clock is asked for the time of creation; nil is the machine's.
 	Clock clock.Clock
 }
@@ -86,12 +89,13 @@ type Opened struct {
 	// Created reports that the repository was made just now.
 	Created bool
 
-	storage storage.Backend
+	storage  storage.Backend
+	storages *Storages
 }
 
 // Close closes the repository, then its storage.
 func (o *Opened) Close() error {
-	return errors.Join(o.Repository.Close(), o.storage.Close())
+	return errors.Join(o.Repository.Close(), o.storages.close(o.storage))
 }
 
 // Open opens the repository, and makes it first where there is none and Create
@@ -111,6 +115,11 @@ func (a Access) Open(ctx context.Context) (*Opened, error) {
 	if err == nil {
 		repo, created, err = a.open(ctx, in, ring)
 	}
+	if err == nil && !created {
+		if err = a.known(repo.ID(), be.Location()); err != nil {
+			err = errors.Join(err, repo.Close())
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, be.Close())
 	}
@@ -119,7 +128,7 @@ func (a Access) Open(ctx context.Context) (*Opened, error) {
 			return nil, errors.Join(err, repo.Close(), be.Close())
 		}
 	}
-	return &Opened{Repository: repo, Created: created, storage: be}, nil
+	return &Opened{Repository: repo, Created: created, storage: be, storages: a.Storage}, nil
 }
 
 func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring) (*repository.Repository, bool, error) {
@@ -136,7 +145,11 @@ func (a Access) open(ctx context.Context, be storage.Backend, ring *keyring.Ring
 		if gone := a.Gone(be.Location()); gone != nil {
 			return nil, false, gone
 		}
-		return nil, false, fault.New("open repository", be.Location(), err, "name the right place with --repository or backup.storage; the first backup creates it")
+		hint := "name the right place with --repository or backup.storage; the first backup creates it"
+		if there := a.Elsewhere(); there != "" {
+			hint += "; " + there
+		}
+		return nil, false, fault.New("open repository", be.Location(), err, hint)
 	}
 	if err := a.mustBeNew(be.Location()); err != nil {
 		return nil, false, err
@@ -180,7 +193,7 @@ const copyPatience = time.Minute
 func (a Access) Copies(ctx context.Context) (copies []repository.Replica, done func() error) {
 	var open []storage.Backend
 	for _, peer := range a.Peers {
-		be, err := a.Storage.Hasty(copyPatience).Open(ctx, peer)
+		be, err := a.Storage.Hasty(copyPatience).Open(ctx, peer.URL)
 		if err != nil {
 			continue // a repair says that something is left, and where it looked
 		}
@@ -209,7 +222,7 @@ func mustBeEmpty(ctx context.Context, be storage.Backend) error {
 	switch {
 	case errors.Is(err, errFound):
 		return fault.New("make a repository in", be.Location(), fmt.Errorf("it is not empty: it holds %s but no config of a repository", name),
-			"if a repository was here, put its config objects back from a copy (with lock=: mahavishnu verify --repair); if not, choose an empty directory")
+			"if a repository was here: mahavishnu verify --repair brings its config objects back, from a configured copy or, with lock=, from versions that are kept; if not, choose an empty directory")
 	case errors.Is(err, storage.ErrNotFound):
 		return nil
 	}

@@ -19,15 +19,22 @@ import (
 // made the primary. One that does not answer may be what was lost.
 const peerPatience = 5 * time.Second
 
-// peersOf are the places of the copies of this node's region's repository.
-func peersOf(cfg *config.Config) []string {
-	var all []string
+// Peer is a copy of the repository that another region keeps.
+type Peer struct {
+	// Name is how --replica and the commands of replication take it.
+	Name string
+	URL  string
+}
+
+// peersOf are the copies of this node's region's repository.
+func peersOf(cfg *config.Config) []Peer {
+	var all []Peer
 	for _, pair := range cfg.Backup.Replication.Regions {
 		if pair.Primary != cfg.Node.Region || !cfg.Backup.Replication.Enabled {
 			continue
 		}
 		if place, ok := cfg.ReplicaPlace(pair.Primary, pair.Secondary); ok {
-			all = append(all, place.URL)
+			all = append(all, Peer{pair.String(), place.URL})
 		}
 	}
 	return all
@@ -61,7 +68,7 @@ func (a Access) mustBePrimary(ctx context.Context, be storage.Backend) (err erro
 	var others []storage.Backend
 	defer func() { err = errors.Join(err, closeAll(others)) }()
 	for _, peer := range a.Peers {
-		other, err := a.Storage.Hasty(peerPatience).Open(ctx, peer)
+		other, err := a.Storage.Hasty(peerPatience).Open(ctx, peer.URL)
 		if err != nil {
 			continue // as good as one that does not answer
 		}
@@ -128,5 +135,5 @@ func (p protected) refuse(op, name string) error {
 		}
 	}
 	return fault.New(op, name+" in "+p.Location(), errors.Join(storage.ErrReadOnly, p.why),
-		"change the primary, replication brings it here; if the primary is lost: mahavishnu replication promote")
+		"change the primary, which `mahavishnu replication status` names, and replication brings it here; if that is lost: `mahavishnu replication promote COPY`")
 }

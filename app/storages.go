@@ -10,6 +10,7 @@ import (
 	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/storage"
+	"mahavishnu/storage/dispersed"
 )
 
 // Storages opens storage the way a configuration says: with its secrets, its
@@ -19,6 +20,7 @@ type Storages struct {
 	options storage.OpenOptions
 	wrong   error // why nothing can be opened
 	tell    func(location string, err error, wait time.Duration)
+	behind  func(shards int) // counts what dispersed storage could not put; nil for nobody
 }
 
 // StoragesOf returns how a configuration has storage opened. A nil clock is the
@@ -26,8 +28,12 @@ type Storages struct {
 func StoragesOf(cfg *config.Config, c clock.Clock, observer storage.Observer) *Storages {
 	r := cfg.Backup.Storage.Retries
 	limits, err := limitsFrom(cfg.Backup.Storage.Limits, c)
+	var behind func(int)
+	if counts, ok := observer.(interface{ ShardsBehind(shards int) }); ok {
+		behind = counts.ShardsBehind
+	}
 	return &Storages{
-		wrong: err,
+		wrong: err, behind: behind,
 		options: storage.OpenOptions{
 			CredentialsFor: func(place string) (storage.Credentials, error) { return credentials(cfg.SecretsFor(place)) },
 			Clock:          clock.Or(c), Limits: storage.NewLimits(limits), Observer: observer,
@@ -113,6 +119,17 @@ func (s *Storages) Open(ctx context.Context, location string) (storage.Backend, 
 // credentials are secrets as storage takes them.
 func credentials(s config.StorageSecrets) (storage.Credentials, error) {
 	c := storage.Credentials{
+// close closes storage that was opened, and counts the shards that it could not put after
+// their objects were confirmed: until then some may have been under way.
+func (s *Storages) close(be storage.Backend) error {
+	spread, ok := dispersed.Of(be)
+	err := be.Close()
+	if ok && s != nil && s.behind != nil {
+		s.behind(spread.Behind())
+	}
+	return err
+}
+
 		S3: storage.S3Credentials{
 			AccessKey: s.AccessKey.Reveal(), SecretKey: s.SecretKey.Reveal(), SessionToken: s.SessionToken.Reveal(),
 		},

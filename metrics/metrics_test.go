@@ -29,6 +29,7 @@ func moveAll(m *Metrics) {
 	m.StorageOperation("get", "ok", 1<<20, 20*time.Millisecond)
 	m.StorageOperation("get", "not_found", 0, time.Millisecond)
 	m.StorageRetried("get")
+	m.ShardsBehind(2)
 	m.PruneEnded(Prune{Region: "eu", Outcome: "succeeded", Ended: noon, Unused: 500, Reclaimed: 300, Waiting: 100, Held: true})
 	m.PruneEnded(Prune{Region: "eu", Outcome: "failed", Ended: noon.Add(time.Hour), Reclaimed: 20, Unused: 9})
 	m.SetStorageUsed("file:///backups", 12345)

@@ -8,8 +8,8 @@ import (
 
 // stored is what the storage does, and what it turned out to hold.
 type stored struct {
-	operations, moved, retries, corrections *prometheus.CounterVec
-	took                                    *prometheus.HistogramVec
+	operations, moved, retries, corrections, behind *prometheus.CounterVec
+	took                                            *prometheus.HistogramVec
 }
 
 func newStored(r prometheus.Registerer) stored {
@@ -21,8 +21,10 @@ func newStored(r prometheus.Registerer) stored {
 		retries:    counter(sub, "retries_total", "Requests that failed for a passing reason and were made again.", "operation"),
 		corrections: counter(sub, "corrections_total",
 			"Objects that were read right although they are not stored right: damaged, missing or unreadable ones. `mahavishnu verify --repair` mends them.", "by"),
+		behind: counter(sub, "shards_behind_total", "Shards of dispersed storage that could not be put after their objects were confirmed. `mahavishnu verify --repair` makes them."),
 	}
-	r.MustRegister(s.operations, s.moved, s.took, s.retries, s.corrections)
+	r.MustRegister(s.operations, s.moved, s.took, s.retries, s.corrections, s.behind)
+	s.behind.WithLabelValues()
 	return s
 }
 
@@ -42,3 +44,7 @@ func (s *stored) StorageRetried(op string) { s.retries.WithLabelValues(op).Inc()
 // Corrected counts an object that was read right all the same: by parity, by its
 // stripe, by its copy.
 func (s *stored) Corrected(by string) { s.corrections.WithLabelValues(by).Inc() }
+
+// ShardsBehind counts shards of dispersed storage that are missing though their objects
+// were confirmed.
+func (s *stored) ShardsBehind(n int) { s.behind.WithLabelValues().Add(float64(max(n, 0))) }

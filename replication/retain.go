@@ -199,6 +199,19 @@ func (r *run) extendAlone(ctx context.Context) error {
 	return r.extend(ctx)
 }
 
+// unretain takes the note of the last extension away when this run put objects without
+// retention, so that the next one with retention looks after all of them at once.
+func (r *run) unretain(ctx context.Context) error {
+	if r.keeper != nil || r.result.Copied == 0 {
+		return nil
+	}
+	last, err := readRetained(ctx, r.To)
+	if err != nil || last.At.IsZero() {
+		return err
+	}
+	return r.To.Delete(ctx, retainedName)
+}
+
 // readRetained returns the zero value where nothing was noted, or what was is damaged:
 // then everything is kept for longer at once.
 func readRetained(ctx context.Context, be storage.Backend) (retained, error) {

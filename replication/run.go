@@ -342,6 +342,9 @@ func (r *run) finish(ctx context.Context) error {
 		}
 		r.notes.turn, r.notes.turnSeen = r.src.turn, true
 	}
+	if err := r.unretain(ctx); err != nil {
+		return err
+	}
 	r.forgetSeen()
 	if err := r.notes.store(ctx, r.To); err != nil {
 		return err

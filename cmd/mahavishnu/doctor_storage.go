@@ -136,6 +136,12 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 		}
 	}
 	if err := x.mayStore(ctx, be); err != nil {
+	if access, err := x.e.access(); err == nil {
+		if foreign := access.Foreign(repo.ID(), be.Location()); foreign != nil {
+			x.add(check, bad, hintOr(foreign, "mahavishnu snapshots"), "%v", foreign)
+			return
+		}
+	}
 		x.add(check, bad, hintOr(err, "mahavishnu replication status"), "%s, %s; nothing can be stored: %v", repo.ID(), terminal.Plural(len(snapshots), "snapshot"), err)
 	} else {
 		x.add(check, good, "", "%s, %s", repo.ID(), terminal.Plural(len(snapshots), "snapshot"))
@@ -158,7 +164,7 @@ func (x *examination) mayStore(ctx context.Context, be storage.Backend) error {
 		return err
 	}
 	for _, peer := range access.Peers {
-		other, err := x.open(ctx, peer)
+		other, err := x.open(ctx, peer.URL)
 		if err != nil {
 			continue // the check of the copies tells
 		}

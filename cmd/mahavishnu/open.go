@@ -102,11 +102,11 @@ func (e *env) access() (app.Access, error) {
 	case e.Repository != "":
 		a.Location, a.Peers = e.Repository, nil
 	case e.Replica != "":
-		_, place, err := cfg.Replica(e.Replica)
+		pair, place, err := cfg.Replica(e.Replica)
 		if err != nil {
 			return app.Access{}, &usageError{"mahavishnu replication status", err}
 		}
-		a.Location, a.DataDir, a.Peers, a.Immutable = place.URL, "", nil, 0 // copies are not kept
+		a.Location, a.DataDir, a.Peers, a.Immutable = place.URL, "", nil, app.CopyRetention(cfg, pair).For
 	}
 	if e.KeyPath != "" {
 		a.KeyPath = e.KeyPath
@@ -137,9 +137,16 @@ func (e *env) openTo(ctx context.Context, write bool) (*app.Opened, error) {
 	case errors.Is(err, app.ErrGone):
 		return nil, err
 	case errors.Is(err, repository.ErrNotRepository):
-		return nil, fault.New("open repository", a.Location, repository.ErrNotRepository,
-			"check the path, and that the disk is mounted; the first backup makes the repository:\nmahavishnu backup PATH --repository "+a.Location)
+		hint := "check the path, and that the disk is mounted; the first backup makes the repository:\nmahavishnu backup PATH --repository " + a.Location
+		if there := a.Elsewhere(); there != "" {
+			hint = "check the path, and that the disk is mounted; " + there
+		}
+		return nil, fault.New("open repository", a.Location, repository.ErrNotRepository, hint)
 	case errors.Is(err, repository.ErrWrongKey):
+	a.OnForeign = e.tellForeign
+	if err := e.copyRetention(ctx, &a); err != nil {
+		return nil, err
+	}
 		return nil, fault.New("open repository", a.Location, err,
 			"the key ring used was "+a.KeyPath+"; name the one made for this repository with --key FILE")
 	}
@@ -154,6 +161,28 @@ func (e *env) tellUnlisted(blind *repository.UnlistedError) {
 // openOrCreate is open for a backup: where nothing at all is stored yet, it
 // makes a repository and says so. It refuses to add to backups that lie beside
 // their key; reading them is never refused.
+// copyRetention decides how what is stored in a copy is kept from being deleted, should it
+// have been promoted. What is only read there is asked about: see tellCopyProtection.
+func (e *env) copyRetention(ctx context.Context, a *app.Access) error {
+	if e.Replica == "" {
+		return nil
+	}
+	if !a.Write {
+		a.Immutable = 0
+		return nil
+	}
+	unable, err := a.RetainIfAble(ctx)
+	if unable != nil {
+		e.term.Warnf("what is stored there is not kept from being deleted: %v", unable)
+	}
+	return err
+}
+
+// tellForeign tells that another repository is read than this machine knows there.
+func (e *env) tellForeign(err error) {
+	e.term.Warnf("%s", strings.Join(append([]string{err.Error()}, fault.Hints(err)...), "; "))
+}
+
 func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 	a, err := e.access()
 	if err != nil {
@@ -171,6 +200,11 @@ func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 	repo, err = a.Open(ctx)
 	if err == nil && repo.Created {
 		e.term.Warnf("made a new repository in %s; if you expected backups to be there, check that the right disk is mounted", repo.Backend().Location())
+	}
+	if err == nil {
+		if err := a.Remember(repo); err != nil {
+			e.term.Warnf("%v", err)
+		}
 	}
 	return repo, err
 }

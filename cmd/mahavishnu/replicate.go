@@ -130,6 +130,7 @@ func (e *env) replicateHere(ctx context.Context, cfg *config.Config, pair config
 	}
 	result, err := e.copyOnce(ctx, replication.Options{
 		From: opened.From, To: opened.To, DeleteAfter: opened.DeleteAfter, ReadBack: opened.ReadBack, Force: o.force,
+		Retention: opened.Retention, Cold: opened.Cold, Know: opened.Know,
 	})
 	if ctx.Err() != nil {
 		e.term.Warnf("interrupted; %s arrived until now. The same command again goes on from there", terminal.Plural(result.Copied, "object"))
@@ -187,6 +188,15 @@ func (e *env) tellCopied(pair config.RegionPair, r replication.Result) {
 	}
 	if r.Kept != "" {
 		e.term.Sayf("  nothing is deleted: %s", r.Kept)
+	}
+	if r.Unretained != "" {
+		e.term.Warnf("%s: the copy is not kept from being deleted, though that is configured: %s", pair, r.Unretained)
+	}
+	if r.Extended > 0 {
+		e.term.Sayf("  %s kept from being deleted until %s", terminal.Plural(r.Extended, "object"), terminal.Moment(r.RetainedUntil.Local()))
+	}
+	if r.Stuck > 0 {
+		e.term.Warnf("%s: %s of the copy should be replaced, and its storage keeps them as they are until their retention ends", pair, terminal.Plural(r.Stuck, "object"))
 	}
 	if r.ReadBack > 0 {
 		e.term.Sayf("  %s read back and checked", terminal.Plural(r.ReadBack, "object"))

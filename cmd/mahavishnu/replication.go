@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"mahavishnu/app"
 	"mahavishnu/config"
+	"mahavishnu/fault"
 	"mahavishnu/replication"
 	"mahavishnu/terminal"
 )
@@ -24,6 +26,7 @@ backup.replication.regions say. A copy is named by the region that keeps it, or 
 PRIMARY@REGION where that keeps several.`,
 		`  mahavishnu replication status
   mahavishnu replication promote us-east-1@eu-west-1 --reason outage
+  mahavishnu replication demote us-east-1@eu-west-1
   mahavishnu replication failback us-east-1@eu-west-1`,
 		newReplicationStatusCommand(e), newPromoteCommand(e), newDemoteCommand(e), newFailbackCommand(e))
 }
@@ -34,7 +37,7 @@ func newReplicationStatusCommand(e *env) *cobra.Command {
 		Short: "Show how far copies are behind, and which storage is the primary",
 		Long: `Look at both ends of each copy, and tell what is not copied yet: objects, bytes,
 and for how long the oldest snapshot among it has waited. It ends with 1 when an end
-cannot be seen.`,
+cannot be seen, and when no storage is the primary, or two are.`,
 		Example: "  mahavishnu replication status\n  mahavishnu replication status --json",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runReplicationStatus(cmd.Context(), e, args) },
 	})
@@ -48,7 +51,12 @@ type copyStatus struct {
 	// Lag is what is not copied; nil when it cannot be seen.
 	Lag        *replication.Lag `json:"lag,omitempty"`
 	LagSeconds float64          `json:"lag_seconds"`
-	Error      string           `json:"error,omitempty"`
+	// State is one word, or two; Next is what to do about it.
+	State string `json:"state"`
+	Next  string `json:"next,omitempty"`
+	Error string `json:"error,omitempty"`
+
+	headless string
 }
 
 // end is one end of a copy.
@@ -78,7 +86,10 @@ func runReplicationStatus(ctx context.Context, e *env, args []string) error {
 		}
 		if err != nil {
 			status.Error = err.Error()
-			failures = append(failures, noCopies(pair, err))
+			if status.Next == "" {
+				err = noCopies(pair, err)
+			}
+			failures = append(failures, err)
 		}
 		all = append(all, status)
 	}
@@ -92,6 +103,7 @@ func runReplicationStatus(ctx context.Context, e *env, args []string) error {
 // lookAtCopy asks both ends what they are, and how far one is behind the other.
 func lookAtCopy(ctx context.Context, replicas app.Replicas, pair config.RegionPair, now time.Time) (s copyStatus, err error) {
 	s.Copy = pair.String()
+	defer func() { s.State = s.state() }()
 	primary, replica, err := replicas.Ends(ctx, pair)
 	if err != nil {
 		return s, err
@@ -109,12 +121,63 @@ func lookAtCopy(ctx context.Context, replicas app.Replicas, pair config.RegionPa
 	if err = errors.Join(err, replicaErr); err != nil {
 		return s, err
 	}
-	lag, err := replication.Measure(ctx, primary, replica)
+	s.headless, err = headless(ctx, replicas, pair, from, to)
 	if err != nil {
-		return s, err
+		if hints := fault.Hints(err); len(hints) > 0 {
+			s.Next = hints[0]
+		}
+	}
+	lag, lagErr := replication.Measure(ctx, primary, replica)
+	if lagErr != nil {
+		return s, errors.Join(err, lagErr)
 	}
 	s.Lag, s.LagSeconds = &lag, lag.Age(now).Seconds()
-	return s, nil
+	return s, err
+}
+
+// headless tells whether the ends of a copy, as they count themselves, leave the region
+// without a primary, or with two: "" when it has one. The error says what to do.
+func headless(ctx context.Context, replicas app.Replicas, pair config.RegionPair, from, to replication.Standing) (state string, err error) {
+	const op = "look at copy"
+	promoted := to.Role == replication.Primary && to.Noted
+	switch {
+	case from.Role == replication.Primary && promoted && from.Noted && from.Epoch == to.Epoch:
+		return "TWO PRIMARIES", fault.New(op, pair.String(), replication.ErrTwoPrimaries,
+			fmt.Sprintf("decide which one is right, and demote the other: mahavishnu replication demote %[1]s demotes region %[2]s, with --copy its copy", pair, pair.Primary))
+	case from.Role == replication.Primary || promoted:
+		return "", nil
+	}
+	cfg := replicas.Config()
+	for _, other := range cfg.Backup.Replication.Regions {
+		if other.Primary != pair.Primary || other == pair {
+			continue
+		}
+		place, ok := cfg.ReplicaPlace(other.Primary, other.Secondary)
+		if !ok {
+			continue
+		}
+		if is, err := isPromoted(ctx, replicas, place.URL); err != nil {
+			return "", err
+		} else if is {
+			return "REPLACED", fault.New(op, pair.String(), fmt.Errorf("%w: %s", replication.ErrReplaced, other),
+				fmt.Sprintf("to have that one copied, name it under backup.replication.storages.%s; to go back: mahavishnu replication failback %s", pair.Primary, other))
+		}
+	}
+	next := fmt.Sprintf("to take the demotion back: mahavishnu replication failback %[1]s; to go on: mahavishnu replicate %[1]s, then mahavishnu replication promote %[1]s", pair)
+	if from.Came != replication.Demoted && to.Came == replication.Demoted {
+		next = fmt.Sprintf("to make region %s the primary again, with all that its copy has: mahavishnu replication failback %s; to take the demotion back: mahavishnu replication promote %[2]s", pair.Primary, pair)
+	}
+	return "NO PRIMARY", fault.New(op, pair.String(), fmt.Errorf("%w: nothing can be backed up", replication.ErrNoPrimary), next)
+}
+
+// isPromoted tells whether a copy is the primary now; one that does not answer is none.
+func isPromoted(ctx context.Context, replicas app.Replicas, place string) (is bool, err error) {
+	be, err := replicas.Storage.Open(ctx, place)
+	if err != nil {
+		return false, err
+	}
+	s, err := replication.RoleOf(ctx, be)
+	return err == nil && s.Role == replication.Primary && s.Noted, be.Close()
 }
 
 func (x *end) stand(s replication.Standing) {
@@ -126,14 +189,14 @@ func (e *env) printCopies(all []copyStatus) {
 	table := terminal.NewTable("copy", "state", "behind>", "objects>", "snapshots>", "oldest waits>", "newest copied", "to delete>")
 	for _, s := range all {
 		if s.Lag == nil {
-			table.Row(s.Copy, s.state(), "", "", "", "", "", "")
+			table.Row(s.Copy, s.State, "", "", "", "", "", "")
 			continue
 		}
 		newest := ""
 		if !s.Lag.Newest.IsZero() {
 			newest = terminal.Moment(s.Lag.Newest.Local())
 		}
-		table.Row(s.Copy, s.state(), terminal.Bytes(s.Lag.Bytes), terminal.Count(s.Lag.Objects), terminal.Count(s.Lag.Snapshots),
+		table.Row(s.Copy, s.State, terminal.Bytes(s.Lag.Bytes), terminal.Count(s.Lag.Objects), terminal.Count(s.Lag.Snapshots),
 			waited(*s.Lag, now), newest, terminal.Count(s.Lag.Pending))
 	}
 	e.term.Printf("%s", table)
@@ -148,6 +211,8 @@ func (e *env) printCopies(all []copyStatus) {
 // state is one word for how a copy is.
 func (s copyStatus) state() string {
 	switch {
+	case s.headless != "":
+		return s.headless
 	case s.Replica.Role == replication.Primary && s.Replica.Epoch > 0:
 		return "PROMOTED"
 	case s.Lag == nil:

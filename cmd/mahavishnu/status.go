@@ -23,7 +23,8 @@ func newStatusCommand(e *env) *cobra.Command {
 		Use:   "status",
 		Short: "One screen: is everything recoverable, since when, who is working",
 		Long: `Show on one screen whether every source can be recovered and how old its newest
-snapshot is, what the queue holds, and which nodes are alive. It works with
+snapshot is, how far the copies in other regions are, what the queue holds, and which
+nodes are alive. It works with
 whatever can be reached, and says what cannot.
 
 Age is how much work would be lost now. A source is LATE when its newest snapshot is
@@ -50,7 +51,9 @@ type statusReport struct {
 	// Holds are the sources of which nothing is forgotten; while there is one,
 	// nothing is pruned.
 	Holds []repository.Hold `json:"holds"`
-	Queue *queueStatus      `json:"queue,omitempty"`
+	// Copies are those that this region makes or keeps.
+	Copies []copyStatus `json:"copies"`
+	Queue  *queueStatus `json:"queue,omitempty"`
 	// Unreachable says what could not be looked at.
 	Unreachable []string `json:"unreachable"`
 }
@@ -74,6 +77,8 @@ type queueStatus struct {
 	Failed  int                  `json:"failed_last_day"`
 	Dead    uint64               `json:"dead_letters"`
 	Nodes   []messages.Heartbeat `json:"nodes"`
+	// Failover is what coordinators say; nil when none is alive.
+	Failover *failoverReport `json:"failover,omitempty"`
 }
 
 func runStatus(ctx context.Context, e *env, o statusOptions) error {
@@ -82,11 +87,12 @@ func runStatus(ctx context.Context, e *env, o statusOptions) error {
 		return err
 	}
 	r := &statusReport{
-		Why: []string{}, Unreachable: []string{}, Sources: []sourceStatus{},
+		Copies: []copyStatus{}, Why: []string{}, Unreachable: []string{}, Sources: []sourceStatus{},
 		RPOTarget: (time.Duration(cfg.DisasterRecovery.RPOTargetMinutes) * time.Minute).Seconds(),
 	}
 	damaged := r.lookAtRepository(ctx, e, cfg)
 	if cfg.File() != "" {
+		r.lookAtCopies(ctx, e, cfg)
 		r.lookAtQueue(ctx, e)
 	}
 	if err := context.Cause(ctx); err != nil {

@@ -43,6 +43,9 @@ func (r *statusReport) lookAtQueue(ctx context.Context, e *env) {
 		if status.Nodes, err = e.nodes(ctx, q); err != nil {
 			return err
 		}
+		if status.Failover, err = e.coordinators(ctx, q, status.Nodes); err != nil {
+			return err
+		}
 		r.Queue = status
 		return nil
 	})
@@ -104,6 +107,7 @@ func (r *statusReport) print(e *env) {
 			terminal.Name(h.Source), h.Name, terminal.Name(h.String()), releaseArguments(h))
 	}
 	r.printSources(e)
+	r.printCopies(e)
 	r.printQueue(e)
 }
 
@@ -161,6 +165,7 @@ func (r *statusReport) printQueue(e *env) {
 	if q.Dead > 0 {
 		e.term.Printf("  what could not be run, and why: mahavishnu jobs dead")
 	}
+	q.printFailover(e)
 	if len(q.Nodes) == 0 {
 		e.term.Printf("  no node is alive: mahavishnu up, or a scheduler and workers")
 		return

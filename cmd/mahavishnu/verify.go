@@ -47,7 +47,9 @@ the source still has them. A snapshot that is gone although nobody forgot it is
 named too, until --accept-loss says that it is not missed.
 
 Every damaged object is named, with the snapshots and files that need it. It ends
-with 4 when anything a restore needs is damaged.
+with 4 when anything a restore needs is damaged. With --replica it is the copy in that
+region that is checked, and its storage is asked of every object until when it is kept
+from being deleted, where that is configured.
 
 With --repair what is damaged is mended for good, as far as parity, second copies
 and the copies in other regions reach: it is written back as it was, byte for byte,
@@ -109,6 +111,9 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err != nil {
 		return err
 	}
+		if err := e.recoverConfig(ctx); err != nil {
+			return err
+		}
 	defer func() { err = errors.Join(err, repo.Close()) }()
 	if o.acceptLoss != "" {
 		if err := repo.AcceptLoss(ctx, e.clock.Now(), o.acceptLoss); err != nil {
@@ -144,6 +149,11 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
 	}))
 }
+	if len(refs) == 0 && o.source == "" {
+		if err := e.tellCopyProtection(ctx); err != nil {
+			return err
+		}
+	}
 
 // verifiable returns the snapshots to verify; nil means all.
 func verifiable(ctx context.Context, repo *repository.Repository, refs []string, source string) ([]repository.Snapshot, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mahavishnu/replication"
 	"mahavishnu/storage"
 )
 
@@ -24,12 +25,18 @@ type Replica struct {
 	// is copied, and returns how to end it: repository.Repository.Reader, where the
 	// primary may be written to. nil does without; so does an error, which is told.
 	Hold func(ctx context.Context) (release func(context.Context) error, err error)
+	// Know opens both ends with the key, where this worker has it: see replication.Options.
+	Know func(ctx context.Context) (replication.Knower, error)
 	// Frozen tells why nothing may be deleted now: an alarm, by name. "" is none.
 	// An error counts as an alarm. nil is none.
 	Frozen func(ctx context.Context) (why string, err error)
 	// DeleteAfter is how long an object that is gone from the primary stays in the
 	// copy; 0 deletes it in the next run, negative never.
 	DeleteAfter time.Duration
+	// Retention keeps the copy from being deleted, and Cold puts packs of data into the
+	// cold class of its storage: see replication.Options.
+	Retention replication.Retention
+	Cold      bool
 	// ReadBack is the percentage of what is in the copy that each run reads and
 	// checks.
 	ReadBack float64

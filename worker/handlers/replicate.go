@@ -56,7 +56,7 @@ func (h *replicate) Run(ctx context.Context, t *worker.Task) (_ any, err error) 
 	}
 	result.Result, err = replication.Run(ctx, replication.Options{
 		From: ends.From, To: ends.To, Shard: spec.Shard, Shards: spec.Shards, Force: spec.Force,
-		DeleteAfter: ends.DeleteAfter, ReadBack: ends.ReadBack, Parallel: ends.Parallel,
+		DeleteAfter: ends.DeleteAfter, ReadBack: ends.ReadBack, Parallel: ends.Parallel, Retention: ends.Retention, Cold: ends.Cold, Know: ends.Know,
 		Frozen: func(ctx context.Context) (string, error) { return mayDelete(ctx, t, ends) },
 		By:     fmt.Sprintf("job %s on %s", t.Job.ID, h.Host), Clock: h.Clock,
 		Progress: func(s replication.Step) {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot"
+	"mahavishnu/storage"
 	"mahavishnu/worker"
 )
 
@@ -107,6 +109,8 @@ func (s Setup) reading(ctx context.Context, repo *repository.Repository) (done f
 // this user may not set are told in the result; the job is done.
 func restoreVerdict(err error, report snapshot.RestoreReport) error {
 	switch {
+	case errors.Is(err, storage.ErrArchived):
+		return worker.Discard(fault.New("restore by a job", "", err, "no job waits the hours that thawing takes, nor spends what it costs: restore where the files are wanted with `mahavishnu restore SNAPSHOT --thaw --target DIR`, without --staging"))
 	case errors.Is(err, repository.ErrDamaged), errors.Is(err, snapshot.ErrNothingFits):
 		return worker.Discard(err)
 	case errors.Is(err, snapshot.ErrIncomplete) && report.Failed == 0:
