@@ -111,6 +111,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if d, ok := k.o.Driver.(standby.Rememberer); ok {
+		// Should the state be gone, the member still refuses what is below its epoch: a fence, too.
+		if err := state.change(func(m *memory) { m.Tenure = max(m.Tenure, d.Epoch()) }); err != nil {
+			return err
+		}
+	}
 	r := &runner{Keeper: k, ctx: ctx, state: state, observed: make(chan observation, 1)}
 	return r.run()
 }

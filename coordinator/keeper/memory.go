@@ -24,7 +24,7 @@ const (
 // memory is what a keeper must not forget when it is killed.
 type memory struct {
 	// Command is the highest epoch of a coordinator that was obeyed; Tenure the highest of
-	// a lease that the member was promoted under.
+	// a lease that the member was promoted under or joined.
 	Command uint64 `json:"command"`
 	Tenure  uint64 `json:"tenure"`
 	Role    role   `json:"role,omitempty"`

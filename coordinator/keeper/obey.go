@@ -173,7 +173,10 @@ func (r *runner) obeyRejoin(q *request) {
 		if known, err := r.load(ctx); err == nil {
 			epoch = max(epoch, known.Epoch) // the tenure that it joins
 		}
-		err := r.o.Driver.Rejoin(ctx, to, epoch)
+		err := r.state.change(func(m *memory) { m.Tenure = max(m.Tenure, epoch) })
+		if err == nil {
+			err = r.o.Driver.Rejoin(ctx, to, epoch)
+		}
 		return func() {
 			if err == nil {
 				err = r.state.change(func(m *memory) { m.Role = roleStandby })

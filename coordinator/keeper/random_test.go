@@ -292,7 +292,7 @@ func TestRandomFaults(t *testing.T) {
 // TestRecovers lets everything heal and expects service again.
 func TestRecovers(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,9 @@ type runner struct {
 
 	// tenure is the lease, from the moment it is won until it is released or lost.
 	tenure Tenure
-	dog    Watchdog
+	// highest is the highest epoch of a tenure, written down or not.
+	highest uint64
+	dog     Watchdog
 	op     *operation
 	// unfenced: the member must be stopped and an attempt to do so failed. letGo: the
 	// lease is given back when it is.

@@ -100,7 +100,9 @@ func (r *runner) defeated(own bool, err error) {
 // won begins a tenure: from now on the deadline counts.
 func (r *runner) won(t Tenure, q *request) {
 	r.tenure = t
-	if last := r.state.get().Tenure; t.Epoch() <= last {
+	last := r.state.get().Tenure
+	r.highest = max(r.highest, t.Epoch())
+	if t.Epoch() <= last {
 		err := fault.WithHint(fmt.Errorf("%w: the lease has epoch %d, and this member was promoted under %d", ErrStale, t.Epoch(), last),
 			"the servers lost a part of what they stored: write leases until their epoch is higher")
 		r.giveUp(err.Error())
@@ -144,13 +146,16 @@ func (r *runner) won(t Tenure, q *request) {
 	})
 }
 
-// promote claims the service, remembers that, and makes the member writable, in this order.
+// promote remembers the tenure, claims the service and makes the member writable, in this order.
 func (r *runner) promote(ctx context.Context, t Tenure, c *Command) (known, error) {
+	if err := r.state.change(func(m *memory) { m.Tenure = t.Epoch() }); err != nil {
+		return known{}, err
+	}
 	claimed, err := r.claim(ctx, t.Epoch(), c)
 	if err != nil {
 		return known{}, err
 	}
-	if err := r.state.change(func(m *memory) { m.Tenure, m.Role = t.Epoch(), rolePrimary }); err != nil {
+	if err := r.state.change(func(m *memory) { m.Role = rolePrimary }); err != nil {
 		return known{}, err
 	}
 	if s, ok := r.o.Driver.(standby.Synchronizer); ok && r.o.Mode != Asynchronous {
@@ -204,11 +209,7 @@ func (r *runner) comeBack() {
 // fence stops the member at once. When that fails it is tried again at each beat; the
 // lease is not given back before.
 func (r *runner) fence(why string) {
-	epoch := r.state.get().Tenure
-	if r.tenure != nil {
-		epoch = max(epoch, r.tenure.Epoch())
-	}
-	r.fenceAt(epoch, why)
+	r.fenceAt(max(r.state.get().Tenure, r.highest), why)
 	if !r.unfenced && r.letGo {
 		r.letGo = false
 		r.release()

@@ -117,6 +117,11 @@ type Starter interface {
 	Start(ctx context.Context) error
 }
 
+// Rememberer is a driver that knows the highest epoch that its member has seen.
+type Rememberer interface {
+	Epoch() uint64
+}
+
 // Comparer is a driver that can compare positions.
 type Comparer interface {
 	// Reached tells whether the first position is at or beyond the second.

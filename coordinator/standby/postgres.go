@@ -45,6 +45,9 @@ func NewPostgres(o postgres.Options) (*Postgres, error) {
 // Server returns the server that is controlled.
 func (d *Postgres) Server() *postgres.Server { return d.server }
 
+// Epoch returns the highest epoch seen.
+func (d *Postgres) Epoch() uint64 { return d.epochs.Seen() }
+
 // Health looks at the server.
 func (d *Postgres) Health(ctx context.Context) (Health, error) {
 	h, err := d.server.Health(ctx)
