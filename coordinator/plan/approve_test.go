@@ -320,7 +320,9 @@ func FuzzApproval(f *testing.F) {
 			t.Errorf("forged: %s", statement)
 		}
 		var s Statement
-		printable(string(statement))
+		if text := printable(string(statement)); strings.ContainsAny(text, "\n\x00\x1b") {
+			t.Errorf("%q is fit for no journal", text)
+		}
 		_ = json.Unmarshal(statement, &s) // whatever it is, it must not panic
 		if private, err := parsePrivateKey(statement); err == nil && private.key == nil {
 			t.Error("an empty key was read")

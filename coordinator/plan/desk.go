@@ -13,7 +13,7 @@ import (
 	"mahavishnu/fault"
 )
 
-// ErrNotLeading: this coordinator does not lead, so it carries nothing out.
+// ErrNotLeading means that this coordinator does not lead, so it carries nothing out.
 var ErrNotLeading = errors.New("this coordinator does not lead")
 
 // retryEvery is how long a desk waits before it goes on with an execution whose

@@ -191,9 +191,9 @@ func (e *Execution) settled(step string, undo bool) bool {
 	return last != nil && (last.Outcome == OutcomeDone || last.Outcome == OutcomeFailed || last.Outcome == OutcomeSkipped)
 }
 
-// outcome returns how a step ended, "" while it has not.
-func (e *Execution) outcome(step string, undo bool) Outcome {
-	if last := e.last(step, undo); last != nil {
+// outcome returns how doing a step ended, "" while it has not.
+func (e *Execution) outcome(step string) Outcome {
+	if last := e.last(step, false); last != nil {
 		return last.Outcome
 	}
 	return ""

@@ -199,7 +199,7 @@ func TestNeedsAndContinue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e, err = x.Run(t.Context(), 5, e.ID); err != nil || e.outcome("a", false) != OutcomeFailed || e.outcome("b", false) != OutcomeSkipped {
+		if e, err = x.Run(t.Context(), 5, e.ID); err != nil || e.outcome("a") != OutcomeFailed || e.outcome("b") != OutcomeSkipped {
 			t.Errorf("%+v %v", e.Entries, err)
 		}
 	})

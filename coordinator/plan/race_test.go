@@ -212,7 +212,8 @@ func TestLeadersRace(t *testing.T) {
 
 // wellEnded compares how an execution ended with what it left behind.
 func wellEnded(e *Execution, w *world) error {
-	want := map[State]string{StateCommitted: "away", StateRolledBack: "home", StateStopped: ""}
+	// Refused: nobody came to begin it in time.
+	want := map[State]string{StateCommitted: "away", StateRolledBack: "home", StateRefused: "home", StateStopped: ""}
 	value, ok := want[e.State]
 	if !ok {
 		return fmt.Errorf("it ended %s", e.State)

@@ -146,7 +146,8 @@ func standardConditions() []Definition {
 		{
 			Name: "repository_current", Params: []Param{
 				{Name: "from", Type: TypeRegion, About: "the region of the primary"},
-				{Name: "to", Type: TypeRegion, About: "the region of the copy"}, lag,
+				{Name: "to", Type: TypeRegion, About: "the region of the copy"},
+				lag,
 			},
 			Summary: "The copy in $to of the repository of $from is at most $lag behind.",
 			ByHand:  "mahavishnu replication status",

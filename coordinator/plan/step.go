@@ -115,7 +115,7 @@ func (x *Executor) advance(ctx context.Context, r *record, wake <-chan struct{})
 	if !ok {
 		return x.conclude(ctx, r)
 	}
-	if missing := slices.IndexFunc(s.Needs, func(need string) bool { return r.exec.outcome(need, false) != OutcomeDone }); missing >= 0 {
+	if missing := slices.IndexFunc(s.Needs, func(need string) bool { return r.exec.outcome(need) != OutcomeDone }); missing >= 0 {
 		return x.skip(ctx, r, doing(s), fmt.Sprintf("step %s, which it needs, is not done", s.Needs[missing]))
 	}
 	return x.attempt(ctx, r, doing(s), wake)
@@ -257,7 +257,7 @@ func (x *Executor) retreat(ctx context.Context, r *record) error {
 	if s.Undo.Uses == "" {
 		return x.skip(ctx, r, u, "nothing takes it back")
 	}
-	if r.exec.outcome(s.Name, false) != OutcomeDone && r.exec.attempts(s.Name, true) == 0 {
+	if r.exec.outcome(s.Name) != OutcomeDone && r.exec.attempts(s.Name, true) == 0 {
 		done, err := x.done(ctx, r, doing(s))
 		if fatal(ctx, err) != nil {
 			return fatal(ctx, err)
