@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +55,50 @@ func (r failoverReport) print(e *env) {
 			table.Row(l.Lease, holder, fmt.Sprint(l.Epoch))
 		}
 		e.term.Printf("\n%s", table)
+	}
+}
+
+// coordinators asks the coordinators among the nodes that were heard; nil when there
+// are none.
+func (e *env) coordinators(ctx context.Context, q *queue, nodes []messages.Heartbeat) (*failoverReport, error) {
+	expected := 0
+	for _, n := range nodes {
+		if slices.Contains(n.Roles, "coordinator") {
+			expected++
+		}
+	}
+	cfg, err := e.config()
+	if err != nil || expected == 0 && len(cfg.Failover.Coordinators) == 0 {
+		return nil, err
+	}
+	r, err := lookAtFailover(ctx, q.Bus, cfg, max(expected, 1))
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// printFailover is one line about it, and one for each trouble.
+func (q *queueStatus) printFailover(e *env) {
+	r := q.Failover
+	if r == nil {
+		return
+	}
+	best, _ := r.best()
+	services, members := len(best.Services), 0
+	for _, s := range best.Services {
+		members += len(s.Members)
+	}
+	switch {
+	case len(r.Troubles) > 0:
+		e.term.Printf("failover: %s; see: mahavishnu failover status", e.term.Mark(terminal.Bad, "in trouble"))
+		for _, trouble := range r.Troubles {
+			e.term.Printf("  %s", trouble)
+		}
+	case services > 0:
+		e.term.Printf("failover: %s leads; %s with %s, all up", r.Leader, terminal.Plural(services, "service"), terminal.Plural(members, "member"))
+	default:
+		e.term.Printf("failover: %s leads; no service is watched", r.Leader)
 	}
 }
 

@@ -69,7 +69,7 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 	}
 	var r failoverReport
 	err = e.withQueue(ctx, func(q *queue) error {
-		r, err = lookAtFailover(ctx, q.Bus, cfg)
+		r, err = lookAtFailover(ctx, q.Bus, cfg, len(cfg.Failover.Coordinators))
 		return err
 	})
 	if err != nil {
@@ -85,10 +85,11 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 	return nil
 }
 
-// lookAtFailover asks every coordinator, and reads who holds the leases.
-func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config) (failoverReport, error) {
+// lookAtFailover asks every coordinator, of which so many are expected (0: it is not
+// known), and reads who holds the leases.
+func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expected int) (failoverReport, error) {
 	r := failoverReport{Coordinators: []messages.CoordinatorStatus{}, Silent: []string{}, Leases: []leaseStatus{}, Troubles: []string{}}
-	replies, err := b.AskCoordinators(ctx, messages.ControlRequest{Verb: messages.VerbStatus}, len(cfg.Failover.Coordinators), coordinatorPatience)
+	replies, err := b.AskCoordinators(ctx, messages.ControlRequest{Verb: messages.VerbStatus}, expected, coordinatorPatience)
 	if err != nil {
 		return r, err
 	}
