@@ -91,10 +91,13 @@ func (s *Storages) Waiting(tell func(location string, err error, wait time.Durat
 
 // PlaceError is a URL or path of storage that cannot be understood, or settings of
 // it that cannot be used. Nothing was asked of the storage yet.
-type PlaceError struct{ error }
+type PlaceError struct{ Err error }
+
+// Error says what is wrong.
+func (p *PlaceError) Error() string { return p.Err.Error() }
 
 // Unwrap returns what is wrong.
-func (p *PlaceError) Unwrap() error { return p.error }
+func (p *PlaceError) Unwrap() error { return p.Err }
 
 // Open returns the storage that a URL or a path names. The caller closes it. It
 // makes no request: an error is a *PlaceError.
@@ -116,9 +119,6 @@ func (s *Storages) Open(ctx context.Context, location string) (storage.Backend, 
 	return be, err
 }
 
-// credentials are secrets as storage takes them.
-func credentials(s config.StorageSecrets) (storage.Credentials, error) {
-	c := storage.Credentials{
 // close closes storage that was opened, and counts the shards that it could not put after
 // their objects were confirmed: until then some may have been under way.
 func (s *Storages) close(be storage.Backend) error {
@@ -130,6 +130,14 @@ func (s *Storages) close(be storage.Backend) error {
 	return err
 }
 
+// credentials are secrets as storage takes them.
+func credentials(s config.StorageSecrets) (storage.Credentials, error) {
+	for _, secret := range []config.Secret{s.AccessKey, s.SecretKey, s.SessionToken, s.AccountKey, s.SAS} {
+		if err := secret.Missing(); err != nil {
+			return storage.Credentials{}, fault.New("read", "a secret of the storage", err, "mend what the configuration names")
+		}
+	}
+	c := storage.Credentials{
 		S3: storage.S3Credentials{
 			AccessKey: s.AccessKey.Reveal(), SecretKey: s.SecretKey.Reveal(), SessionToken: s.SessionToken.Reveal(),
 		},

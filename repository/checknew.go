@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"mahavishnu/repository/ledger"
 )
 
@@ -43,6 +45,22 @@ func (r *Repository) CheckSnapshot(ctx context.Context, snap Snapshot, fn func(P
 		}
 	}
 	return stored, complete, nil
+}
+
+// CheckTables checks that packs are there and that the table of each can be read and is
+// the one that the index has: one small read a pack. packs are their sizes in the storage;
+// of one that is not there, or not known to be, that which the index says.
+func (r *Repository) CheckTables(ctx context.Context, packs map[PackID]int64, fn func(Problem) error) error {
+	c := &checker{r: r, fn: fn}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(checkers)
+	for id, size := range packs {
+		if known, ok := r.index.pack(id); ok && size < 0 {
+			size = int64(known.Size)
+		}
+		group.Go(func() error { return c.pack(groupCtx, packObject{id, size}) })
+	}
+	return cmpError(group.Wait(), context.Cause(ctx))
 }
 
 // PackSize returns the size of a pack by asking the storage; storage.ErrNotFound

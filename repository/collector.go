@@ -213,7 +213,7 @@ func (c *Collector) Tag() [4]byte { return c.lease.ID().Tag() }
 
 // writer returns a session that stores for the collector.
 func (c *Collector) writer(ctx context.Context, archival bool) (*Session, error) {
-	o, err := SessionOptions{Clock: c.o.Clock}.withDefaults()
+	o, err := SessionOptions{Clock: c.o.Clock}.withDefaults(storage.Far(c.r.be.Location()))
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"mahavishnu/repository/lease"
 	"mahavishnu/repository/pack"
 	"mahavishnu/repository/pending"
+	"mahavishnu/storage"
 )
 
 // TypeArchival is the type of backups whose packs are kept apart.
@@ -36,7 +37,8 @@ type SessionOptions struct {
 	// least. Default: four packs on two cores, and one for each further core.
 	Budget int64
 	// PackSize is the size of packs in bytes, of which blobs fill as much as
-	// fits. Default 16 MiB. A blob must fit into an empty pack.
+	// fits. Default 16 MiB, and 32 MiB in storage that is reached over a network, where
+	// each costs requests. A blob must fit into an empty pack.
 	PackSize int
 	// VerifyEvery decodes every n-th new blob right after it was sealed and
 	// compares it. Default 64; 1 verifies all; negative none.
@@ -53,6 +55,7 @@ type SessionOptions struct {
 
 const (
 	defaultPackSize    = 16 << 20
+	farPackSize        = 32 << 20
 	minPackSize        = 4 << 10
 	minBuffers         = 3
 	defaultVerifyEvery = 64
@@ -62,8 +65,14 @@ const (
 	fragmentEntries = 128 << 10
 )
 
-func (o SessionOptions) withDefaults() (SessionOptions, error) {
-	if o.PackSize == 0 {
+// withDefaults fills in what is left open; far tells whether the storage is reached over a
+// network.
+func (o SessionOptions) withDefaults(far bool) (SessionOptions, error) {
+	switch {
+	case o.PackSize != 0:
+	case far:
+		o.PackSize = farPackSize
+	default:
 		o.PackSize = defaultPackSize
 	}
 	if o.PackSize < minPackSize || o.PackSize > pack.MaxSize {
@@ -121,7 +130,7 @@ type Session struct {
 // that died had stored. ctx bounds the start only.
 func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, error) {
 	const op = "start session"
-	o, err := o.withDefaults()
+	o, err := o.withDefaults(storage.Far(r.be.Location()))
 	if err != nil {
 		return nil, fault.New(op, r.be.Location(), err, "")
 	}

@@ -69,16 +69,17 @@ func (t *tarDump) tree(ctx context.Context, path string, root tree.Node) error {
 	if err := t.entry(ctx, ".", &root); err != nil {
 		return err
 	}
-	l := lister{loader: treeLoader{t.repo}, recursive: true, fn: func(at string, n tree.Node) error {
+	var damage firstLoss
+	err := eachEntry(ctx, treeLoader{t.repo}, path, root.Content, damage.note, func(at string, n tree.Node) (bool, error) {
 		if path != "" {
 			at = at[len(path)+1:]
 		}
-		return t.entry(ctx, "./"+at, &n)
-	}}
-	if err := l.dir(ctx, path, root.Content); err != nil {
+		return true, t.entry(ctx, "./"+at, &n)
+	})
+	if err != nil {
 		return err
 	}
-	if err := errors.Join(l.damage, t.w.Close()); err != nil {
+	if err := errors.Join(damage.err, t.w.Close()); err != nil {
 		return err
 	}
 	if t.sockets > 0 {

@@ -29,25 +29,31 @@ func List(ctx context.Context, repo *repository.Repository, snap repository.Snap
 	if n.Type != tree.Dir {
 		return fn(path, n)
 	}
-	l := lister{loader: loader, recursive: recursive, fn: fn}
-	if err := l.dir(ctx, path, n.Content); err != nil {
+	var damage firstLoss
+	err = eachEntry(ctx, loader, path, n.Content, damage.note, func(at string, n tree.Node) (bool, error) { return recursive, fn(at, n) })
+	if err != nil {
 		return err
 	}
-	if l.damage != nil {
-		return fault.New("list snapshot", snap.ID, asDamage(l.damage), "run `mahavishnu verify` for the extent of the damage")
+	if damage.err != nil {
+		return fault.New("list snapshot", snap.ID, asDamage(damage.err), "run `mahavishnu verify` for the extent of the damage")
 	}
 	return nil
 }
 
-type lister struct {
-	loader    tree.Loader
-	recursive bool
-	fn        func(string, tree.Node) error
-	damage    error // the first
+// firstLoss is the first part of a directory that could not be read.
+type firstLoss struct{ err error }
+
+func (l *firstLoss) note(path string, err error) {
+	if l.err == nil {
+		l.err = fmt.Errorf("directory %q: %s lost: %w", Printable(path), entries(err), err)
+	}
 }
 
-func (l *lister) dir(ctx context.Context, path string, c tree.Content) error {
-	for reader := tree.NewReader(l.loader, c); ; {
+// eachEntry calls fn for each entry of a directory, in the order of the tree, and then for
+// those of each directory that fn wants to see below. lost hears of each part of a
+// directory, at path, that cannot be read.
+func eachEntry(ctx context.Context, loader tree.Loader, path string, c tree.Content, lost func(path string, err error), fn func(at string, n tree.Node) (below bool, err error)) error {
+	for reader := tree.NewReader(loader, c); ; {
 		n, err := reader.Next(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
@@ -55,19 +61,16 @@ func (l *lister) dir(ctx context.Context, path string, c tree.Content) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			if l.damage == nil {
-				l.damage = fmt.Errorf("directory %q: %s lost: %w", Printable(path), entries(err), err)
-			}
+			lost(path, err)
 			continue
 		}
 		at := join(path, string(n.Name))
-		if err := l.fn(at, n); err != nil {
-			return err
+		below, err := fn(at, n)
+		if err == nil && below && n.Type == tree.Dir {
+			err = eachEntry(ctx, loader, at, n.Content, lost, fn)
 		}
-		if l.recursive && n.Type == tree.Dir {
-			if err := l.dir(ctx, at, n.Content); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"mahavishnu/clock"
@@ -101,48 +102,43 @@ func dataPacks(ctx context.Context, repo *repository.Repository, snap repository
 		return nil, 0, err
 	}
 	c := &packCollector{repo: repo, loader: loader, choice: choice, packs: map[repository.PackID]bool{}}
-	if err := c.dir(ctx, "", root.Content, choice.all()); err != nil {
+	// What is lost the restore names.
+	if err := eachEntry(ctx, loader, "", root.Content, func(string, error) {}, func(at string, n tree.Node) (bool, error) { return c.entry(ctx, at, n) }); err != nil {
 		return nil, 0, err
 	}
 	packs := slices.SortedFunc(maps.Keys(c.packs), repository.PackID.Compare)
 	return packs, repo.SizeOf(packs), nil
 }
 
-// packCollector walks a snapshot and notes where the content of files is.
+// packCollector notes where the content of files is.
 type packCollector struct {
 	repo   *repository.Repository
 	loader tree.Loader
 	choice *selection
+	under  string // the directory whose whole content was chosen last; "" is none
 	packs  map[repository.PackID]bool
 }
 
-func (c *packCollector) dir(ctx context.Context, path string, content tree.Content, selected bool) error {
-	for reader := tree.NewReader(c.loader, content); ; {
-		n, err := reader.Next(ctx)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err != nil:
-			continue // the restore names what is lost
+// entry notes a file that is selected, and tells whether a directory has to be seen.
+// Entries come in the order of the tree.
+func (c *packCollector) entry(ctx context.Context, at string, n tree.Node) (below bool, err error) {
+	isDir := n.Type == tree.Dir
+	if c.choice.excluded(at, isDir) {
+		return false, nil
+	}
+	chosen := c.choice.all() || c.under != "" && strings.HasPrefix(at, c.under+"/") || c.choice.included(at, isDir)
+	if isDir {
+		if chosen && !strings.HasPrefix(at, c.under+"/") {
+			c.under = at
 		}
-		at := join(path, string(n.Name))
-		isDir := n.Type == tree.Dir
-		if c.choice.excluded(at, isDir) {
-			continue
-		}
-		chosen := selected || c.choice.included(at, isDir)
-		switch {
-		case isDir && (chosen || c.choice.leadsTo(at)):
-			err = c.dir(ctx, at, n.Content, chosen)
-		case !isDir && chosen:
-			err = c.file(ctx, n.Content)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", Printable(at), err)
+		return chosen || c.choice.leadsTo(at), nil
+	}
+	if chosen {
+		if err := c.file(ctx, n.Content); err != nil {
+			return false, fmt.Errorf("%s: %w", Printable(at), err)
 		}
 	}
+	return false, nil
 }
 
 func (c *packCollector) file(ctx context.Context, content tree.Content) error {

@@ -44,6 +44,10 @@ type VerifyOptions struct {
 	// structure checks only what Snapshots need: the cost does not depend on what else
 	// the repository holds.
 	New bool
+	// Structure reads of what New names the tables of packs in place of all the data, and
+	// lists the packs whatever their number: for right after a backup, which has
+	// checked its data while it was sealed.
+	Structure bool
 	// MaxAge is the promise that the report's Coverage is compared with: no byte
 	// goes unverified for longer. 0 is none.
 	MaxAge time.Duration
@@ -207,6 +211,8 @@ func (o VerifyOptions) check() error {
 		return fmt.Errorf("read %d bytes, give a number from 0", o.Oldest)
 	case o.New && o.Snapshots == nil:
 		return errors.New("what is new is told by snapshots, give some")
+	case o.Structure && !o.New:
+		return errors.New("the structure alone is checked of what is new")
 	}
 	return nil
 }
@@ -326,7 +332,7 @@ func (v *verifier) runNew(ctx context.Context) error {
 		}
 	}
 	v.seen = v.o.Snapshots
-	if v.o.Oldest > 0 || !known || v.repo.IndexedPacks() < fewPacks {
+	if v.o.Structure || v.o.Oldest > 0 || !known || v.repo.IndexedPacks() < fewPacks {
 		if err := v.look(ctx); err != nil {
 			return err
 		}
@@ -340,8 +346,24 @@ func (v *verifier) runNew(ctx context.Context) error {
 			}
 		}
 	}
-	if err := v.read(ctx, packs); err != nil {
+	if v.o.Structure {
+		if err := v.tables(ctx, packs); err != nil {
+			return err
+		}
+	} else if err := v.read(ctx, packs); err != nil {
 		return err
 	}
 	return v.walk(ctx, v.o.Snapshots)
+}
+
+// tables checks the tables of packs.
+func (v *verifier) tables(ctx context.Context, packs []repository.PackID) error {
+	sizes := map[repository.PackID]int64{}
+	for _, id := range packs {
+		sizes[id] = -1
+		if size, listed := v.sizes[id]; listed {
+			sizes[id] = size
+		}
+	}
+	return v.repo.CheckTables(ctx, sizes, func(p repository.Problem) error { v.found(p); return nil })
 }

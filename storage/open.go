@@ -2,24 +2,15 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"mahavishnu/clock"
-	"mahavishnu/storage/azure"
-	"mahavishnu/storage/dispersed"
-	"mahavishnu/storage/gcs"
 	"mahavishnu/storage/limit"
 	"mahavishnu/storage/local"
-	"mahavishnu/storage/location"
 	"mahavishnu/storage/metered"
 	"mahavishnu/storage/retry"
-	"mahavishnu/storage/s3"
 )
 
 const opOpen = "open storage"
@@ -43,6 +34,9 @@ type OpenOptions struct {
 	Limits *Limits
 	// Observer is told of every operation; nil for nobody.
 	Observer Observer
+	// OnMember, when set, is told of the storages of a dispersed one that cannot be counted
+	// on, of each once; by several goroutines at a time.
+	OnMember func(MemberNotice)
 	// Wrap, when set, is put around the HTTP transport of what is reached over a
 	// network. Tests count and break requests there.
 	Wrap func(http.RoundTripper) http.RoundTripper
@@ -106,100 +100,26 @@ func OpenWith(ctx context.Context, place string, o OpenOptions) (Backend, error)
 
 // open opens without telling the observer of operations.
 func (o OpenOptions) open(ctx context.Context, place string) (Backend, error) {
-	if strings.HasPrefix(place, dispersed.Scheme+":") {
-		return o.dispersed(ctx, place)
-	}
-	if !strings.Contains(place, "://") {
-		if scheme, rest, ok := strings.Cut(place, ":"); ok && isKind(scheme) {
-			return nil, &Error{
-				Op: opOpen, Object: scheme + ":", Err: errors.New("not the URL of storage"),
-				Hint: "write it with two slashes, " + form(scheme) + fmt.Sprintf(", or ./%s:%.20s when it is a directory", scheme, rest),
-			}
-		}
-		return o.directory(place)
-	}
-	u, err := url.Parse(place)
+	open, err := parse(place)
 	if err != nil {
-		return nil, &Error{
-			Op: opOpen, Object: "the configured URL", Err: errors.New("not a URL"),
-			Hint: "write it as " + form("file") + ", and special characters as %XX",
-		}
+		return nil, err
 	}
-	if u.Scheme == "file" {
-		return o.file(u)
-	}
+	return open(ctx, o)
+}
+
+// far opens what is reached over a network.
+func (o OpenOptions) far(place string, open func(OpenOptions) (Backend, error)) (Backend, error) {
 	if o.CredentialsFor != nil {
+		var err error
 		if o.Credentials, err = o.CredentialsFor(place); err != nil {
 			return nil, err
 		}
 	}
-	be, err := o.remote(ctx, u)
+	be, err := open(o)
 	if err != nil {
 		return nil, err
 	}
 	return retry.Wrap(o.Limits.Wrap(be), o.retries()), nil
-}
-
-// remote opens what is reached over a network.
-func (o OpenOptions) remote(ctx context.Context, u *url.URL) (Backend, error) {
-	switch u.Scheme {
-	case "s3":
-		c, err := s3.ParseURL(u)
-		if err != nil {
-			return nil, err
-		}
-		return opened(s3.Open(ctx, o.Credentials.forS3(c, o)))
-	case "azblob":
-		c, err := azure.ParseURL(u)
-		if err != nil {
-			return nil, err
-		}
-		return opened(azure.Open(ctx, o.Credentials.forAzure(c, o)))
-	case "gs":
-		c, err := gcs.ParseURL(u)
-		if err != nil {
-			return nil, err
-		}
-		return opened(gcs.Open(ctx, o.Credentials.forGCS(c, o)))
-	}
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = k.scheme
-	}
-	hint := "write it as " + form("file")
-	if near := location.Nearest(u.Scheme, names); near != "" {
-		hint = "did you mean " + near + "? " + "write it as " + form(near)
-	}
-	return nil, &Error{
-		Op: opOpen, Object: location.Shown(u), Err: fmt.Errorf("unknown kind of storage %.40q; there are %s", u.Scheme, strings.Join(names, ", ")),
-		Hint: hint,
-	}
-}
-
-// dispersed opens a storage that is spread over several.
-func (o OpenOptions) dispersed(ctx context.Context, place string) (Backend, error) {
-	l, err := dispersed.ParseURL(place)
-	if err != nil {
-		return nil, err
-	}
-	c := dispersed.Config{Data: l.Data, Parity: l.Parity, Quorum: l.Quorum, NoHedging: l.NoHedging, Clock: o.Clock}
-	for _, at := range l.At {
-		var be Backend
-		if be, err = o.open(ctx, at); err != nil {
-			break
-		}
-		c.Backends = append(c.Backends, be)
-	}
-	if err == nil {
-		var all *dispersed.Backend
-		if all, err = dispersed.Open(ctx, c); err == nil {
-			return all.Able(), nil
-		}
-	}
-	for _, be := range c.Backends {
-		err = errors.Join(err, be.Close())
-	}
-	return nil, err
 }
 
 // opened turns a backend of a kind into one of any kind, and a nil one into nothing.
@@ -225,23 +145,6 @@ func (o OpenOptions) retries() retry.Options {
 	return r
 }
 
-// file opens a URL that names a directory.
-func (o OpenOptions) file(u *url.URL) (Backend, error) {
-	if u.RawQuery != "" || u.Fragment != "" {
-		return nil, &Error{
-			Op: opOpen, Object: location.Shown(u), Err: errors.New("a file URL has no part after ? or #"),
-			Hint: "write ? as %3F and # as %23 when they are part of the path, or give the plain path",
-		}
-	}
-	if u.Host != "" && u.Host != "localhost" {
-		return nil, &Error{
-			Op: opOpen, Object: location.Shown(u), Err: fmt.Errorf("a file URL has no host, found %q", u.Host),
-			Hint: "write it with three slashes: file:///" + u.Host + u.Path,
-		}
-	}
-	return o.directory(filepath.FromSlash(u.Path))
-}
-
 func (o OpenOptions) directory(path string) (Backend, error) {
 	be, err := local.Open(path)
 	if err != nil {
@@ -250,29 +153,9 @@ func (o OpenOptions) directory(path string) (Backend, error) {
 	return o.Limits.WrapWhole(be), nil
 }
 
-// kinds are how the URLs of each kind of storage look.
-var kinds = []struct{ scheme, form string }{
-	{"file", "file:///absolute/path"},
-	{"s3", "s3://bucket/prefix"},
-	{"azblob", "azblob://container/prefix?account=NAME"},
-	{"gs", "gs://bucket/prefix"},
-	{dispersed.Scheme, dispersed.Scheme + ":4+2?at=URL&at=URL..."},
-}
-
 // Far tells whether storage at a location is reached over a network, so that each
 // request takes long, however little it is about.
 func Far(location string) bool {
 	scheme, _, ok := strings.Cut(location, ":")
 	return ok && scheme != "file" && isKind(scheme)
-}
-
-func isKind(scheme string) bool { return form(scheme) != "" }
-
-func form(scheme string) string {
-	for _, k := range kinds {
-		if k.scheme == scheme {
-			return k.form
-		}
-	}
-	return ""
 }

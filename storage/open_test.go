@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mahavishnu/fault"
 	"mahavishnu/storage"
 	"mahavishnu/storage/dispersed"
 	"mahavishnu/storage/storagetest/servers"
@@ -145,6 +148,47 @@ func TestUnknownKind(t *testing.T) {
 		if !errors.As(err, &e) || !strings.Contains(e.Hint, want) {
 			t.Errorf("%s: %v, want a hint %q", place, err, want)
 		}
+	}
+}
+
+// What was meant as a URL is not taken for a directory, and a secret in it is not shown.
+func TestMisspeltURLs(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for place, want := range map[string]string{
+		"s3//rootkey:hunter2pass@plain/x":                                       "s3://bucket/prefix",
+		"s3:/rootkey:hunter2/pass@plain/x":                                      "s3://bucket/prefix",
+		"s3:rootkey:hunter2pass@plain/x":                                        "s3://bucket/prefix",
+		"s3:///rootkey:hunter2pass@plain/x":                                     "s3://bucket/prefix",
+		"s3://rootkey:hunter2/pass@plain/x":                                     "%XX",
+		"s3://rootkey:hunter2pass@plain/x":                                      "AWS_ACCESS_KEY_ID",
+		"gs//plain":                                                             "gs://bucket/prefix",
+		"azblob;//c?sig=hunter2pass":                                            "azblob://container/prefix",
+		"S3:/rootkey:hunter2pass@plain/x":                                       "s3://bucket/prefix",
+		"rootkey:hunter2pass@plain/x":                                           "./ before it",
+		"disperse:2+1?at=s3//k:hunter2pass@b&at=file:///other&at=file:///third": "s3://bucket/prefix",
+		"ftp://k:hunter2pass@b/x":                                               "file:///absolute/path",
+	} {
+		be, err := storage.Open(t.Context(), place)
+		if err == nil {
+			t.Errorf("%s is opened", place)
+			_ = be.Close()
+			continue
+		}
+		text := err.Error() + "\n" + strings.Join(fault.Hints(err), "\n")
+		if !strings.Contains(text, want) || strings.Contains(text, "hunter2") || strings.Contains(text, "rootkey") {
+			t.Errorf("%s: %s\nwant a hint %q and no secret", place, text, want)
+		}
+		if again := storage.CheckPlace(place); again == nil || again.Error() != err.Error() {
+			t.Errorf("%s: CheckPlace says %v, Open %v", place, again, err)
+		}
+	}
+	for _, place := range []string{"./key:hunter2@plain", filepath.Join(t.TempDir(), "a:b@c"), "s3", "s3/backups", "of 10:30"} {
+		if err := storage.CheckPlace(place); err != nil {
+			t.Errorf("%s is a directory: %v", place, err)
+		}
+	}
+	if left, err := os.ReadDir("."); err != nil || len(left) != 0 {
+		t.Errorf("directories were made: %v, %v", left, err)
 	}
 }
 

@@ -42,6 +42,10 @@ type (
 	ThawOptions = backend.ThawOptions
 	// ThawState is how far a thawing is.
 	ThawState = backend.ThawState
+	// UndeleteOptions say what is brought back of what others deleted.
+	UndeleteOptions = backend.UndeleteOptions
+	// Undeleted is an object that came back.
+	Undeleted = backend.Undeleted
 )
 
 // Errors a caller may decide on, always wrapped in an [Error].
@@ -65,12 +69,12 @@ var (
 func Unanswered(err error) bool { return remote.Unanswered(err) }
 
 // Undelete brings back the wanted objects that somebody else deleted, where the
-// storage or what it wraps is a backend.Undeleter, and tells each. Where it is none,
-// there is nothing to bring back. It is not tried again: it may be repeated.
-func Undelete(ctx context.Context, be Backend, want func(name string) bool, tell func(name string)) error {
+// storage or what it wraps is a backend.Undeleter. Where it is none, there is nothing
+// to bring back. It is not tried again: it may be repeated.
+func Undelete(ctx context.Context, be Backend, o UndeleteOptions) error {
 	for {
 		if u, ok := be.(backend.Undeleter); ok {
-			return u.Undelete(ctx, want, tell)
+			return u.Undelete(ctx, o)
 		}
 		w, ok := be.(backend.Unwrapper)
 		if !ok {

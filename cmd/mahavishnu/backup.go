@@ -205,10 +205,13 @@ func (e *env) backupDirect(ctx context.Context, cfg *config.Config, request snap
 	return nil
 }
 
-// verifyNew checks the structure of the snapshot that was just made, as the
-// configuration's verify_on_create asks. Its data was checked while it was sealed.
+// verifyNew checks the snapshot that was just made and what its backup stored, as the
+// configuration's verify_on_create asks, at a cost that does not grow with the repository.
+// Its data was checked while it was sealed.
 func (e *env) verifyNew(ctx context.Context, repo *repository.Repository, snap repository.Snapshot) error {
-	report, err := snapshot.Verify(ctx, repo, snapshot.VerifyOptions{Snapshots: []repository.Snapshot{snap}, Clock: e.clock})
+	report, err := snapshot.Verify(ctx, repo, snapshot.VerifyOptions{
+		Snapshots: []repository.Snapshot{snap}, New: true, Structure: true, Clock: e.clock,
+	})
 	if err != nil {
 		for _, p := range report.Problems {
 			e.tellProblem(p)

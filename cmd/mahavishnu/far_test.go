@@ -48,14 +48,22 @@ func TestStorageThatCannotBeAskedIsNotDamaged(t *testing.T) {
 		{"another protocol", at(s.Bucket, azure.Endpoint()), s.AccessKey, s.SecretKey, exitFailed, "speaks the protocol of S3"},
 		{"unknown parameter", "s3://" + s.Bucket + "/p?regoin=x", s.AccessKey, s.SecretKey, exitUsage, "region"},
 		{"secret in the URL", "s3://user:pass@" + s.Bucket + "/p", s.AccessKey, s.SecretKey, exitUsage, "→"},
+		{"a login in what is no URL", "s3//rootkey:hunter2pass@plain/x", s.AccessKey, s.SecretKey, exitUsage, "write it with a colon and two slashes"},
+		{"a login behind one slash", "s3:/rootkey:hunter2pass@plain/x", s.AccessKey, s.SecretKey, exitUsage, "write it with a colon and two slashes"},
 		{"unknown kind", "ftp://host/p", s.AccessKey, s.SecretKey, exitUsage, "unknown kind of storage"},
 	} {
 		t.Setenv("AWS_ACCESS_KEY_ID", c.access)
 		t.Setenv("AWS_SECRET_ACCESS_KEY", c.key)
-		for _, command := range []string{"snapshots", "verify"} {
+		for _, command := range []string{"snapshots", "verify", "status", "doctor"} {
+			if c.want != exitUsage && command != "snapshots" && command != "verify" {
+				continue // they tell of more than the storage
+			}
 			code, text := run(command, "--repository", c.place)
 			if code != c.want || !strings.Contains(text, c.says) || !strings.Contains(text, "→") {
 				t.Errorf("%s: %s ends with %d, want %d and %q\n%s", c.name, command, code, c.want, c.says, text)
+			}
+			if strings.Contains(text, "hunter2") || strings.Contains(text, "rootkey") {
+				t.Errorf("%s: %s shows a secret\n%s", c.name, command, text)
 			}
 			if strings.Contains(text, "config.copy") {
 				t.Errorf("%s: %s tells it twice\n%s", c.name, command, text)

@@ -13,6 +13,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/repository"
 	"mahavishnu/repository/keyring"
+	"mahavishnu/storage"
 )
 
 // places are where a configuration is looked for when none is named.
@@ -92,7 +93,10 @@ func (e *env) access() (app.Access, error) {
 	if e.retries == nil {
 		e.retries = &retries{clock: e.clock, warnf: e.term.Warnf, since: e.clock.Now()}
 	}
-	a.Storage = a.Storage.Waiting(e.retries.tell)
+	if e.members == nil {
+		e.members = &members{warnf: e.term.Warnf}
+	}
+	a.Storage = a.Storage.Waiting(e.retries.tell).Members(e.members.tell)
 	if cfg.File() == "" {
 		a.CacheDir, a.DataDir = "", "" // the defaults' directories were nobody's choice
 	}
@@ -100,6 +104,10 @@ func (e *env) access() (app.Access, error) {
 	case e.Repository != "" && e.Replica != "":
 		return app.Access{}, usagef("mahavishnu", "give --repository or --replica, not both")
 	case e.Repository != "":
+		// Before anything shows it: it may hold a secret.
+		if err := storage.CheckPlace(e.Repository); err != nil {
+			return app.Access{}, &app.PlaceError{Err: err}
+		}
 		a.Location, a.Peers = e.Repository, nil
 	case e.Replica != "":
 		pair, place, err := cfg.Replica(e.Replica)
@@ -132,6 +140,10 @@ func (e *env) openTo(ctx context.Context, write bool) (*app.Opened, error) {
 	}
 	a.Write = write
 	a.OnUnlisted = e.tellUnlisted
+	a.OnForeign = e.tellForeign
+	if err := e.copyRetention(ctx, &a); err != nil {
+		return nil, err
+	}
 	repo, err := a.Open(ctx)
 	switch {
 	case errors.Is(err, app.ErrGone):
@@ -143,24 +155,12 @@ func (e *env) openTo(ctx context.Context, write bool) (*app.Opened, error) {
 		}
 		return nil, fault.New("open repository", a.Location, repository.ErrNotRepository, hint)
 	case errors.Is(err, repository.ErrWrongKey):
-	a.OnForeign = e.tellForeign
-	if err := e.copyRetention(ctx, &a); err != nil {
-		return nil, err
-	}
 		return nil, fault.New("open repository", a.Location, err,
 			"the key ring used was "+a.KeyPath+"; name the one made for this repository with --key FILE")
 	}
 	return repo, err
 }
 
-// tellUnlisted tells of a place of the storage that reading does without.
-func (e *env) tellUnlisted(blind *repository.UnlistedError) {
-	e.term.Warnf("%s", strings.Join(append([]string{blind.Error(), blind.Without()}, fault.Hints(blind)...), "; "))
-}
-
-// openOrCreate is open for a backup: where nothing at all is stored yet, it
-// makes a repository and says so. It refuses to add to backups that lie beside
-// their key; reading them is never refused.
 // copyRetention decides how what is stored in a copy is kept from being deleted, should it
 // have been promoted. What is only read there is asked about: see tellCopyProtection.
 func (e *env) copyRetention(ctx context.Context, a *app.Access) error {
@@ -183,6 +183,14 @@ func (e *env) tellForeign(err error) {
 	e.term.Warnf("%s", strings.Join(append([]string{err.Error()}, fault.Hints(err)...), "; "))
 }
 
+// tellUnlisted tells of a place of the storage that reading does without.
+func (e *env) tellUnlisted(blind *repository.UnlistedError) {
+	e.term.Warnf("%s", strings.Join(append([]string{blind.Error(), blind.Without()}, fault.Hints(blind)...), "; "))
+}
+
+// openOrCreate is open for a backup: where nothing at all is stored yet, it
+// makes a repository and says so. It refuses to add to backups that lie beside
+// their key; reading them is never refused.
 func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 	a, err := e.access()
 	if err != nil {
@@ -193,6 +201,11 @@ func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 			"move the key ring out of the storage")}
 	}
 	repo, err := e.openToWrite(ctx)
+	if err == nil {
+		if err := a.Remember(repo); err != nil {
+			e.term.Warnf("%v", err)
+		}
+	}
 	if !errors.Is(err, repository.ErrNotRepository) {
 		return repo, err
 	}
@@ -200,11 +213,6 @@ func (e *env) openOrCreate(ctx context.Context) (*app.Opened, error) {
 	repo, err = a.Open(ctx)
 	if err == nil && repo.Created {
 		e.term.Warnf("made a new repository in %s; if you expected backups to be there, check that the right disk is mounted", repo.Backend().Location())
-	}
-	if err == nil {
-		if err := a.Remember(repo); err != nil {
-			e.term.Warnf("%v", err)
-		}
 	}
 	return repo, err
 }

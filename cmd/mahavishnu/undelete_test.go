@@ -56,8 +56,11 @@ backup:
 	}
 	defer be.Close()
 	deleted := 0
+	var overwritten []string
 	err = be.List(t.Context(), "", func(info storage.Info) error {
-		deleted++
+		if deleted++; info.Name == "config" || info.Name == "config.copy" || strings.HasPrefix(info.Name, "packs/") {
+			overwritten = append(overwritten, info.Name)
+		}
 		s.Delete("p/" + info.Name)
 		return nil
 	})
@@ -72,7 +75,12 @@ backup:
 		t.Fatal(err)
 	}
 	run(1, "verify --repair", "backup", tree, "--direct")
-	run(0, "mended from an older version", "verify", "--repair", "--read-data", "100")
+	// Before that the intruder has written over some of it.
+	for _, name := range overwritten {
+		s.Put("p/"+name, "garbage")
+		s.Delete("p/" + name)
+	}
+	run(0, "overwritten and deleted by somebody else; mended from an older version", "verify", "--repair", "--read-data", "100")
 	run(0, "no problem found", "verify", "--read-data", "100")
 	run(0, "", "restore", "latest", "--target", filepath.Join(dir, "back"))
 }

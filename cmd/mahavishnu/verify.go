@@ -52,10 +52,15 @@ region that is checked, and its storage is asked of every object until when it i
 from being deleted, where that is configured.
 
 With --repair what is damaged is mended for good, as far as parity, second copies
-and the copies in other regions reach: it is written back as it was, byte for byte,
-made durable, and compared. Parity that is missing or damaged is made again. It ends with 0 when
-everything that was found is mended, with 4 when something is left. Add
---read-data 100 to find damage in data, too, and not only in the structure.`,
+and the copies in other regions reach, the repository's configuration included when both
+objects of it are lost: it is written back as it was, byte for byte, made durable, and
+compared. Parity that is missing or damaged is made again. What
+somebody else deleted in a storage that keeps versions of it (S3 with lock=, Azure
+with immutability=, Google Cloud Storage with versions) is brought back first: of
+each object the newest version that is whole, so that what was overwritten before
+comes back as well. It ends with 0 when everything that was found is mended, with 4
+when something is left. Add --read-data 100 to find damage in data, too, and not
+only in the structure.`,
 		Example: `  mahavishnu verify
   mahavishnu verify --read-data 100
   mahavishnu verify latest:home --read-data 5
@@ -106,14 +111,14 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 		if err := e.undelete(ctx); err != nil {
 			return err
 		}
+		if err := e.recoverConfig(ctx); err != nil {
+			return err
+		}
 	}
 	repo, err := e.open(ctx)
 	if err != nil {
 		return err
 	}
-		if err := e.recoverConfig(ctx); err != nil {
-			return err
-		}
 	defer func() { err = errors.Join(err, repo.Close()) }()
 	if o.acceptLoss != "" {
 		if err := repo.AcceptLoss(ctx, e.clock.Now(), o.acceptLoss); err != nil {
@@ -144,16 +149,16 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if shards != nil {
 		clean = "no problem of the objects themselves found"
 	}
-	return errors.Join(shards, verify(ctx, repo.Repository, clean, snapshot.VerifyOptions{
-		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
-		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
-	}))
-}
 	if len(refs) == 0 && o.source == "" {
 		if err := e.tellCopyProtection(ctx); err != nil {
 			return err
 		}
 	}
+	return errors.Join(shards, verify(ctx, repo.Repository, clean, snapshot.VerifyOptions{
+		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
+		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
+	}))
+}
 
 // verifiable returns the snapshots to verify; nil means all.
 func verifiable(ctx context.Context, repo *repository.Repository, refs []string, source string) ([]repository.Snapshot, error) {

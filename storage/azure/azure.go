@@ -49,9 +49,10 @@ type Backend struct {
 	prefix string // "" or ending in a slash
 	client *container.Client
 	// customer is the key that the caller brings, or nil.
-	customer *blob.CPKInfo
-	http     *http.Client
-	clock    clock.Clock
+	customer  *blob.CPKInfo
+	signature signature // that goes along with requests; none with other credentials
+	http      *http.Client
+	clock     clock.Clock
 
 	stored    objects.Stored // put here, so durable
 	immutable atomic.Bool    // the container was seen to take immutability policies
@@ -61,6 +62,8 @@ var (
 	_ backend.Backend  = (*Backend)(nil)
 	_ backend.Retainer = (*Backend)(nil)
 	_ backend.Thawer   = (*Backend)(nil)
+
+	_ backend.Undeleter = (*Backend)(nil)
 )
 
 // Location returns the container, prefix, account and endpoint as a URL.

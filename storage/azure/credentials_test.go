@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 
+	"mahavishnu/clock"
 	"mahavishnu/fault"
 	"mahavishnu/storage/azure"
 	"mahavishnu/storage/backend"
@@ -101,14 +102,14 @@ func TestSecretsOfAnotherAccount(t *testing.T) {
 	alone(t)
 	t.Setenv("AZURE_STORAGE_ACCOUNT", "another")
 	t.Setenv("AZURE_STORAGE_KEY", "aGVsbG8=")
-	var seen tap
-	c := unserved(&seen)
+	seen := tapped(nil)
+	c := unserved(seen)
 	c.AccountKey = ""
 	withoutMachine(t)
 	if _, err := open(t, c).Stat(shortly(t), "a"); err == nil {
 		t.Error("the key of another account is taken")
 	}
-	if asked, _ := seen.take(); len(asked) != 0 {
+	if asked := seen.Take().Asked; len(asked) != 0 {
 		t.Errorf("requests were made: %q", asked)
 	}
 }
@@ -179,17 +180,24 @@ func TestWrongCredentials(t *testing.T) {
 // Wrong keys and signatures are told by what they are, and never repeated.
 func testRefusedCredentials(t *testing.T, s *servers.AzureServer) {
 	const secret = "hunter2hunter2hunter2"
-	for name, set := range map[string]func(*azure.Config){
-		"key": func(c *azure.Config) { c.AccountKey = base64.StdEncoding.EncodeToString([]byte(secret)) },
-		"signature": func(c *azure.Config) {
+	for name, by := range map[string]struct {
+		set  func(*azure.Config)
+		says string
+	}{
+		"key": {func(c *azure.Config) { c.AccountKey = base64.StdEncoding.EncodeToString([]byte(secret)) }, "key is not that of " + s.Account},
+		"signature": {func(c *azure.Config) {
 			c.AccountKey, c.SAS = "", "sv=2024-11-04&sr=c&sp=rwdl&se=2099-01-01T00:00:00Z&sig="+secret
-		},
-		"expired": func(c *azure.Config) {
+		}, "it says that it holds until 2099-01-01T00:00:00Z"},
+		"signature by a policy": {func(c *azure.Config) {
+			c.AccountKey, c.SAS = "", "sv=2024-11-04&sr=c&si=nightly&sig="+secret
+		}, "its policy on the container"},
+		"expired": {func(c *azure.Config) {
 			c.AccountKey, c.SAS = "", signature(t, s, all, time.Now().Add(-time.Hour))
-		},
+			c.Clock = &setClock{Clock: clock.System(), now: time.Now().Add(-2 * time.Hour)} // it was good then
+		}, "the signature is wrong or was taken back"},
 	} {
 		c := configure(s, "p")
-		set(&c)
+		by.set(&c)
 		be := open(t, c)
 		_, statErr := be.Stat(t.Context(), "a")
 		for what, err := range map[string]error{
@@ -200,10 +208,78 @@ func testRefusedCredentials(t *testing.T, s *servers.AzureServer) {
 				t.Errorf("%s, %s: %v, want ErrDenied with a hint", name, what, err)
 				continue
 			}
-			if text := err.Error() + strings.Join(fault.Hints(err), ""); strings.Contains(text, "hunter2") || strings.Contains(text, "sig=") && strings.Contains(text, "sv=") {
+			text := err.Error() + strings.Join(fault.Hints(err), "")
+			if strings.Contains(text, "hunter2") || strings.Contains(text, "sig=") && strings.Contains(text, "sv=") {
 				t.Errorf("%s, %s: the secret is in %q", name, what, text)
 			}
+			if !strings.Contains(text, by.says) || strings.Contains(text, "network rules") {
+				t.Errorf("%s, %s: %q, want %q and nothing of network rules", name, what, text, by.says)
+			}
 		}
+	}
+}
+
+// setClock is a clock that a test sets.
+type setClock struct {
+	clock.Clock
+	now time.Time
+}
+
+func (c *setClock) Now() time.Time { return c.now }
+
+// A signature that has ended is told by its end: before anything is asked of the
+// service, and when it ends in the middle of a run.
+func testExpiredSignature(t *testing.T, s *servers.AzureServer) {
+	end := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+	told := "expired on " + end.Format(time.RFC3339)
+	c := configure(s, "p")
+	c.AccountKey, c.SAS = "", signature(t, s, all, end)
+	_, err := azure.Open(t.Context(), c)
+	wantExpired(t, "open", err, told)
+
+	now := &setClock{Clock: clock.System(), now: end.Add(-time.Minute)}
+	c.Clock = now
+	be := open(t, c)
+	now.now = end.Add(time.Second)
+	_, err = be.Stat(t.Context(), "a")
+	wantExpired(t, "stat", err, told)
+	wantExpired(t, "put", be.Put(t.Context(), "a", []byte("x"), backend.PutOptions{}), told)
+	wantExpired(t, "list", be.List(t.Context(), "", nil), told)
+}
+
+func wantExpired(t *testing.T, what string, err error, told string) {
+	t.Helper()
+	hints := strings.Join(fault.Hints(err), "\n")
+	if !errors.Is(err, backend.ErrDenied) || !strings.Contains(err.Error(), told) || !strings.Contains(hints, "generate-sas") || strings.Contains(err.Error()+hints, "sig=") {
+		t.Errorf("%s: %v, hints %q; want %q and how to make a new one", what, err, hints, told)
+	}
+}
+
+// The end of a signature may be written in several ways; what is in none of them is for
+// the service to judge.
+func TestEndsOfSignatures(t *testing.T) {
+	now := &setClock{Clock: clock.System(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	for end, expired := range map[string]bool{
+		"2026-03-01T11:59:59Z": true, "2026-03-01T12:00:01Z": false, "2026-03-01T11:59Z": true, "2026-03-01T12:01Z": false, "2026-03-01": true, "2026-03-02": false,
+		"2026-03-01T11:59:59.1234567Z": true, "": false, "soon": false,
+	} {
+		c := azure.Config{Container: "backups", Account: "acc", SAS: "sv=1&sig=aGk%3D&se=" + end, Clock: now}
+		be, err := azure.Open(t.Context(), c)
+		if err == nil {
+			err = be.Close()
+		}
+		if errors.Is(err, backend.ErrDenied) != expired {
+			t.Errorf("a signature until %q: %v", end, err)
+		}
+	}
+}
+
+// A server of an older protocol is told by what to do about it.
+func TestEmulatorThatChecksVersions(t *testing.T) {
+	s := servers.Azure(t, servers.CheckingVersions())
+	_, err := open(t, configure(s, "p")).Get(t.Context(), "config", 0, -1)
+	if hints := strings.Join(fault.Hints(err), "\n"); err == nil || !strings.Contains(hints, "--skipApiVersionCheck") {
+		t.Errorf("%v, hints %q", err, hints)
 	}
 }
 
@@ -264,10 +340,10 @@ func TestManagedIdentity(t *testing.T) {
 	t.Setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
 	t.Setenv("IDENTITY_ENDPOINT", host.URL)
 	t.Setenv("IDENTITY_HEADER", "hunter2")
-	seen := tap{answer: func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen := tapped(func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return say(r, http.StatusNotFound, "BlobNotFound"), nil
-	}}
-	c := unserved(&seen)
+	})
+	c := unserved(seen)
 	c.AccountKey = ""
 	for code, temporary := range map[int]bool{http.StatusBadRequest: false, http.StatusForbidden: false} {
 		mu.Lock()
@@ -288,7 +364,7 @@ func TestManagedIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	requests, headers := seen.take()
+	requests, headers := taken(seen)
 	if len(requests) != 2 || headers[1].Get("Authorization") != "Bearer the-token" || asked != 1 {
 		t.Errorf("%d requests, tokens asked for %d times, Authorization %q", len(requests), asked, headers[0].Get("Authorization"))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -80,6 +81,9 @@ func (b *Backend) judge(answer *azcore.ResponseError, needs string) (hint string
 	case code == http.StatusBadRequest && answer.ErrorCode == "InvalidOperation" && mentionsMD5(answer): // as azurite words it
 		return "", &backend.TemporaryError{Err: fmt.Errorf("%w: the server received other bytes than were sent (%s)", backend.ErrDamaged, said)}
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		if err := b.signature.expired(b.clock.Now()); err != nil {
+			return b.config.renew(), fmt.Errorf("%w (%s)", err, said)
+		}
 		return b.denied(answer, needs), fmt.Errorf("%w (%s)", backend.ErrDenied, said)
 	case code == http.StatusNotFound:
 		return "", fmt.Errorf("%w (%s)", backend.ErrNotFound, said)
@@ -127,11 +131,14 @@ func mentionsMD5(answer *azcore.ResponseError) bool {
 
 // denied says what to do about an answer of 401 or 403.
 func (b *Backend) denied(answer *azcore.ResponseError, needs string) string {
+	switch code := bloberror.Code(answer.ErrorCode); {
+	case code == bloberror.AuthenticationFailed, code == bloberror.InvalidAuthenticationInfo, code == bloberror.NoAuthenticationInformation,
+		code == bloberror.AuthorizationFailure && emulated(answer):
+		return b.unauthentic()
+	}
 	switch bloberror.Code(answer.ErrorCode) {
-	case bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo, bloberror.NoAuthenticationInformation:
-		return "the key or signature is wrong or has expired, or this machine's clock is wrong: compare the account's key, the signature's end (se=) and the time"
 	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
-		return "the account's network rules may keep this machine out: see the account's networking, and the addresses a signature is for (sip=)"
+		return "the account's network rules keep this machine out, most likely: see the account's networking, and the addresses a signature is for (sip=)"
 	case bloberror.AccountIsDisabled:
 		return "the account is switched off: see its page in the portal"
 	case "KeyBasedAuthenticationNotPermitted":
@@ -140,6 +147,26 @@ func (b *Backend) denied(answer *azcore.ResponseError, needs string) string {
 		return "the encryption scope's key in the key vault cannot be used: give the account's identity access to it, and see that it was not disabled"
 	}
 	return fmt.Sprintf("give the identity the role %q on the container %s, or a signature with those rights", needs, b.config.Container)
+}
+
+// unauthentic says what may be wrong with the credentials that are in use.
+func (b *Backend) unauthentic() string {
+	switch {
+	case b.config.AccountKey != "":
+		return "the account's key is not that of " + b.config.Account + ", or this machine's clock is wrong: compare the key with the account's page in the portal, and the time"
+	case b.signature.token == "":
+		return "the identity's token is not taken, or this machine's clock is wrong: compare the account and the directory that the identity is of, and the time"
+	case b.signature.ends.IsZero():
+		return "the signature is wrong, its policy on the container is gone or has ended, or this machine's clock is wrong: make a new signature, or compare the time"
+	}
+	return "the signature is wrong or was taken back with the key it was made with, or this machine's clock is wrong: it says that it holds until " +
+		b.signature.ends.Format(time.RFC3339) + "; make a new one, or compare the time"
+}
+
+// emulated tells whether Azurite answered, which has one code for all credentials that
+// are wrong: the one that Azure has for those whom a network rule keeps out.
+func emulated(answer *azcore.ResponseError) bool {
+	return answer.RawResponse != nil && strings.HasPrefix(answer.RawResponse.Header.Get("Server"), "Azurite")
 }
 
 // unanswered is an error that the service did not put into words: of the network, or of

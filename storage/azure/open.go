@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -51,7 +50,15 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if c.Prefix != "" {
 		b.prefix = c.Prefix + "/"
 	}
-	if b.client, err = c.connect(service.JoinPath(c.Container).String(), client); err != nil {
+	if c.AccountKey == "" && c.SAS != "" {
+		if b.signature, err = c.readSignature(); err != nil {
+			return nil, err
+		}
+		if err := b.signature.expired(b.clock.Now()); err != nil {
+			return nil, fault.New(opOpen, c.place(), err, c.renew())
+		}
+	}
+	if b.client, err = c.connect(service.JoinPath(c.Container).String(), b.signature.token, client); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -174,7 +181,7 @@ func (c *Config) customer() (*blob.CPKInfo, error) {
 }
 
 // connect makes the SDK's client with the credentials there are.
-func (c *Config) connect(at string, client *http.Client) (*container.Client, error) {
+func (c *Config) connect(at, signature string, client *http.Client) (*container.Client, error) {
 	o := &container.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Transport: client,
 		Retry:     policy.RetryOptions{MaxRetries: -1}, // package retry is the one place that tries again
@@ -188,12 +195,8 @@ func (c *Config) connect(at string, client *http.Client) (*container.Client, err
 		}
 		client, err := container.NewClientWithSharedKeyCredential(at, key, o)
 		return client, c.notConnected(err)
-	case c.SAS != "":
-		sas := strings.TrimPrefix(strings.TrimSpace(c.SAS), "?")
-		if q, err := url.ParseQuery(sas); err != nil || q.Get("sig") == "" {
-			return nil, fault.New(opOpen, c.place(), errors.New("the shared access signature has no signature"), "give the token alone, sv=…&sig=…, without the URL before the question mark")
-		}
-		client, err := container.NewClientWithNoCredential(at+"?"+sas, o)
+	case signature != "":
+		client, err := container.NewClientWithNoCredential(at+"?"+signature, o)
 		return client, c.notConnected(err)
 	}
 	identity, err := c.identity()

@@ -124,6 +124,7 @@ type version struct {
 	current bool
 	until   time.Time
 	held    bool
+	size    int64
 }
 
 // deleteVersions removes a blob with all its versions, so that its bytes are gone, or
@@ -216,7 +217,7 @@ func (b *Backend) versions(ctx context.Context, op, name string) (all []version,
 			}
 			all = append(all, version{
 				id: value(item.VersionID), current: value(item.IsCurrentVersion),
-				until: value(p.ImmutabilityPolicyExpiresOn), held: value(p.LegalHold),
+				until: value(p.ImmutabilityPolicyExpiresOn), held: value(p.LegalHold), size: value(p.ContentLength),
 			})
 		}
 	}

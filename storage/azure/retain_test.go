@@ -13,6 +13,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/storage/azure"
 	"mahavishnu/storage/backend"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
@@ -113,10 +114,10 @@ func (v *vault) delete(r *http.Request, id string) *http.Response {
 }
 
 // rig returns a backend on a vault, which is at a time.
-func rig(t *testing.T, v *vault, mode string) (*azure.Backend, *tap) {
+func rig(t *testing.T, v *vault, mode string) (*azure.Backend, *storagetest.Tap) {
 	t.Helper()
 	v.now = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
-	seen := &tap{answer: v.answer}
+	seen := tapped(v.answer)
 	c := unserved(seen)
 	c.Immutability = mode
 	return open(t, c), seen
@@ -132,7 +133,7 @@ func TestPutRetained(t *testing.T) {
 		for range 2 {
 			put(t, be, "a", "x", backend.PutOptions{RetainUntil: until})
 		}
-		asked, headers := seen.take()
+		asked, headers := taken(seen)
 		if len(asked) != 3 {
 			t.Fatalf("2 puts with %q, want 3 requests", asked)
 		}
@@ -173,7 +174,7 @@ func testRetentionThatIsOff(t *testing.T, s *servers.AzureServer) {
 			}
 		}
 	}
-	if asked, _ := seen.take(); len(asked) != 0 {
+	if asked := seen.Take().Asked; len(asked) != 0 {
 		t.Errorf("requests were made for what is switched off: %q", asked)
 	}
 	if len(v.versions) != 0 {
@@ -201,11 +202,11 @@ func TestRetain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		seen.take()
+		seen.Take()
 		if err := be.Retain(t.Context(), "a", step.until); err != nil {
 			t.Fatal(err)
 		}
-		if asked, _ := seen.take(); len(asked) != step.requests {
+		if asked := seen.Take().Asked; len(asked) != step.requests {
 			t.Errorf("Retain until %v: %q, want %d requests", step.until, asked, step.requests)
 		}
 		if got, err := be.Retained(t.Context(), "a"); err != nil || !got.Equal(step.want) {
@@ -237,7 +238,7 @@ func TestDeleteRetained(t *testing.T) {
 			if !errors.Is(err, backend.ErrRetained) || len(fault.Hints(err)) == 0 {
 				t.Errorf("%s on version %d: %v, want ErrRetained with a hint", name, at, err)
 			}
-			if asked, _ := seen.take(); len(asked) != 1 || v.hidden || len(v.deleted) != 0 {
+			if asked := seen.Take().Asked; len(asked) != 1 || v.hidden || len(v.deleted) != 0 {
 				t.Errorf("%s on version %d: %q; hidden %v, deleted %q", name, at, asked, v.hidden, v.deleted)
 			}
 			v.now = v.now.Add(time.Minute)
@@ -257,7 +258,7 @@ func TestDeleteRetained(t *testing.T) {
 	v := &vault{}
 	be, seen := rig(t, v, "locked")
 	v.versions = []vaultVersion{{id: "v0"}}
-	seen.answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen.Answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 		resp, err := v.answer(next, r)
 		if r.URL.Query().Get("comp") == "list" {
 			v.versions[0].held = true
@@ -290,10 +291,10 @@ func testDeleteWithoutVersions(t *testing.T, s *servers.AzureServer) {
 
 // Replacing what is kept is refused; a conditional put of its name finds it taken.
 func TestPutOverRetained(t *testing.T) {
-	seen := tap{answer: func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen := tapped(func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return say(r, http.StatusConflict, "BlobImmutableDueToPolicy"), nil
-	}}
-	be := open(t, unserved(&seen))
+	})
+	be := open(t, unserved(seen))
 	if err := be.Put(t.Context(), "a", nil, backend.PutOptions{}); !errors.Is(err, backend.ErrRetained) {
 		t.Errorf("a put: %v, want ErrRetained", err)
 	}

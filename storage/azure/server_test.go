@@ -1,20 +1,16 @@
 package azure_test
 
 import (
-	"context"
-	"errors"
-	"io"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"mahavishnu/storage/azure"
-	"mahavishnu/storage/backend"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
@@ -24,18 +20,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestServer(t *testing.T) {
 	s := servers.Azure(t)
 	for name, test := range map[string]func(*testing.T, *servers.AzureServer){
-		"Archive":                     testArchive,
-		"ContextEndsAReadInTheMiddle": testContextEndsAReadInTheMiddle,
-		"Credentials":                 testCredentials,
-		"DeleteWithoutVersions":       testDeleteWithoutVersions,
-		"MissingContainer":            testMissingContainer,
-		"RangesThatChangeOnTheWay":    testRangesThatChangeOnTheWay,
-		"RefusedCredentials":          testRefusedCredentials,
-		"Requests":                    testRequests,
-		"Resume":                      testResume,
-		"RetentionThatIsOff":          testRetentionThatIsOff,
-		"RightsThatABackupNeeds":      testRightsThatABackupNeeds,
-		"WithoutPrefix":               testWithoutPrefix,
+		"Archive":                  testArchive,
+		"BrokenTransfers":          testBrokenTransfers,
+		"Credentials":              testCredentials,
+		"DeleteWithoutVersions":    testDeleteWithoutVersions,
+		"ExpiredSignature":         testExpiredSignature,
+		"MissingContainer":         testMissingContainer,
+		"RangesThatChangeOnTheWay": testRangesThatChangeOnTheWay,
+		"RefusedCredentials":       testRefusedCredentials,
+		"Requests":                 testRequests,
+		"RetentionThatIsOff":       testRetentionThatIsOff,
+		"RightsThatABackupNeeds":   testRightsThatABackupNeeds,
+		"WithoutPrefix":            testWithoutPrefix,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *s
@@ -52,9 +48,9 @@ func configure(s *servers.AzureServer, prefix string) azure.Config {
 }
 
 // unserved returns what opens a place whose requests are all answered by the test.
-func unserved(seen *tap) azure.Config {
+func unserved(seen *storagetest.Tap) azure.Config {
 	return azure.Config{
-		Container: "backups", Prefix: "p", Endpoint: "http://127.0.0.1:1", Account: "devstoreaccount1", AccountKey: "aGVsbG8=", Wrap: seen.wrap,
+		Container: "backups", Prefix: "p", Endpoint: "http://127.0.0.1:1", Account: "devstoreaccount1", AccountKey: "aGVsbG8=", Wrap: seen.Wrap,
 	}
 }
 
@@ -86,91 +82,30 @@ func alone(t *testing.T) {
 	}
 }
 
-func put(t testing.TB, be *azure.Backend, name, data string, o backend.PutOptions) {
-	t.Helper()
-	if err := be.Put(t.Context(), name, []byte(data), o); err != nil {
-		t.Fatalf("Put: %v", err)
-	}
+// The kit that all object stores are tested with.
+var (
+	put           = storagetest.Put
+	read          = storagetest.Read
+	wantText      = storagetest.WantText
+	wantTemporary = storagetest.WantTemporary
+	noise         = storagetest.Noise
+)
+
+// tapped returns a tap that shows what is asked of a blob, and of which version.
+func tapped(answer func(http.RoundTripper, *http.Request) (*http.Response, error)) *storagetest.Tap {
+	return &storagetest.Tap{Answer: answer, Query: storagetest.Values("comp", "versionid")}
 }
 
-func read(ctx context.Context, be *azure.Backend, name string, offset, length int64) ([]byte, error) {
-	r, err := be.Get(ctx, name, offset, length)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(r)
-	return data, errors.Join(err, r.Close())
+// taken returns the requests that were made, and their headers.
+func taken(p *storagetest.Tap) ([]string, []http.Header) {
+	seen := p.Take()
+	return seen.Asked, seen.Headers
 }
-
-// wantText checks that the whole object is what it should be.
-func wantText(t testing.TB, be *azure.Backend, name, want string) {
-	t.Helper()
-	got, err := read(t.Context(), be, name, 0, -1)
-	if err != nil || string(got) != want {
-		t.Errorf("%s = %q, %v; want %q", name, got, err, want)
-	}
-}
-
-// wantTemporary checks that an error may be tried again.
-func wantTemporary(t testing.TB, what string, err error) {
-	t.Helper()
-	var temporary *backend.TemporaryError
-	if !errors.As(err, &temporary) {
-		t.Errorf("%s: %v is no TemporaryError", what, err)
-	}
-}
-
-// tap sees the requests of a backend, and may answer them in the server's place.
-type tap struct {
-	mu       sync.Mutex
-	requests []string // method, path and what is asked for
-	headers  []http.Header
-	answer   func(next http.RoundTripper, r *http.Request) (*http.Response, error)
-}
-
-func (p *tap) wrap(next http.RoundTripper) http.RoundTripper {
-	return trip(func(r *http.Request) (*http.Response, error) {
-		p.mu.Lock()
-		q := r.URL.Query()
-		asked := []string{r.Method, r.URL.Path}
-		for _, name := range []string{"comp", "versionid"} {
-			if v := q.Get(name); v != "" {
-				asked = append(asked, name+"="+v)
-			}
-		}
-		p.requests = append(p.requests, strings.Join(asked, " "))
-		header := http.Header{}
-		for name, values := range r.Header { // the SDK spells some in small letters
-			header[http.CanonicalHeaderKey(name)] = values
-		}
-		p.headers = append(p.headers, header)
-		p.mu.Unlock()
-		if p.answer != nil {
-			r = r.Clone(r.Context())
-			r.Header = header
-			return p.answer(next, r)
-		}
-		return next.RoundTrip(r)
-	})
-}
-
-// take returns the requests since it was called last, and their headers.
-func (p *tap) take() ([]string, []http.Header) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	requests, headers := p.requests, p.headers
-	p.requests, p.headers = nil, nil
-	return requests, headers
-}
-
-type trip func(*http.Request) (*http.Response, error)
-
-func (f trip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // say is an answer of the server's kind.
 func say(r *http.Request, status int, code string, header ...string) *http.Response {
 	body := ""
-	if r.Method != http.MethodHead && status >= 300 {
+	if status >= http.StatusMultipleChoices {
 		body = "<?xml version=\"1.0\"?><Error><Code>" + code + "</Code><Message>What the server says.</Message></Error>"
 	}
 	return sayBody(r, status, body, append(slices.Clone(header), "X-Ms-Error-Code", code)...)
@@ -178,18 +113,5 @@ func say(r *http.Request, status int, code string, header ...string) *http.Respo
 
 // sayBody is an answer with a body of one's own.
 func sayBody(r *http.Request, status int, body string, header ...string) *http.Response {
-	if r.Body != nil {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_ = r.Body.Close()
-	}
-	h := http.Header{"Content-Type": {"application/xml"}, "X-Ms-Request-Id": {"REQUEST1"}}
-	for i := 0; i+1 < len(header); i += 2 {
-		if header[i+1] != "" {
-			h.Set(header[i], header[i+1])
-		}
-	}
-	return &http.Response{
-		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
-	}
+	return storagetest.Reply(r, status, body, append(slices.Clone(header), "Content-Type", "application/xml", "X-Ms-Request-Id", "REQUEST1")...)
 }

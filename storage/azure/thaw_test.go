@@ -13,6 +13,7 @@ import (
 
 	"mahavishnu/storage/azure"
 	"mahavishnu/storage/backend"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
@@ -96,7 +97,7 @@ func TestThaw(t *testing.T) {
 		if diff := cmp.Diff(backend.ThawState{Ready: 1, Waiting: 2, Asked: 2, Expected: c.expected}, state); err != nil || diff != "" {
 			t.Errorf("%q: %v (-want +got):\n%s", speed, err, diff)
 		}
-		asked, headers := seen.take()
+		asked, headers := taken(seen)
 		tiers := 0
 		for i, request := range asked {
 			if strings.HasSuffix(request, "comp=tier") {
@@ -138,9 +139,9 @@ func TestThawThatFails(t *testing.T) {
 	}
 }
 
-func cold(t *testing.T, a *archive, tier string) (*azure.Backend, *tap) {
+func cold(t *testing.T, a *archive, tier string) (*azure.Backend, *storagetest.Tap) {
 	t.Helper()
-	seen := &tap{answer: a.answer}
+	seen := tapped(a.answer)
 	c := unserved(seen)
 	c.Tier = tier
 	return open(t, c), seen

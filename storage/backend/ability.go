@@ -58,12 +58,32 @@ type Retainer interface {
 	RetentionCheck(ctx context.Context) error
 }
 
-// Undeleter is a backend that keeps what is deleted by others for a time, hidden under
-// a marker.
+// Undeleter is a backend that keeps what is deleted by others for a time.
 type Undeleter interface {
-	// Undelete brings back the hidden objects that are wanted, and tells each; one
-	// at a time. What [Backend.Delete] deleted does not come back.
-	Undelete(ctx context.Context, want func(name string) bool, tell func(name string)) error
+	// Undelete brings back the wanted objects that are gone and of which versions are
+	// kept. What [Backend.Delete] deleted does not come back.
+	Undelete(ctx context.Context, o UndeleteOptions) error
+}
+
+// UndeleteOptions say what is brought back.
+type UndeleteOptions struct {
+	// Want tells whether an object is to come back.
+	Want func(name string) bool
+	// Whole says why the bytes of a version are not what was stored under the name, nil
+	// when they are: who deletes may have overwritten before. The newest version that is
+	// whole comes back, or the newest of all when none is. A nil Whole trusts the newest.
+	Whole func(name string, data []byte) error
+	// Tell hears of each object that is back, one at a time.
+	Tell func(Undeleted)
+}
+
+// Undeleted is an object that came back.
+type Undeleted struct {
+	Name string
+	// Passed is how many versions were passed over, each newer than the one that came back.
+	Passed int
+	// Damaged is why the newest version is not whole when no older one is either.
+	Damaged error
 }
 
 // Thawer is a backend whose objects may be in an archive tier, where reading

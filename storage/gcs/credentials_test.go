@@ -94,8 +94,8 @@ func TestCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			alone(t)
-			seen := tap{answer: empty}
-			c := unserved(&seen)
+			seen := tapped(empty)
+			c := unserved(seen)
 			set(t, &c)
 			be := open(t, c)
 			for range 2 {
@@ -103,13 +103,13 @@ func TestCredentials(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for _, h := range seen.headers {
-				if got := h.Get("Authorization"); !strings.HasPrefix(got, "Bearer ") || got != seen.headers[0].Get("Authorization") {
-					t.Errorf("Authorization is %q, the first time %q", got, seen.headers[0].Get("Authorization"))
+			for _, h := range seen.Seen().Headers {
+				if got := h.Get("Authorization"); !strings.HasPrefix(got, "Bearer ") || got != seen.Seen().Headers[0].Get("Authorization") {
+					t.Errorf("Authorization is %q, the first time %q", got, seen.Seen().Headers[0].Get("Authorization"))
 				}
 			}
-			if len(seen.headers) != 2 {
-				t.Errorf("%d requests for 2 listings", len(seen.headers))
+			if len(seen.Seen().Headers) != 2 {
+				t.Errorf("%d requests for 2 listings", len(seen.Seen().Headers))
 			}
 		})
 	}
@@ -119,11 +119,11 @@ func TestCredentials(t *testing.T) {
 func TestLoopbackIsAskedWithoutCredentials(t *testing.T) {
 	alone(t)
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", write(t, filepath.Join(t.TempDir(), "key"), account(t, tokens(t, nil).URL)))
-	seen := tap{answer: empty}
-	if err := open(t, unserved(&seen)).List(t.Context(), "", nil); err != nil {
+	seen := tapped(empty)
+	if err := open(t, unserved(seen)).List(t.Context(), "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := seen.headers[0].Get("Authorization"); got != "" {
+	if got := seen.Seen().Headers[0].Get("Authorization"); got != "" {
 		t.Errorf("Authorization is %q", got)
 	}
 }
@@ -134,11 +134,11 @@ func TestCredentialsThatExpire(t *testing.T) {
 	alone(t)
 	server := tokens(t, nil)
 	file := write(t, filepath.Join(t.TempDir(), "key"), account(t, server.URL))
-	seen := tap{}
-	c := unserved(&seen)
+	seen := tapped(nil)
+	c := unserved(seen)
 	c.CredentialsFile = file
 	be := open(t, c)
-	seen.answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen.Answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 		if r.Header.Get("Authorization") == "Bearer token-1" {
 			return say(r, http.StatusUnauthorized, "authError", "Invalid Credentials"), nil
 		}
@@ -178,8 +178,8 @@ func TestWrongCredentials(t *testing.T) {
 		"a token service in HTTP": {config: gcs.Config{Credentials: account(t, "http://token.example.com")}},
 	} {
 		status.Store(int64(c.status))
-		seen := tap{answer: empty}
-		config := unserved(&seen)
+		seen := tapped(empty)
+		config := unserved(seen)
 		config.Credentials, config.CredentialsFile = c.config.Credentials, c.config.CredentialsFile
 		err := open(t, config).Put(t.Context(), "a", []byte("x"), backend.PutOptions{})
 		var temporary *backend.TemporaryError
@@ -193,7 +193,7 @@ func TestWrongCredentials(t *testing.T) {
 		if text := err.Error() + strings.Join(fault.Hints(err), ""); strings.Contains(text, "hunter2") || strings.Contains(text, "PRIVATE") {
 			t.Errorf("%s: the secret is in %q", name, text)
 		}
-		if asked := seen.take(); len(asked) != 0 {
+		if asked := seen.Take().Asked; len(asked) != 0 {
 			t.Errorf("%s: requests were made: %q", name, asked)
 		}
 	}

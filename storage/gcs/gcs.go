@@ -59,6 +59,8 @@ type Backend struct {
 var (
 	_ backend.Backend  = (*Backend)(nil)
 	_ backend.Retainer = (*Backend)(nil)
+
+	_ backend.Undeleter = (*Backend)(nil)
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -16,6 +16,7 @@ import (
 	"mahavishnu/fault"
 	"mahavishnu/storage/backend"
 	"mahavishnu/storage/gcs"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
@@ -114,9 +115,9 @@ func (v *vault) patch(r *http.Request, reply func(any) (*http.Response, error)) 
 	return reply(object)
 }
 
-func rig(t *testing.T, v *vault, mode string) (*gcs.Backend, *tap) {
+func rig(t *testing.T, v *vault, mode string) (*gcs.Backend, *storagetest.Tap) {
 	t.Helper()
-	seen := &tap{answer: v.answer}
+	seen := tapped(v.answer)
 	c := unserved(seen)
 	c.Retention = mode
 	return open(t, c), seen
@@ -129,7 +130,7 @@ func TestPutRetained(t *testing.T) {
 		v := &vault{}
 		be, seen := rig(t, v, mode)
 		put(t, be, "a", "x", backend.PutOptions{RetainUntil: time.Date(2030, 1, 1, 0, 0, 0, 1, time.UTC)})
-		if asked := seen.take(); len(asked) != 1 {
+		if asked := seen.Take().Asked; len(asked) != 1 {
 			t.Errorf("%q, want one request", asked)
 		}
 		whole := time.Date(2030, 1, 1, 0, 0, 1, 0, time.UTC)
@@ -168,16 +169,16 @@ func TestRetentionThatIsOff(t *testing.T) {
 		t.Error("an object was stored without its retention")
 	}
 	// A put into a bucket without retention is refused by the service.
-	seen := tap{answer: func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen := tapped(func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return say(r, http.StatusBadRequest, "invalid", "Object retention is not enabled for this bucket"), nil
-	}}
-	c := unserved(&seen)
+	})
+	c := unserved(seen)
 	c.Retention = "locked"
 	if err := open(t, c).Put(t.Context(), "a", nil, backend.PutOptions{RetainUntil: until}); !errors.Is(err, backend.ErrUnsupported) {
 		t.Errorf("a put into a bucket that retains nothing: %v, want ErrUnsupported", err)
 	}
 	// One that takes it and takes no notice is found out by its answer.
-	seen.answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen.Answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return sayBody(r, http.StatusOK, `{"size": "0"}`), nil
 	}
 	if err := open(t, c).Put(t.Context(), "a", nil, backend.PutOptions{RetainUntil: until}); !errors.Is(err, backend.ErrUnsupported) {
@@ -199,11 +200,11 @@ func TestRetain(t *testing.T) {
 		requests int
 		want     int
 	}{{3, 2, 3}, {2, 1, 3}, {3, 1, 3}, {5, 2, 5}} {
-		seen.take()
+		seen.Take()
 		if err := be.Retain(t.Context(), "a", day(step.until)); err != nil {
 			t.Fatal(err)
 		}
-		if asked := seen.take(); len(asked) != step.requests {
+		if asked := seen.Take().Asked; len(asked) != step.requests {
 			t.Errorf("Retain until day %d: %q, want %d requests", step.until, asked, step.requests)
 		}
 		if got, err := be.Retained(t.Context(), "a"); err != nil || !got.Equal(day(step.want)) {

@@ -1,20 +1,17 @@
 package gcs_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
-	"mahavishnu/storage/backend"
 	"mahavishnu/storage/gcs"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
@@ -26,8 +23,8 @@ func configure(s *servers.GCSServer, prefix string) gcs.Config {
 }
 
 // unserved returns what opens a place whose requests are all answered by the test.
-func unserved(seen *tap) gcs.Config {
-	return gcs.Config{Bucket: "backups", Prefix: "p", Endpoint: "http://127.0.0.1:1", Wrap: seen.wrap}
+func unserved(seen *storagetest.Tap) gcs.Config {
+	return gcs.Config{Bucket: "backups", Prefix: "p", Endpoint: "http://127.0.0.1:1", Wrap: seen.Wrap}
 }
 
 func open(t testing.TB, c gcs.Config) *gcs.Backend {
@@ -62,93 +59,19 @@ func alone(t *testing.T) {
 	t.Setenv("CLOUDSDK_CONFIG", dir)
 }
 
-func put(t testing.TB, be *gcs.Backend, name, data string, o backend.PutOptions) {
-	t.Helper()
-	if err := be.Put(t.Context(), name, []byte(data), o); err != nil {
-		t.Fatalf("Put: %v", err)
-	}
+// The kit that all object stores are tested with.
+var (
+	put           = storagetest.Put
+	read          = storagetest.Read
+	wantText      = storagetest.WantText
+	wantTemporary = storagetest.WantTemporary
+	noise         = storagetest.Noise
+)
+
+// tapped returns a tap that shows which version of an object is asked for, and how.
+func tapped(answer func(http.RoundTripper, *http.Request) (*http.Response, error)) *storagetest.Tap {
+	return &storagetest.Tap{Answer: answer, Query: storagetest.Values("alt", "generation", "ifGenerationMatch", "ifMetagenerationMatch", "versions", "kmsKeyName")}
 }
-
-func read(ctx context.Context, be *gcs.Backend, name string, offset, length int64) ([]byte, error) {
-	r, err := be.Get(ctx, name, offset, length)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(r)
-	return data, errors.Join(err, r.Close())
-}
-
-// wantText checks that the whole object is what it should be.
-func wantText(t testing.TB, be *gcs.Backend, name, want string) {
-	t.Helper()
-	got, err := read(t.Context(), be, name, 0, -1)
-	if err != nil || string(got) != want {
-		t.Errorf("%s = %q, %v; want %q", name, got, err, want)
-	}
-}
-
-// wantTemporary checks that an error may be tried again.
-func wantTemporary(t testing.TB, what string, err error) {
-	t.Helper()
-	var temporary *backend.TemporaryError
-	if !errors.As(err, &temporary) {
-		t.Errorf("%s: %v is no TemporaryError", what, err)
-	}
-}
-
-// tap sees the requests of a backend, and may answer them in the server's place.
-type tap struct {
-	mu       sync.Mutex
-	requests []string // method, path and what is asked for
-	headers  []http.Header
-	bodies   []string // the first 1,000 bytes
-	answer   func(next http.RoundTripper, r *http.Request) (*http.Response, error)
-}
-
-func (p *tap) wrap(next http.RoundTripper) http.RoundTripper {
-	return trip(func(r *http.Request) (*http.Response, error) {
-		q := r.URL.Query()
-		asked := []string{r.Method, r.URL.Path}
-		for _, name := range []string{"alt", "generation", "ifGenerationMatch", "ifMetagenerationMatch", "versions", "kmsKeyName"} {
-			if v := q.Get(name); v != "" && v != "false" && v != "json" {
-				asked = append(asked, name+"="+v)
-			}
-		}
-		body := ""
-		if r.Body != nil && r.Method != http.MethodGet {
-			start := make([]byte, 1000)
-			n, _ := io.ReadFull(r.Body, start)
-			body = string(start[:n])
-			r = r.Clone(r.Context())
-			r.Body = struct {
-				io.Reader
-				io.Closer
-			}{io.MultiReader(strings.NewReader(body), r.Body), r.Body}
-		}
-		p.mu.Lock()
-		p.requests = append(p.requests, strings.Join(asked, " "))
-		p.headers = append(p.headers, r.Header.Clone())
-		p.bodies = append(p.bodies, body)
-		p.mu.Unlock()
-		if p.answer != nil {
-			return p.answer(next, r)
-		}
-		return next.RoundTrip(r)
-	})
-}
-
-// take returns the requests since it was called last.
-func (p *tap) take() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	requests := p.requests
-	p.requests, p.headers, p.bodies = nil, nil, nil
-	return requests
-}
-
-type trip func(*http.Request) (*http.Response, error)
-
-func (f trip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // say is a refusal of the server's kind.
 func say(r *http.Request, status int, reason, message string, header ...string) *http.Response {
@@ -163,16 +86,5 @@ func say(r *http.Request, status int, reason, message string, header ...string) 
 
 // sayBody is an answer with a body of one's own.
 func sayBody(r *http.Request, status int, body string, header ...string) *http.Response {
-	if r.Body != nil {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_ = r.Body.Close()
-	}
-	h := http.Header{"Content-Type": {"application/json; charset=UTF-8"}}
-	for i := 0; i+1 < len(header); i += 2 {
-		h.Set(header[i], header[i+1])
-	}
-	return &http.Response{
-		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
-	}
+	return storagetest.Reply(r, status, body, append(slices.Clone(header), "Content-Type", "application/json; charset=UTF-8")...)
 }

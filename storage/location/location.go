@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -64,9 +65,38 @@ func Parse(u *url.URL, known []string, where string) (Params, error) {
 }
 
 // Shown returns the URL as it may be shown: without what is behind the question
-// mark, which may be anything before it was checked, and without a user.
+// mark, which may be anything before it was checked, and without a user, also where
+// a slash too many put that into the path.
 func Shown(u *url.URL) string {
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	return Masked((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+}
+
+// login is who logs in with which secret: NAME:SECRET@. A secret may have slashes in it.
+var login = regexp.MustCompile(`[^/]*:.*@`)
+
+// HasLogin tells whether a text looks as if somebody logged in with a secret in it,
+// whatever it is otherwise.
+func HasLogin(text string) bool {
+	text, _, _ = strings.Cut(text, "?")
+	_, rest := scheme(text)
+	return login.MatchString(rest)
+}
+
+// Masked returns a text that may be a misspelt URL as it may be shown: without what is
+// behind the question mark, and without a login.
+func Masked(text string) string {
+	text, _, _ = strings.Cut(text, "?")
+	begin, rest := scheme(text)
+	return begin + login.ReplaceAllString(rest, "********@")
+}
+
+// beginning is what looks like that of a URL, rightly spelled or not: a word with a
+// colon and slashes behind it, or two slashes alone.
+var beginning = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*([:;.]/+|//+)`)
+
+func scheme(text string) (begin, rest string) {
+	begin = beginning.FindString(text)
+	return begin, text[len(begin):]
 }
 
 // Bool returns a parameter that is true or false; ok is false when it is not given.

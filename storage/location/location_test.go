@@ -69,10 +69,35 @@ func TestWhatIsRefused(t *testing.T) {
 
 // What is refused for being a secret is not shown in the refusal.
 func TestSecretsAreNotRepeated(t *testing.T) {
-	for _, text := range []string{"s3://b?secret_key=hunter2", "s3://me:hunter2@b", "s3://b?regoin=1&token=hunter2", "s3://b?x=hunter2"} {
+	for _, text := range []string{"s3://b?secret_key=hunter2", "s3://me:hunter2@b", "s3://b?regoin=1&token=hunter2", "s3://b?x=hunter2", "s3:///me:hunter2@b/x?y=z"} {
 		_, err := parse(t, text)
 		if err == nil || strings.Contains(err.Error()+strings.Join(fault.Hints(err), ""), "hunter2") {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// However a URL is misspelt, a secret in it is not shown, and what names the place is.
+func TestMasked(t *testing.T) {
+	for text, want := range map[string]string{
+		"s3//rootkey:hunter2pass@plain/x": "s3//********@plain/x",
+		"s3:/key:hunter2/pass@plain/x":    "s3:/********@plain/x",
+		"s3:key:hunter2@plain/x":          "********@plain/x",
+		"key:hunter2@plain/x":             "********@plain/x",
+		"s3:///key:hunter2@plain/x":       "s3:///********@plain/x",
+		"s3;//key:hunter2@plain":          "s3;//********@plain",
+		"s3://key:hunter2@a@plain":        "s3://********@plain",
+		"azblob//c?sig=hunter2":           "azblob//c",
+		"s3://plain/x?secret_key=hunter2": "s3://plain/x",
+		"s3://plain/me@home":              "s3://plain/me@home",
+		"/mnt/backups":                    "/mnt/backups",
+		"":                                "",
+	} {
+		if got := Masked(text); got != want {
+			t.Errorf("Masked(%q) = %q, want %q", text, got, want)
+		}
+		if HasLogin(text) != strings.Contains(want, "*") {
+			t.Errorf("HasLogin(%q) = %v", text, HasLogin(text))
 		}
 	}
 }

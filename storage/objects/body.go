@@ -52,7 +52,11 @@ type resumable struct{ *body }
 // handed out.
 func (r resumable) Resume(ctx context.Context, done int64) (io.ReadCloser, error) {
 	left := r.promise
-	if done != left.Length-r.left {
+	read := left.Length - r.left
+	if done < 0 || done > read {
+		return nil, left.Failed(fmt.Errorf("cannot go on after %d bytes when %d were read", done, read))
+	}
+	if done != read {
 		left.Hash, left.Sum = nil, nil
 	}
 	if left.Length -= done; left.Length <= 0 {

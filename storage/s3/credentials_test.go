@@ -169,9 +169,9 @@ func TestCredentialsThatExpire(t *testing.T) {
 		}
 		return next.RoundTrip(r)
 	}
-	seen := tap{answer: expired}
+	seen := tapped(expired)
 	c := configure(s, "p")
-	c.AccessKey, c.SecretKey, c.Wrap = "", "", seen.wrap
+	c.AccessKey, c.SecretKey, c.Wrap = "", "", seen.Wrap
 	be := open(t, c)
 	err := be.Put(t.Context(), "a", []byte("x"), backend.PutOptions{})
 	var temporary *backend.TemporaryError

@@ -31,7 +31,7 @@ func TestCustomerKey(t *testing.T) {
 	for name, c := range map[string]s3.Config{"value": {CustomerKey: key32}, "file": {CustomerKeyFile: file}} {
 		t.Run(name, func(t *testing.T) {
 			var with, without []string
-			seen := tap{answer: func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+			seen := tapped(func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 				h := r.Header
 				if h.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") == "AES256" &&
 					h.Get("X-Amz-Server-Side-Encryption-Customer-Key") == key32 && h.Get("X-Amz-Server-Side-Encryption-Customer-Key-Md5") == key32MD5 {
@@ -40,9 +40,9 @@ func TestCustomerKey(t *testing.T) {
 					without = append(without, r.Method)
 				}
 				return next.RoundTrip(r)
-			}}
+			})
 			config := configure(s, "p")
-			config.SSE, config.CustomerKey, config.CustomerKeyFile, config.Wrap = "customer", c.CustomerKey, c.CustomerKeyFile, seen.wrap
+			config.SSE, config.CustomerKey, config.CustomerKeyFile, config.Wrap = "customer", c.CustomerKey, c.CustomerKeyFile, seen.Wrap
 			be := open(t, config)
 			put(t, be, "a", "0123456789", backend.PutOptions{})
 			wantText(t, be, "a", "0123456789")

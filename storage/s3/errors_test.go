@@ -1,31 +1,27 @@
 package s3_test
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"mahavishnu/fault"
+	"mahavishnu/storage"
 	"mahavishnu/storage/backend"
 	"mahavishnu/storage/s3"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
-// Each answer of a server becomes the error a caller decides on.
 func TestAnswersAreClassified(t *testing.T) {
 	s := servers.S3(t)
-	var seen tap
+	seen := tapped(nil)
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
+	c.Wrap = seen.Wrap
 	be := open(t, c)
-	put(t, be, "a", "x", backend.PutOptions{})
-	for _, c := range []struct {
+	var answers []storagetest.Answer
+	for _, a := range []struct {
 		status    int
 		code      string
 		want      error // nil: none of those a caller decides on
@@ -63,63 +59,17 @@ func TestAnswersAreClassified(t *testing.T) {
 		{301, "PermanentRedirect", nil, false, "region=eu-central-9"},
 		{400, "AuthorizationHeaderMalformed", nil, false, "region=eu-central-9"},
 	} {
-		seen.answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
-			return say(r, c.status, c.code, "What the server says.", "X-Amz-Bucket-Region", "eu-central-9", "Retry-After", "7"), nil
-		}
-		err := be.Put(t.Context(), "b", []byte("x"), backend.PutOptions{})
-		for _, sentinel := range []error{
-			backend.ErrNotFound, backend.ErrExists, backend.ErrShort, backend.ErrFull, backend.ErrDenied,
-			backend.ErrRetained, backend.ErrArchived, backend.ErrDamaged, backend.ErrUnsupported,
-		} {
-			if errors.Is(err, sentinel) != (sentinel == c.want) { //nolint:errorlint // which of them it is
-				t.Errorf("%d %s: %v; is it %q: %v", c.status, c.code, err, sentinel, errors.Is(err, sentinel))
-			}
-		}
-		var temporary *backend.TemporaryError
-		if errors.As(err, &temporary) != c.temporary {
-			t.Errorf("%d %s: temporary is %v, want %v", c.status, c.code, !c.temporary, c.temporary)
-		} else if c.temporary && temporary.After != 7*time.Second {
-			t.Errorf("%d %s: to wait %v, the server asks for 7s", c.status, c.code, temporary.After)
-		}
-		if hints := strings.Join(fault.Hints(err), "\n"); !strings.Contains(hints, c.hint) {
-			t.Errorf("%d %s: hints %q, want %q", c.status, c.code, hints, c.hint)
-		}
-		var e *backend.Error
-		if !errors.As(err, &e) || e.Op != "write" || e.Object != "b" {
-			t.Errorf("%d %s: %v does not name its operation and object", c.status, c.code, err)
-		}
-		for _, part := range []string{"HTTP ", "request REQUEST1", c.code} {
-			if err == nil || !strings.Contains(err.Error(), part) {
-				t.Errorf("%d %s: %v does not say %q", c.status, c.code, err, part)
-			}
-		}
+		answers = append(answers, storagetest.Answer{Status: a.status, Code: a.code, Want: a.want, Temporary: a.temporary, Hint: a.hint})
 	}
+	storagetest.RunAnswers(t, be, seen, func(r *http.Request, a storagetest.Answer, headers ...string) *http.Response {
+		return say(r, a.Status, a.Code, "What the server says.", append(headers, "X-Amz-Bucket-Region", "eu-central-9")...)
+	}, func(a storagetest.Answer) []string { return []string{"HTTP ", "request REQUEST1", a.Code} }, answers)
 }
 
-// A missing bucket is not a missing object, which would look like a place without
-// a repository, or with everything lost.
 func TestMissingBucket(t *testing.T) {
-	s := servers.S3(t)
-	c := configure(s, "p")
+	c := configure(servers.S3(t), "p")
 	c.Bucket = "nobody-made-it"
-	for name, do := range map[string]func(*s3.Backend) error{
-		"put":    func(be *s3.Backend) error { return be.Put(t.Context(), "a", nil, backend.PutOptions{}) },
-		"get":    func(be *s3.Backend) error { _, err := be.Get(t.Context(), "a", 0, -1); return err },
-		"range":  func(be *s3.Backend) error { _, err := be.Get(t.Context(), "a", 5, 5); return err },
-		"stat":   func(be *s3.Backend) error { _, err := be.Stat(t.Context(), "a"); return err },
-		"sync":   func(be *s3.Backend) error { return be.Sync(t.Context(), []string{"a"}) },
-		"list":   func(be *s3.Backend) error { return be.List(t.Context(), "", nil) },
-		"delete": func(be *s3.Backend) error { return be.Delete(t.Context(), "a") },
-	} {
-		err := do(open(t, c))
-		if err == nil || errors.Is(err, backend.ErrNotFound) {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if hints := strings.Join(fault.Hints(err), "\n"); !strings.Contains(hints, "create the bucket nobody-made-it") {
-			t.Errorf("%s: %v, hints %q", name, err, hints)
-		}
-	}
+	storagetest.RunMissingPlace(t, func() storage.Backend { return open(t, c) }, "create the bucket nobody-made-it")
 }
 
 // asOnAWS answers like AWS does to credentials that may not list the whole bucket:
@@ -135,9 +85,9 @@ func asOnAWS(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 
 func TestMissingObjectsThatLookForbidden(t *testing.T) {
 	s := servers.S3(t)
-	seen := tap{answer: asOnAWS}
+	seen := tapped(asOnAWS)
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
+	c.Wrap = seen.Wrap
 	be := open(t, c)
 	put(t, be, "there-and-longer", "x", backend.PutOptions{})
 	for name, do := range map[string]func() error{
@@ -146,11 +96,11 @@ func TestMissingObjectsThatLookForbidden(t *testing.T) {
 		"range": func() error { _, err := be.Get(t.Context(), "there", 2, 3); return err },
 		"sync":  func() error { return be.Sync(t.Context(), []string{"there"}) },
 	} {
-		seen.take()
+		seen.Take()
 		if err := do(); !errors.Is(err, backend.ErrNotFound) {
 			t.Errorf("%s of a missing object: %v, want ErrNotFound", name, err)
 		}
-		if got := seen.take(); len(got) != 2 {
+		if got := seen.Take().Asked; len(got) != 2 {
 			t.Errorf("%s: %q, want 2 requests", name, got)
 		}
 	}
@@ -166,7 +116,7 @@ func TestMissingObjectsThatLookForbidden(t *testing.T) {
 		}
 	}
 	for what, hint := range map[string]string{"objects": "allow these credentials s3:GetObject", "all": "missing or forbidden"} {
-		seen.answer = deny(what) //nolint:bodyclose // the client closes it
+		seen.Answer = deny(what) //nolint:bodyclose // the client closes it
 		_, err := be.Stat(t.Context(), "there")
 		if !errors.Is(err, backend.ErrDenied) || errors.Is(err, backend.ErrNotFound) {
 			t.Errorf("%s denied: %v, want ErrDenied", what, err)
@@ -176,7 +126,7 @@ func TestMissingObjectsThatLookForbidden(t *testing.T) {
 		}
 	}
 	// The answer to a HEAD has no code; the listing tells that it was the token.
-	seen.answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen.Answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return say(r, http.StatusBadRequest, "ExpiredToken", "The provided token has expired."), nil
 	}
 	if _, err := be.Stat(t.Context(), "there"); !errors.Is(err, backend.ErrDenied) || !strings.Contains(err.Error(), "ExpiredToken") {
@@ -210,43 +160,21 @@ func TestWrongKeys(t *testing.T) {
 	}
 }
 
-// A server that is gone is a temporary failure; one with an old TLS, or in the
-// clear on a network, is refused for good.
 func TestConnections(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := "http://" + l.Addr().String()
-	l.Close()
-	c := s3.Config{Bucket: "backups", Endpoint: gone, AccessKey: "a", SecretKey: "b"}
-	wantTemporary(t, "put to nobody", open(t, c).Put(t.Context(), "a", nil, backend.PutOptions{}))
-
-	c.Endpoint = "http://s3.example.com"
+	c := s3.Config{Bucket: "backups", AccessKey: "a", SecretKey: "hunter2"}
+	storagetest.RunConnections(t, func(endpoint string) storage.Backend {
+		c.Endpoint = endpoint
+		return open(t, c)
+	}, "s3.example.com:443", func(wrap func(http.RoundTripper) http.RoundTripper) storage.Backend {
+		c.Endpoint, c.Wrap = "https://s3.example.com", wrap
+		return open(t, c)
+	})
+	c.Wrap, c.Endpoint = nil, "http://s3.example.com"
 	if _, err := s3.Open(t.Context(), c); err == nil || len(fault.Hints(err)) == 0 {
 		t.Errorf("plain HTTP to a network: %v", err)
 	}
-	c.Endpoint = "https://s3.example.com"
-	c.CAFile = "no-such-file.pem"
+	c.Endpoint, c.CAFile = "https://s3.example.com", "no-such-file.pem"
 	if _, err := s3.Open(t.Context(), c); err == nil {
 		t.Error("a CA file that is missing is taken")
-	}
-
-	old := httptest.NewUnstartedServer(http.NotFoundHandler())
-	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS12}
-	old.StartTLS()
-	defer old.Close()
-	// The endpoint's name is not loopback's, so the rule for networks applies.
-	c.CAFile = ""
-	c.Wrap = func(next http.RoundTripper) http.RoundTripper {
-		next.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, old.Listener.Addr().String())
-		}
-		return next
-	}
-	err = open(t, c).Put(t.Context(), "a", nil, backend.PutOptions{})
-	var temporary *backend.TemporaryError
-	if err == nil || errors.As(err, &temporary) || !strings.Contains(err.Error(), "TLS 1.3") {
-		t.Errorf("a server with TLS 1.2: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func (b *Backend) Retain(ctx context.Context, name string, until time.Time) erro
 		return lockIsOff(op, name)
 	}
 	until = wholeSeconds(until)
-	mode, has, err := b.retention(ctx, op, name)
+	mode, has, err := b.retention(ctx, op, name, nil)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (b *Backend) Retain(ctx context.Context, name string, until time.Time) erro
 	e := b.failed(ctx, op, name, "s3:PutObjectRetention", err)
 	if errors.Is(e, backend.ErrRetained) || errors.Is(e, backend.ErrDenied) {
 		// Somebody may have extended it further meanwhile.
-		if _, has, err := b.retention(ctx, op, name); err == nil && !until.After(has) {
+		if _, has, err := b.retention(ctx, op, name, nil); err == nil && !until.After(has) {
 			return nil
 		}
 	}
@@ -60,13 +60,14 @@ func (b *Backend) Retained(ctx context.Context, name string) (time.Time, error) 
 	if err := objects.Check(ctx, op, name); err != nil {
 		return time.Time{}, err
 	}
-	_, until, err := b.retention(ctx, op, name)
+	_, until, err := b.retention(ctx, op, name, nil)
 	return until, err
 }
 
-// retention asks for what the head of an object leaves out when it may not be seen.
-func (b *Backend) retention(ctx context.Context, op, name string) (types.ObjectLockRetentionMode, time.Time, error) {
-	out, err := b.client.GetObjectRetention(ctx, &s3.GetObjectRetentionInput{Bucket: &b.config.Bucket, Key: b.key(name)})
+// retention asks for what the head of an object leaves out when it may not be seen; of a
+// version when one is named.
+func (b *Backend) retention(ctx context.Context, op, name string, version *string) (types.ObjectLockRetentionMode, time.Time, error) {
+	out, err := b.client.GetObjectRetention(ctx, &s3.GetObjectRetentionInput{Bucket: &b.config.Bucket, Key: b.key(name), VersionId: version})
 	switch {
 	case err == nil && out.Retention == nil, refusedWith(err, "NoSuchObjectLockConfiguration"):
 		return "", time.Time{}, nil

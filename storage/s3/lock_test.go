@@ -73,8 +73,8 @@ func versionOf(t *testing.T, client *sdk.Client, bucket, key string) string {
 // A server that refuses without a reason is asked for it.
 func TestRetainedWithoutAWord(t *testing.T) {
 	s := servers.S3(t, servers.ObjectLock())
-	var seen tap
-	seen.answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen := tapped(nil)
+	seen.Answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		if err == nil && r.Method == http.MethodDelete && resp.StatusCode == http.StatusForbidden {
 			resp.Body.Close()
@@ -83,7 +83,7 @@ func TestRetainedWithoutAWord(t *testing.T) {
 		return resp, err
 	}
 	c := configure(s, "p")
-	c.Lock, c.Wrap = "compliance", seen.wrap
+	c.Lock, c.Wrap = "compliance", seen.Wrap
 	be := open(t, c)
 	until := in(time.Hour)
 	put(t, be, "a", "x", backend.PutOptions{RetainUntil: until})
@@ -119,14 +119,14 @@ func TestRetainOnlyExtends(t *testing.T) {
 		}
 	}
 	// Not every server refuses to shorten a retention, so it is never asked to.
-	var seen tap
+	seen := tapped(nil)
 	c := configure(s, "p")
-	c.Lock, c.Wrap = "governance", seen.wrap
+	c.Lock, c.Wrap = "governance", seen.Wrap
 	be := open(t, c)
 	if err := be.Retain(t.Context(), "governance", in(time.Minute)); err != nil {
 		t.Error(err)
 	}
-	if got := seen.take(); len(got) != 1 || !strings.HasPrefix(got[0], "GET ") {
+	if got := seen.Take().Asked; len(got) != 1 || !strings.HasPrefix(got[0], "GET ") {
 		t.Errorf("an earlier time was asked for with %q", got)
 	}
 	be = locked(t, s, "compliance")
@@ -186,9 +186,9 @@ func TestRetentionCheck(t *testing.T) {
 func TestDeleteFreesAllVersions(t *testing.T) {
 	s := servers.S3(t, servers.Versioning())
 	client := owner(t, s)
-	var seen tap
+	seen := tapped(nil)
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
+	c.Wrap = seen.Wrap
 	be := open(t, c)
 	for _, name := range []string{"a", "a-b", "ab"} { // names that begin like another's
 		put(t, be, name, "1", backend.PutOptions{})
@@ -208,11 +208,11 @@ func TestDeleteFreesAllVersions(t *testing.T) {
 	if kept, markers := versions(t, client, s.Bucket, "p/config"); kept != 0 || markers != 0 {
 		t.Errorf("%d versions and %d markers after the delete", kept, markers)
 	}
-	seen.take()
+	seen.Take()
 	if err := be.Delete(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if got := seen.take(); len(got) != 2 {
+	if got := seen.Take().Asked; len(got) != 2 {
 		t.Errorf("a delete of one version: %q, want 2 requests", got)
 	}
 	wantText(t, be, "a-b", "1")

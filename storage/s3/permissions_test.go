@@ -132,8 +132,8 @@ func TestRefusedByTheWay(t *testing.T) {
 // A server that takes no notice of the condition of a put is found out by the first.
 func TestServerWithoutConditions(t *testing.T) {
 	s := servers.S3(t)
-	var seen tap
-	seen.answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen := tapped(nil)
+	seen.Answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		if err == nil && resp.StatusCode == http.StatusPreconditionFailed {
 			resp.Body.Close()
@@ -142,7 +142,7 @@ func TestServerWithoutConditions(t *testing.T) {
 		return resp, err
 	}
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
+	c.Wrap = seen.Wrap
 	err := open(t, c).Put(t.Context(), "a", []byte("x"), backend.PutOptions{IfAbsent: true})
 	if !errors.Is(err, backend.ErrUnsupported) || !strings.Contains(strings.Join(fault.Hints(err), "\n"), "If-None-Match") {
 		t.Errorf("a conditional put: %v, hints %q", err, fault.Hints(err))

@@ -1,13 +1,11 @@
 package s3_test
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"io"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,8 +13,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"go.uber.org/goleak"
 
-	"mahavishnu/storage/backend"
 	"mahavishnu/storage/s3"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
@@ -67,95 +65,33 @@ func versions(t testing.TB, client *sdk.Client, bucket, key string) (kept, marke
 	return len(out.Versions), len(out.DeleteMarkers)
 }
 
-func put(t testing.TB, be *s3.Backend, name, data string, o backend.PutOptions) {
-	t.Helper()
-	if err := be.Put(t.Context(), name, []byte(data), o); err != nil {
-		t.Fatalf("Put: %v", err)
-	}
-}
+// The kit that all object stores are tested with.
+var (
+	put           = storagetest.Put
+	read          = storagetest.Read
+	wantText      = storagetest.WantText
+	wantTemporary = storagetest.WantTemporary
+	noise         = storagetest.Noise
+)
 
-func read(ctx context.Context, be *s3.Backend, name string, offset, length int64) ([]byte, error) {
-	r, err := be.Get(ctx, name, offset, length)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(r)
-	return data, errors.Join(err, r.Close())
-}
-
-// wantText checks that the whole object is what it should be.
-func wantText(t testing.TB, be *s3.Backend, name, want string) {
-	t.Helper()
-	got, err := read(t.Context(), be, name, 0, -1)
-	if err != nil || string(got) != want {
-		t.Errorf("%s = %q, %v; want %q", name, got, err, want)
-	}
-}
-
-// wantTemporary checks that an error may be tried again.
-func wantTemporary(t testing.TB, what string, err error) {
-	t.Helper()
-	var temporary *backend.TemporaryError
-	if !errors.As(err, &temporary) {
-		t.Errorf("%s: %v is no TemporaryError", what, err)
-	}
-}
-
-// tap sees the requests of a backend, and may answer them in the server's place.
-type tap struct {
-	mu       sync.Mutex
-	requests []string // method, path and what is asked for
-	answer   func(next http.RoundTripper, r *http.Request) (*http.Response, error)
-}
-
-func (p *tap) wrap(next http.RoundTripper) http.RoundTripper {
-	return trip(func(r *http.Request) (*http.Response, error) {
-		p.mu.Lock()
-		var asked []string
-		for name := range r.URL.Query() {
-			if name != "x-id" {
-				asked = append(asked, name)
-			}
+// tapped returns a tap that shows the names of parameters.
+func tapped(answer func(http.RoundTripper, *http.Request) (*http.Response, error)) *storagetest.Tap {
+	return &storagetest.Tap{Answer: answer, Query: func(q url.Values) []string {
+		q.Del("x-id")
+		if names := slices.Sorted(maps.Keys(q)); len(names) > 0 {
+			return []string{strings.Join(names, "&")}
 		}
-		p.requests = append(p.requests, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+strings.Join(asked, "&")))
-		p.mu.Unlock()
-		if p.answer != nil {
-			return p.answer(next, r)
-		}
-		return next.RoundTrip(r)
-	})
+		return nil
+	}}
 }
-
-// take returns the requests since it was called last.
-func (p *tap) take() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	requests := p.requests
-	p.requests = nil
-	return requests
-}
-
-type trip func(*http.Request) (*http.Response, error)
-
-func (f trip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // say is an answer of the server's kind.
 func say(r *http.Request, status int, code, message string, header ...string) *http.Response {
 	body := ""
-	if r.Method != http.MethodHead && status >= http.StatusMultipleChoices {
+	if status >= http.StatusMultipleChoices {
 		body = "<Error><Code>" + code + "</Code><Message>" + message + "</Message></Error>"
 	}
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
-	h := http.Header{"Content-Type": {"application/xml"}, "X-Amz-Request-Id": {"REQUEST1"}}
-	for i := 0; i+1 < len(header); i += 2 {
-		h.Set(header[i], header[i+1])
-	}
-	return &http.Response{
-		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, Body: io.NopCloser(bytes.NewReader([]byte(body))), ContentLength: int64(len(body)), Request: r,
-	}
+	return storagetest.Reply(r, status, body, append(slices.Clone(header), "Content-Type", "application/xml", "X-Amz-Request-Id", "REQUEST1")...)
 }
 
 func putInput(bucket, key, data string) *sdk.PutObjectInput {

@@ -12,6 +12,7 @@ import (
 
 	"mahavishnu/storage/backend"
 	"mahavishnu/storage/s3"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 )
 
@@ -68,12 +69,12 @@ func (a *archive) answer(next http.RoundTripper, r *http.Request) (*http.Respons
 	return resp, err
 }
 
-func frozen(t *testing.T, change func(*s3.Config)) (*s3.Backend, *archive, *tap) {
+func frozen(t *testing.T, change func(*s3.Config)) (*s3.Backend, *archive, *storagetest.Tap) {
 	t.Helper()
 	a := &archive{class: map[string]string{}, asked: map[string]string{}}
-	seen := &tap{answer: a.answer}
+	seen := tapped(a.answer)
 	c := configure(servers.S3(t), "p")
-	c.ColdClass, c.Wrap = "DEEP_ARCHIVE", seen.wrap
+	c.ColdClass, c.Wrap = "DEEP_ARCHIVE", seen.Wrap
 	if change != nil {
 		change(&c)
 	}
@@ -110,7 +111,7 @@ func TestThaw(t *testing.T) {
 	if _, err := read(t.Context(), be, "cold-1", 0, -1); !errors.Is(err, backend.ErrArchived) {
 		t.Errorf("reading an archived object: %v, want ErrArchived", err)
 	}
-	seen.take()
+	seen.Take()
 	o := backend.ThawOptions{Days: 3, Speed: "bulk"}
 	for _, step := range []struct {
 		names    []string
@@ -130,7 +131,7 @@ func TestThaw(t *testing.T) {
 		if err != nil || got != step.want {
 			t.Errorf("Thaw %q = %+v, %v; want %+v", step.names, got, err, step.want)
 		}
-		if got := seen.take(); len(got) != step.requests {
+		if got := seen.Take().Asked; len(got) != step.requests {
 			t.Errorf("Thaw %q: %q, want %d requests", step.names, got, step.requests)
 		}
 	}

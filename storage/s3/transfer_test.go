@@ -2,13 +2,10 @@ package s3_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,31 +13,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mahavishnu/storage/backend"
+	"mahavishnu/storage/s3"
+	"mahavishnu/storage/storagetest"
 	"mahavishnu/storage/storagetest/servers"
 	"mahavishnu/storage/storagetest/wire"
 )
 
-// packSize is as large as the objects that make up nearly all of a repository.
-const packSize = 16 << 20
-
-func noise(n int) []byte {
-	data := make([]byte, n)
-	r := rand.New(rand.NewPCG(1, uint64(n)))
-	for i := 0; i+8 <= n; i += 8 {
-		v := r.Uint64()
-		for j := range 8 {
-			data[i+j] = byte(v >> (8 * j))
-		}
-	}
-	return data
-}
-
 // Objects cost one request each, and to know that they are durable costs none.
 func TestRequests(t *testing.T) {
 	s := servers.S3(t)
-	var seen tap
+	seen := tapped(nil)
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
+	c.Wrap = seen.Wrap
 	be := open(t, c)
 	var names []string
 	for i := range 8 {
@@ -52,7 +36,7 @@ func TestRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The first conditional put is repeated, to see whether the server honours it.
-	if got := seen.take(); len(got) != len(names)+1 {
+	if got := seen.Take().Asked; len(got) != len(names)+1 {
 		t.Errorf("%d objects put and synced with %d requests: %q", len(names), len(got), got)
 	}
 	for what, c := range map[string]struct {
@@ -76,14 +60,14 @@ func TestRequests(t *testing.T) {
 		if err := c.do(); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
-		if diff := cmp.Diff(c.want, seen.take()); diff != "" {
+		if diff := cmp.Diff(c.want, seen.Take().Asked); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
 	if err := be.List(t.Context(), "packs/", func(backend.Info) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if got := seen.take(); len(got) != 1 {
+	if got := seen.Take().Asked; len(got) != 1 {
 		t.Errorf("8 objects listed with %q", got)
 	}
 	// The first delete asks once whether the bucket keeps versions.
@@ -91,7 +75,7 @@ func TestRequests(t *testing.T) {
 		if err := be.Delete(t.Context(), names[i]); err != nil {
 			t.Fatal(err)
 		}
-		if got := seen.take(); len(got) != want {
+		if got := seen.Take().Asked; len(got) != want {
 			t.Errorf("delete %d: %q, want %d requests", i, got, want)
 		}
 	}
@@ -102,12 +86,12 @@ func TestWhatAPutSends(t *testing.T) {
 	s := servers.S3(t)
 	var sent http.Header
 	var length int64
-	seen := tap{answer: func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen := tapped(func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 		sent, length = r.Header.Clone(), r.ContentLength
 		return next.RoundTrip(r)
-	}}
+	})
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
+	c.Wrap = seen.Wrap
 	put(t, open(t, c), "a", "123456789", backend.PutOptions{IfAbsent: true})
 	for name, want := range map[string]string{
 		"X-Amz-Checksum-Crc32c": "4waSgw==", // the check value of CRC-32C
@@ -124,37 +108,10 @@ func TestWhatAPutSends(t *testing.T) {
 	}
 }
 
-// Bodies are sent from where the caller has them: 64 packs at a time take hardly
-// more memory than the packs themselves.
-func TestPutsMakeNoCopies(t *testing.T) {
-	s := servers.S3(t)
-	be := open(t, configure(s, "p"))
-	data := noise(packSize)
-	put(t, be, "warm", "up", backend.PutOptions{})
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	errs := make(chan error)
-	const puts = 64
-	for i := range puts {
-		go func() { errs <- be.Put(t.Context(), fmt.Sprintf("packs/%d", i), data, backend.PutOptions{}) }()
-	}
-	for range puts {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-	runtime.ReadMemStats(&after)
-	perPut := (after.TotalAlloc - before.TotalAlloc) / puts
-	t.Logf("%d KiB allocated for a put of %d KiB", perPut>>10, packSize>>10)
-	if perPut > 512<<10 {
-		t.Errorf("a put of %d bytes allocates %d", packSize, perPut)
-	}
-}
-
 func BenchmarkPut(b *testing.B) {
 	be := open(b, configure(servers.S3(b), "p"))
-	data := noise(packSize)
-	b.SetBytes(packSize)
+	data := noise(storagetest.PackSize)
+	b.SetBytes(storagetest.PackSize)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if err := be.Put(b.Context(), fmt.Sprintf("packs/%d", i%16), data, backend.PutOptions{}); err != nil {
@@ -165,19 +122,19 @@ func BenchmarkPut(b *testing.B) {
 
 func BenchmarkGet(b *testing.B) {
 	be := open(b, configure(servers.S3(b), "p"))
-	if err := be.Put(b.Context(), "a", noise(packSize), backend.PutOptions{}); err != nil {
+	if err := be.Put(b.Context(), "a", noise(storagetest.PackSize), backend.PutOptions{}); err != nil {
 		b.Fatal(err)
 	}
-	for name, length := range map[string]int64{"whole": -1, "range": packSize} {
+	for name, length := range map[string]int64{"whole": -1, "range": storagetest.PackSize} {
 		b.Run(name, func(b *testing.B) {
-			b.SetBytes(packSize)
+			b.SetBytes(storagetest.PackSize)
 			b.ReportAllocs()
 			for b.Loop() {
 				r, err := be.Get(b.Context(), "a", 0, length)
 				if err != nil {
 					b.Fatal(err)
 				}
-				if n, err := io.Copy(io.Discard, r); err != nil || n != packSize {
+				if n, err := io.Copy(io.Discard, r); err != nil || n != storagetest.PackSize {
 					b.Fatal(n, err)
 				}
 				r.Close()
@@ -189,11 +146,7 @@ func BenchmarkGet(b *testing.B) {
 // A bit that changes on the way up is found by the server, one that changes on the
 // way down here, before the last byte is handed out.
 func TestBitsThatChangeOnTheWay(t *testing.T) {
-	s := servers.S3(t)
-	proxy := wire.New(t, wire.S3, s.Endpoint())
-	c := configure(s, "p")
-	c.Endpoint = proxy.URL()
-	be := open(t, c)
+	be, proxy := through(t, servers.S3(t))
 	data := noise(1 << 20)
 
 	proxy.On(wire.Put).Flip()
@@ -228,11 +181,7 @@ func TestBitsThatChangeOnTheWay(t *testing.T) {
 
 // A body that ends early is never short data.
 func TestBodiesThatEndEarly(t *testing.T) {
-	s := servers.S3(t)
-	proxy := wire.New(t, wire.S3, s.Endpoint())
-	c := configure(s, "p")
-	c.Endpoint = proxy.URL()
-	be := open(t, c)
+	be, proxy := through(t, servers.S3(t))
 	data := noise(1 << 20)
 	if err := be.Put(t.Context(), "a", data, backend.PutOptions{}); err != nil {
 		t.Fatal(err)
@@ -265,39 +214,12 @@ func TestBodiesThatEndEarly(t *testing.T) {
 	}
 }
 
-// The end of a context ends what is under way, with its own cause.
-func TestContextEndsAReadInTheMiddle(t *testing.T) {
-	s := servers.S3(t)
-	proxy := wire.New(t, wire.S3, s.Endpoint())
-	c := configure(s, "p")
-	c.Endpoint = proxy.URL()
-	be := open(t, c)
-	if err := be.Put(t.Context(), "a", noise(1<<20), backend.PutOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	proxy.On(wire.Get).StallMidway()
-	why := errors.New("lease lost")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	r, err := be.Get(ctx, "a", 0, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := io.ReadFull(r, make([]byte, 1000)); err != nil {
-		t.Fatal(err)
-	}
-	cancel(why)
-	if _, err := io.ReadAll(r); !errors.Is(err, why) {
-		t.Errorf("reading after the context ended: %v", err)
-	}
-}
-
 // Servers that do not do as they are asked are found out.
 func TestAnswersThatDoNotFit(t *testing.T) {
 	s := servers.S3(t)
-	var seen tap
+	seen := tapped(nil)
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
+	c.Wrap = seen.Wrap
 	be := open(t, c)
 	put(t, be, "a", "0123456789", backend.PutOptions{})
 	for name, c := range map[string]struct {
@@ -313,7 +235,7 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 		"a cut object":     {http.StatusPartialContent, "23", "bytes 2-3/4", backend.ErrShort},
 		"nonsense":         {http.StatusPartialContent, "2345", "bytes x-y/z", backend.ErrDamaged},
 	} {
-		seen.answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
+		seen.Answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
 			resp := say(r, c.status, "", "")
 			resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(c.body)), int64(len(c.body))
 			resp.Header.Set("Content-Length", strconv.Itoa(len(c.body)))
@@ -326,7 +248,7 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %v", name, got, err, c.want)
 		}
 	}
-	seen.answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	seen.Answer = func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		if err == nil {
 			resp.Header.Set("X-Amz-Checksum-Crc32c", "AAAAAA==")
@@ -349,39 +271,35 @@ func TestForeignKeysAreNotObjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var names []string
-	if err := be.List(t.Context(), "", func(i backend.Info) error {
-		names = append(names, i.Name)
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"a/b%20c+d"}, names); diff != "" {
-		t.Errorf("listed (-want +got):\n%s", diff)
-	}
+	storagetest.WantNames(t, be, "a/b%20c+d")
 }
 
-// A listing that goes round in circles, or breaks off, is an error and not an end.
-func TestListingsThatNeverEnd(t *testing.T) {
-	s := servers.S3(t)
-	var seen tap
+func TestPutsMakeNoCopies(t *testing.T) {
+	storagetest.RunPutsMakeNoCopies(t, open(t, configure(servers.S3(t), "p")), 4)
+}
+
+func TestBrokenTransfers(t *testing.T) {
+	be, proxy := through(t, servers.S3(t))
+	t.Run("Resume", func(t *testing.T) { storagetest.RunResume(t, be, proxy) })
+	t.Run("ContextEnds", func(t *testing.T) { storagetest.RunContextEnds(t, be, proxy) })
+}
+
+// through returns a backend behind a proxy that breaks things.
+func through(t testing.TB, s *servers.S3Server) (*s3.Backend, *wire.Proxy) {
+	t.Helper()
+	proxy := wire.New(t, wire.S3, s.Endpoint())
 	c := configure(s, "p")
-	c.Wrap = seen.wrap
-	be := open(t, c)
-	put(t, be, "a", "x", backend.PutOptions{})
-	pages := map[string]string{
+	c.Endpoint = proxy.URL()
+	return open(t, c), proxy
+}
+
+func TestListingsThatNeverEnd(t *testing.T) {
+	seen := tapped(nil)
+	c := configure(servers.S3(t), "p")
+	c.Wrap = seen.Wrap
+	storagetest.RunListings(t, open(t, c), seen, map[string]string{
 		"circles":  `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken></ListBucketResult>`,
 		"no token": `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
 		"half":     `<ListBucketResult><Contents><Key>p/a</Key>`,
-	}
-	for name, page := range pages {
-		seen.answer = func(_ http.RoundTripper, r *http.Request) (*http.Response, error) {
-			resp := say(r, http.StatusOK, "", "")
-			resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(page)), int64(len(page))
-			return resp, nil
-		}
-		if err := be.List(t.Context(), "", func(backend.Info) error { return nil }); err == nil {
-			t.Errorf("%s: the listing ended well", name)
-		}
-	}
+	})
 }

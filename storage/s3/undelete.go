@@ -3,46 +3,30 @@ package s3
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"golang.org/x/sync/errgroup"
 
 	"mahavishnu/storage/backend"
+	"mahavishnu/storage/objects"
 )
 
-// Undelete takes away the delete markers that hide wanted objects, whose newest
-// version is there again then. [Backend.Delete] leaves no marker above a version, so each
-// is somebody else's: Object Lock keeps versions, and lets anybody hide them. Without
-// lock= it does nothing.
-func (b *Backend) Undelete(ctx context.Context, want func(name string) bool, tell func(name string)) error {
+// Undelete brings back the objects that are hidden under a delete marker. [Backend.Delete]
+// leaves no marker above a version, so each is somebody else's: Object Lock keeps
+// versions, and lets anybody hide them. Where the newest version is the one that comes
+// back, its markers are taken away; an older one is stored anew. Without lock= it does
+// nothing.
+func (b *Backend) Undelete(ctx context.Context, o backend.UndeleteOptions) error {
 	if b.config.Lock == "" {
 		return nil
 	}
-	hidden, err := b.hiddenNames(ctx)
-	if err != nil {
-		return err
-	}
-	var telling sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for _, name := range hidden {
-		if !want(name) {
-			continue
-		}
-		group.Go(func() error {
-			back, err := b.unhide(ctx, name)
-			if back {
-				telling.Lock()
-				defer telling.Unlock()
-				tell(name)
-			}
-			return err
-		})
-	}
-	return group.Wait()
+	return objects.Past{
+		Hidden: b.hiddenNames, Versions: b.past, Read: b.readVersion, Kept: b.versionKept, Uncover: b.uncover, Put: b.Put, Clock: b.clock,
+	}.Undelete(ctx, o)
 }
 
 // hiddenNames returns the objects whose newest version is a marker: one request for each
@@ -73,26 +57,57 @@ func (b *Backend) hiddenNames(ctx context.Context) ([]string, error) {
 	}
 }
 
-// unhide takes away an object's markers when a version lies below.
-func (b *Backend) unhide(ctx context.Context, name string) (bool, error) {
+// past returns the versions of an object that are no markers, the newest first.
+func (b *Backend) past(ctx context.Context, name string) ([]objects.Version, error) {
+	all, err := b.history(ctx, "look for versions of", name)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(all, func(x, y version) int { return y.stored.Compare(x.stored) })
+	var past []objects.Version
+	for _, v := range all {
+		if !v.marker {
+			past = append(past, objects.Version{ID: v.id, Size: v.size})
+		}
+	}
+	return past, nil
+}
+
+// readVersion opens a version.
+func (b *Backend) readVersion(ctx context.Context, name string, v objects.Version) (io.ReadCloser, error) {
+	in := b.asking(name, 0, -1)
+	in.VersionId = &v.ID
+	out, err := b.client.GetObject(ctx, in)
+	if err != nil {
+		return nil, b.failed(ctx, "read a version of", name, "s3:GetObjectVersion", err)
+	}
+	size, err := arriving(out, name, 0, -1)
+	if err != nil {
+		return nil, errors.Join(err, out.Body.Close())
+	}
+	// Without an ETag: it cannot be resumed, which would be with the newest version.
+	return struct{ io.ReadCloser }{&body{ctx: ctx, b: b, name: name, from: out.Body, left: size, sum: promised(out)}}, nil
+}
+
+// versionKept asks until when Object Lock keeps a version.
+func (b *Backend) versionKept(ctx context.Context, name string, v objects.Version) (time.Time, error) {
+	_, until, err := b.retention(ctx, "look at the retention of", name, &v.ID)
+	return until, err
+}
+
+// uncover takes away an object's markers.
+func (b *Backend) uncover(ctx context.Context, name string) error {
 	versions, err := b.history(ctx, "look for versions of", name)
 	if err != nil {
-		return false, err
-	}
-	below := false
-	for _, v := range versions {
-		below = below || !v.marker
-	}
-	if !below {
-		return false, nil
+		return err
 	}
 	for _, v := range versions {
 		if !v.marker {
 			continue
 		}
 		if err := b.deleteVersion(ctx, name, v); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }

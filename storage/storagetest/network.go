@@ -167,8 +167,8 @@ func testWords(t *testing.T, n *network) {
 		do   func() error
 	}{
 		"put":    {wire.Put, func() error { return n.bare.Put(t.Context(), "b", pattern(300_000), storage.PutOptions{}) }},
-		"get":    {wire.Get, func() error { _, err := tryRead(t.Context(), n.bare, "a", 0, -1); return err }},
-		"range":  {wire.Get, func() error { _, err := tryRead(t.Context(), n.bare, "a", 0, 200_000); return err }},
+		"get":    {wire.Get, func() error { _, err := Read(t.Context(), n.bare, "a", 0, -1); return err }},
+		"range":  {wire.Get, func() error { _, err := Read(t.Context(), n.bare, "a", 0, 200_000); return err }},
 		"stat":   {wire.Stat, func() error { _, err := n.bare.Stat(t.Context(), "a"); return err }},
 		"list":   {wire.List, func() error { return n.bare.List(t.Context(), "", func(storage.Info) error { return nil }) }},
 		"delete": {wire.Delete, func() error { return n.bare.Delete(t.Context(), "c") }},
@@ -218,7 +218,7 @@ func testStorm(t *testing.T, n *network) {
 				if err := n.far.Put(t.Context(), name, data(name), storage.PutOptions{IfAbsent: i%2 == 0}); err != nil {
 					t.Errorf("Put %s: %v", name, err)
 				}
-				got, err := tryRead(t.Context(), n.far, name, 0, -1)
+				got, err := Read(t.Context(), n.far, name, 0, -1)
 				if err != nil || !bytes.Equal(got, data(name)) {
 					t.Errorf("Get %s: %d bytes, %v", name, len(got), err)
 				}
@@ -259,7 +259,7 @@ func testExpired(t *testing.T, n *network) {
 	began := n.proxy.Requests()
 	for name, do := range map[string]func() error{
 		"put":    func() error { return n.far.Put(t.Context(), "after/a", pattern(100_000), storage.PutOptions{}) },
-		"get":    func() error { _, err := tryRead(t.Context(), n.far, "before/0", 0, -1); return err },
+		"get":    func() error { _, err := Read(t.Context(), n.far, "before/0", 0, -1); return err },
 		"stat":   func() error { _, err := n.far.Stat(t.Context(), "before/0"); return err },
 		"list":   func() error { return n.far.List(t.Context(), "before/", func(storage.Info) error { return nil }) },
 		"delete": func() error { return n.far.Delete(t.Context(), "before/0") },
@@ -308,7 +308,7 @@ func testCut(t *testing.T, n *network) {
 	for range 2 {
 		for name, do := range map[string]func() error{
 			"put":    func() error { return far.Put(t.Context(), "b", []byte("b"), storage.PutOptions{IfAbsent: true}) },
-			"get":    func() error { _, err := tryRead(t.Context(), far, "a", 0, -1); return err },
+			"get":    func() error { _, err := Read(t.Context(), far, "a", 0, -1); return err },
 			"stat":   func() error { _, err := far.Stat(t.Context(), "a"); return err },
 			"list":   func() error { return far.List(t.Context(), "", func(storage.Info) error { return nil }) },
 			"delete": func() error { return far.Delete(t.Context(), "a") },
@@ -354,7 +354,7 @@ func testChanged(t *testing.T, n *network) {
 
 	n.proxy.Reset()
 	n.proxy.On(wire.Get).Flip()
-	if got, err := tryRead(t.Context(), n.far, "a", 0, -1); !errors.Is(err, storage.ErrDamaged) || len(got) == len(want) {
+	if got, err := Read(t.Context(), n.far, "a", 0, -1); !errors.Is(err, storage.ErrDamaged) || len(got) == len(want) {
 		t.Errorf("a changed body: %d bytes, %v; want ErrDamaged before all are handed out", len(got), err)
 	}
 	n.proxy.On(wire.Get).Flip()

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -61,20 +60,11 @@ func put(t *testing.T, be storage.Backend, name string, data []byte, o storage.P
 
 func read(t *testing.T, be storage.Backend, name string, offset, length int64) []byte {
 	t.Helper()
-	data, err := tryRead(t.Context(), be, name, offset, length)
+	data, err := Read(t.Context(), be, name, offset, length)
 	if err != nil {
 		t.Fatalf("Get %s [%d, +%d]: %v", name, offset, length, err)
 	}
 	return data
-}
-
-func tryRead(ctx context.Context, be storage.Backend, name string, offset, length int64) ([]byte, error) {
-	r, err := be.Get(ctx, name, offset, length)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(r)
-	return data, errors.Join(err, r.Close())
 }
 
 func pattern(n int) []byte {
@@ -114,7 +104,7 @@ func testRanges(t *testing.T, be storage.Backend) {
 		}
 	}
 	for _, c := range []struct{ offset, length int64 }{{0, 10001}, {10001, 0}, {10001, -1}, {9999, 2}, {20000, 5}, {1 << 62, 1 << 62}} {
-		if data, err := tryRead(t.Context(), be, "a", c.offset, c.length); !errors.Is(err, storage.ErrShort) {
+		if data, err := Read(t.Context(), be, "a", c.offset, c.length); !errors.Is(err, storage.ErrShort) {
 			t.Errorf("range %+v past the end: %d bytes, error %v; want ErrShort", c, len(data), err)
 		}
 	}
@@ -370,7 +360,7 @@ func testConcurrent(t *testing.T, be storage.Backend) {
 					t.Error(err)
 					return
 				}
-				got, err := tryRead(t.Context(), be, name, 0, -1)
+				got, err := Read(t.Context(), be, name, 0, -1)
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%s: %d bytes, %v", name, len(got), err)
 				}

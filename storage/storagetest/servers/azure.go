@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,8 +32,22 @@ type AzureServer struct {
 	Container string
 }
 
+// AzureOption changes how an Azure server is started.
+type AzureOption func(args []string) []string
+
+// CheckingVersions has the server refuse versions of the protocol that are newer than
+// itself, as it does unless told otherwise.
+func CheckingVersions() AzureOption {
+	return func(args []string) []string {
+		return slices.DeleteFunc(args, func(arg string) bool { return arg == skipVersions })
+	}
+}
+
+// skipVersions is the server's flag for taking all versions of the protocol.
+const skipVersions = "--skipApiVersionCheck"
+
 // Azure starts an Azure server with one container.
-func Azure(t testing.TB) *AzureServer {
+func Azure(t testing.TB, options ...AzureOption) *AzureServer {
 	t.Helper()
 	main := filepath.Join(repository(t), "tools", "azurite", "node_modules", "azurite", "dist", "src", "blob", "main.js")
 	if _, err := os.Stat(main); err != nil {
@@ -46,9 +61,11 @@ func Azure(t testing.TB) *AzureServer {
 	dir := directory(t, "objects")
 	s.Process = begin(t, func(address string) *exec.Cmd {
 		host, port, _ := strings.Cut(address, ":")
-		//nolint:noctx // ended by Stop, which lets it finish what it writes
-		return exec.Command(node, main, "--location", dir, "--blobHost", host, "--blobPort", port,
-			"--silent", "--disableTelemetry", "--skipApiVersionCheck")
+		args := []string{main, "--location", dir, "--blobHost", host, "--blobPort", port, "--silent", "--disableTelemetry", skipVersions}
+		for _, option := range options {
+			args = option(args)
+		}
+		return exec.Command(node, args...) //nolint:noctx // ended by Stop, which lets it finish what it writes
 	})
 	s.MakeContainer(s.Container)
 	return s

@@ -109,6 +109,11 @@ func (s *S3Server) Delete(key string) {
 	s.send(http.MethodDelete, "/"+s.Bucket+"/"+key, "", nil, nil)
 }
 
+// Put writes over an object of the bucket as anybody does who has the credentials.
+func (s *S3Server) Put(key, data string) {
+	s.send(http.MethodPut, "/"+s.Bucket+"/"+key, "", nil, []byte(data))
+}
+
 // AddUser adds a user who may do nothing but what the bucket's policy allows. The
 // server must have been started with [Users].
 func (s *S3Server) AddUser(accessKey, secretKey string) {
