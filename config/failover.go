@@ -63,6 +63,8 @@ type FailoverService struct {
 	ProbeEvery Duration `yaml:"probe_every"`
 	// How long it waits for an answer. 0s: twice heartbeat, at least a second.
 	ProbeTimeout Duration `yaml:"probe_timeout"`
+
+	FailoverKeep `yaml:",inline"`
 }
 
 // FailoverMember is one of a service's members.
@@ -74,6 +76,8 @@ type FailoverMember struct {
 	Region string `yaml:"region"`
 	// Where coordinators see it: "host:port", or for kind http a URL.
 	Address string `yaml:"address"`
+
+	FailoverControl `yaml:",inline"`
 }
 
 // HotStandbyService is the name of the service that disaster_recovery.hot_standby
@@ -208,6 +212,7 @@ func (l *loader) checkService(c *Config, name string, s FailoverService) {
 	l.oneOf(at+".kind", s.Kind, "a kind of service", ServicePostgres, ServiceHTTP, ServiceCommand)
 	l.durationBetween(at+".probe_every", s.ProbeEvery, 0, Duration(time.Hour))
 	l.durationBetween(at+".probe_timeout", s.ProbeTimeout, 0, Duration(time.Minute))
+	l.checkKeep(at, s)
 	if len(s.Members) < 2 {
 		l.missing(at+".members", "has fewer than two members: there is nothing to fail over to", at)
 	}
@@ -219,6 +224,7 @@ func (l *loader) checkService(c *Config, name string, s FailoverService) {
 		if m.Node != "" && !isName(m.Node) {
 			l.valuef(key+".node", "%q cannot name a node: %s", m.Node, nameRule)
 		}
+		l.checkControl(key, s.Kind, m)
 		if m.Node == "" && s.Kind == ServicePostgres {
 			l.missing(key+".node", "is missing: a database is stopped and promoted by the node beside it", key)
 		}

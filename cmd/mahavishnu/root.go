@@ -136,6 +136,7 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 		newReplicateCommand(e), newReplicationCommand(e), newCatalogCommand(e))
 	addGrouped(root, groupJobs, newStatusCommand(e), newJobsCommand(e), newSchedulerCommand(e), newWorkerCommand(e), newCoordinatorCommand(e), newFailoverCommand(e))
 	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newDoctorCommand(e), newVersionCommand(e), newHelpCommand(e), newManCommand(e), newCompletionCommand(e))
+	root.AddCommand(newKeeperWatchdogCommand())
 	return root
 }
 
