@@ -63,6 +63,8 @@ type FailoverService struct {
 	ProbeEvery Duration `yaml:"probe_every"`
 	// How long it waits for an answer. 0s: twice heartbeat, at least a second.
 	ProbeTimeout Duration `yaml:"probe_timeout"`
+	// What leads its clients to the member that serves.
+	Routes FailoverRoutes `yaml:"routes"`
 
 	FailoverKeep `yaml:",inline"`
 }
@@ -76,6 +78,8 @@ type FailoverMember struct {
 	Region string `yaml:"region"`
 	// Where coordinators see it: "host:port", or for kind http a URL.
 	Address string `yaml:"address"`
+	// How clients reach it, where that does not follow from address.
+	Clients FailoverClients `yaml:"clients"`
 
 	FailoverControl `yaml:",inline"`
 }
@@ -216,6 +220,7 @@ func (l *loader) checkService(c *Config, name string, s FailoverService) {
 	if len(s.Members) < 2 {
 		l.missing(at+".members", "has fewer than two members: there is nothing to fail over to", at)
 	}
+	l.checkRoutes(at, s)
 	for _, member := range sortedKeys(s.Members) {
 		m, key := s.Members[member], at+".members."+member
 		if !isName(member) {

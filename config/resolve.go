@@ -62,6 +62,7 @@ func (l *loader) resolve(c *Config) {
 			*path = l.absolute(*path)
 		}
 	}
+	l.resolveRoutes(&c.Failover)
 	if n.Name == "" {
 		n.Name = nodeName(os.Hostname())
 	}

@@ -1,0 +1,198 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// FailoverClients are how clients reach a member. What is left out follows from its
+// address: a number becomes an address, a name the host.
+type FailoverClients struct {
+	// Addresses, for records of kind "address" and for the front.
+	Addresses []string `yaml:"addresses"`
+	// Its own name in DNS, for records of kind "alias" and "service".
+	Host string `yaml:"host"`
+	// The port. 0: that of its address.
+	Port int `yaml:"port"`
+}
+
+// FailoverRoutes are the ways that lead clients to the member that serves. All that
+// are given are changed together; with none, clients find the primary by themselves.
+type FailoverRoutes struct {
+	// A record in a name server, changed by DNS updates (RFC 2136).
+	DNS FailoverDNS `yaml:"dns"`
+	// A record in Amazon Route 53.
+	Route53 FailoverRoute53 `yaml:"route53"`
+	// A TCP proxy in each process with the coordinator role.
+	Front FailoverFront `yaml:"front"`
+	// A command.
+	Hook FailoverHook `yaml:"hook"`
+}
+
+// FailoverDNS is a record in a name server. Given when servers is.
+type FailoverDNS struct {
+	// The primaries of the zone, as "host" or "host:port"; give each region its own.
+	Servers []string `yaml:"servers"`
+	// How many of them must take a change. 0: a majority.
+	Need int `yaml:"need"`
+	// The zone, as the servers have it.
+	Zone string `yaml:"zone"`
+	// The name clients use.
+	Name string `yaml:"name"`
+	// What stands there: "address" (A, AAAA), "alias" (CNAME) or "service" (SRV).
+	// Empty: "address".
+	Kind string `yaml:"kind"`
+	// How long resolvers keep an answer, whole seconds. 0s: 5s.
+	TTL Duration `yaml:"ttl"`
+	// The key as `tsig-keygen` writes it (HMAC-SHA256 or HMAC-SHA512), which others
+	// must not be able to read.
+	KeyFile string `yaml:"key_file"`
+}
+
+// FailoverRoute53 is a record in Amazon Route 53. Given when zone is. Credentials come
+// from the environment or the profile.
+type FailoverRoute53 struct {
+	// The hosted zone's id.
+	Zone string `yaml:"zone"`
+	// The name clients use.
+	Name string `yaml:"name"`
+	// As in dns.
+	Kind string `yaml:"kind"`
+	// As in dns.
+	TTL Duration `yaml:"ttl"`
+	// The profile of the shared files. Empty: AWS_PROFILE, or "default".
+	Profile string `yaml:"profile"`
+}
+
+// FailoverFront is a TCP proxy. Given when listen is.
+type FailoverFront struct {
+	// Where clients connect, as "host:port".
+	Listen string `yaml:"listen"`
+	// How long a new connection waits for a primary. 0s: 15s.
+	Hold Duration `yaml:"hold"`
+	// How many clients are let in. 0: 4096.
+	MaxConnections int `yaml:"max_connections"`
+}
+
+// FailoverHook is a command. Given when command is.
+type FailoverHook struct {
+	// The program and its arguments; docs/failover-routing.md tells its variables.
+	Command []string `yaml:"command"`
+	// What prints where clients are led now, as "epoch=42 member=NAME".
+	Current []string `yaml:"current"`
+	// What tries all that can be tried without changing anything.
+	Rehearse []string `yaml:"rehearse"`
+	// How long each may take. 0s: 30s.
+	Timeout Duration `yaml:"timeout"`
+}
+
+// recordKinds are the kinds of records that lead to a member.
+var recordKinds = []string{"address", "alias", "service"}
+
+// EffectiveClients are how clients reach the member, with what follows from its
+// address.
+func (m FailoverMember) EffectiveClients() FailoverClients {
+	c := m.Clients
+	at := m.Address
+	if _, rest, ok := strings.Cut(at, "://"); ok {
+		scheme, _, _ := strings.Cut(at, "://")
+		at, _, _ = strings.Cut(rest, "/")
+		if _, _, err := net.SplitHostPort(at); err != nil {
+			at = net.JoinHostPort(strings.Trim(at, "[]"), map[string]string{"http": "80", "https": "443"}[scheme])
+		}
+	}
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return c
+	}
+	if _, err := netip.ParseAddr(host); err == nil && len(c.Addresses) == 0 {
+		c.Addresses = []string{host}
+	} else if err != nil && c.Host == "" {
+		c.Host = host
+	}
+	if n, err := strconv.Atoi(port); err == nil && c.Port == 0 {
+		c.Port = n
+	}
+	return c
+}
+
+func (l *loader) checkRoutes(at string, s FailoverService) {
+	r := s.Routes
+	if d := r.DNS; len(d.Servers) > 0 {
+		key := at + ".routes.dns"
+		l.checkRecord(key, d.Name, d.Kind, d.TTL)
+		if d.Zone == "" {
+			l.missing(key+".zone", "is missing: name the zone as its servers have it", key)
+		}
+		if d.KeyFile == "" {
+			l.missing(key+".key_file", "is missing: updates are never sent unsigned; make a key with tsig-keygen", key)
+		} else {
+			l.private(key+".key_file", d.KeyFile)
+		}
+		if d.Need < 0 || d.Need > len(d.Servers) {
+			l.valuef(key+".need", "%d of %d servers can never agree", d.Need, len(d.Servers))
+		}
+		l.checkReach(at, key, d.Kind, s)
+	}
+	if d := r.Route53; d.Zone != "" {
+		key := at + ".routes.route53"
+		l.checkRecord(key, d.Name, d.Kind, d.TTL)
+		l.checkReach(at, key, d.Kind, s)
+	}
+	if f := r.Front; f.Listen != "" {
+		key := at + ".routes.front"
+		l.checkListen(key+".listen", f.Listen)
+		l.durationBetween(key+".hold", f.Hold, 0, Duration(time.Hour))
+		l.between(key+".max_connections", f.MaxConnections, 0, 1_000_000)
+	}
+	if h := r.Hook; len(h.Command) > 0 {
+		l.durationBetween(at+".routes.hook.timeout", h.Timeout, 0, Duration(time.Hour))
+	}
+}
+
+func (l *loader) checkRecord(key, name, kind string, ttl Duration) {
+	if name == "" {
+		l.missing(key+".name", "is missing: name what clients look up", key)
+	}
+	if kind != "" {
+		l.oneOf(key+".kind", kind, "a kind of record", recordKinds...)
+	}
+	l.durationBetween(key+".ttl", ttl, 0, Duration(24*time.Hour))
+	if ttl%Duration(time.Second) != 0 {
+		l.valuef(key+".ttl", "must be whole seconds, not %s", ttl)
+	}
+}
+
+// checkReach refuses records that some member could not be written into.
+func (l *loader) checkReach(at, key, kind string, s FailoverService) {
+	for _, member := range sortedKeys(s.Members) {
+		c := s.Members[member].EffectiveClients()
+		where := at + ".members." + member
+		for _, a := range c.Addresses {
+			if _, err := netip.ParseAddr(a); err != nil {
+				l.valuef(where+".clients.addresses", "%q is no address", a)
+			}
+		}
+		switch {
+		case kind == "alias" && c.Host == "":
+			l.missing(where+".clients.host", "is missing: "+key+" needs the member's own name in DNS", where)
+		case kind == "service" && (c.Host == "" || c.Port == 0):
+			l.missing(where+".clients.host", "or the port is missing: "+key+" needs both", where)
+		case (kind == "" || kind == "address") && len(c.Addresses) == 0:
+			l.missing(where+".clients.addresses", "is missing: "+key+" needs the member's addresses", where)
+		}
+	}
+}
+
+// resolveRoutes makes the paths of routes absolute.
+func (l *loader) resolveRoutes(f *Failover) {
+	for name, s := range f.Services {
+		if s.Routes.DNS.KeyFile != "" {
+			s.Routes.DNS.KeyFile = l.absolute(s.Routes.DNS.KeyFile)
+			f.Services[name] = s
+		}
+	}
+}
