@@ -23,7 +23,7 @@ type runner struct {
 	// highest is the highest epoch of a tenure, written down or not.
 	highest uint64
 	dog     Watchdog
-	op     *operation
+	op      *operation
 	// unfenced: the member must be stopped and an attempt to do so failed. letGo: the
 	// lease is given back when it is.
 	unfenced, letGo bool
