@@ -22,6 +22,7 @@ type Metrics struct {
 	prunes
 	stored
 	replications
+	fronts
 	failover
 }
 
@@ -43,6 +44,7 @@ func New(version string) *Metrics {
 	m.prunes = newPrunes(m.registry)
 	m.stored = newStored(m.registry)
 	m.replications = newReplications(m.registry)
+	m.fronts = newFronts(m.registry)
 	m.failover = newFailover(m.registry)
 	return m
 }

@@ -41,6 +41,8 @@ func moveAll(m *Metrics) {
 	m.ReplicationEnded(Replication{From: "eu", To: "us", Outcome: "succeeded", Ended: noon, Objects: 3, Bytes: 4000, Deleted: 1})
 	m.ReplicationEnded(Replication{From: "eu", To: "us", Outcome: "failed", Ended: noon.Add(time.Hour), Objects: 1})
 	m.SetReplicationLag("eu", "us", Lag{Bytes: 100, Objects: 2, Age: 30 * time.Second, Pending: 5, Measured: noon})
+	m.SetFront("orders", Front{Epoch: 41, Leading: true, Open: 3, Accepted: 5, Switches: 1})
+	m.SetFront("orders", Front{Epoch: 42, Leading: true, Open: 1, Held: 2, Accepted: 9, Refused: 1, Expired: 1, Cut: 3, Switches: 2})
 	m.JobStarted(messages.KindBackup, "eu", time.Second)
 	m.JobStarted(messages.KindBackup, "eu", -time.Second)
 	m.JobEnded(messages.KindBackup, "eu", messages.OutcomeSucceeded, time.Minute)
@@ -162,6 +164,10 @@ func TestValues(t *testing.T) {
 		"mahavishnu_replication_lag_bytes":                       `mahavishnu_replication_lag_bytes{from="eu",to="us"} 100`,
 		"mahavishnu_replication_lag_seconds":                     `mahavishnu_replication_lag_seconds{from="eu",to="us"} 30`,
 		"mahavishnu_replication_last_success_timestamp_seconds":  `mahavishnu_replication_last_success_timestamp_seconds{from="eu",to="us"} 1.7487792e+09`,
+		"mahavishnu_front_connections_total":                     `mahavishnu_front_connections_total{service="orders"} 9`,
+		"mahavishnu_front_cut_connections_total":                 `mahavishnu_front_cut_connections_total{service="orders"} 3`,
+		"mahavishnu_front_held_connections":                      `mahavishnu_front_held_connections{service="orders"} 2`,
+		"mahavishnu_front_leading":                               `mahavishnu_front_leading{service="orders"} 1`,
 		"mahavishnu_recovery_time_seconds":                       `mahavishnu_recovery_time_seconds{source="home"} 90`,
 		"mahavishnu_restore_test_last_success_timestamp_seconds": `mahavishnu_restore_test_last_success_timestamp_seconds{source="home"} 1.7487792e+09`,
 		"mahavishnu_jobs_running":                                `mahavishnu_jobs_running{kind="backup",region="eu"} 1`,

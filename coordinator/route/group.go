@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,20 +134,17 @@ func (g *Group) shortHint(took int) string {
 	return fmt.Sprintf("%d of %d places took the change and %d are needed; point again when they can be reached", took, len(g.places), g.o.Need)
 }
 
-// Current implements Router: the newest state among the places, of which as many
-// must answer as Point needs.
+// Current implements Router: the newest state that as many places have reached as
+// Point needs. A place that is ahead of the others does not count for all, so that
+// whoever asks whether a change is done points again.
 func (g *Group) Current(ctx context.Context) (Target, uint64, error) {
 	states, err := g.current(ctx)
 	if len(states) < g.o.Need {
 		return Target{}, 0, fault.New("see where clients are led", "", err, fmt.Sprintf("%d of %d places answered and %d are needed", len(states), len(g.places), g.o.Need))
 	}
-	var newest State
-	for _, s := range states {
-		if s.Epoch > newest.Epoch {
-			newest = s
-		}
-	}
-	return newest.Target, newest.Epoch, nil
+	newestFirst := slices.SortedFunc(maps.Values(states), func(a, b State) int { return cmp.Compare(b.Epoch, a.Epoch) })
+	reached := newestFirst[g.o.Need-1]
+	return reached.Target, reached.Epoch, nil
 }
 
 // current asks every place; what answered is in states.
