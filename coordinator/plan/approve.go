@@ -223,10 +223,27 @@ func (x *Executor) judge(e *Execution, a Approval) (Statement, error) {
 	if s, err = a.verify(q, x.o.Approvers, x.now()); err != nil {
 		return s, err
 	}
-	if slices.Contains(e.approvedBy(q.Step), s.Approver) {
+	if slices.Contains(x.approvedBy(e, q.Step), s.Approver) {
 		return s, fmt.Errorf("%s has approved this step already, and it needs different people", s.Approver)
 	}
 	return s, nil
+}
+
+// approvedBy lists who approved a step, each once. The proofs are looked at again: an
+// approval that somebody wrote into the journal without the key, or whose approver is
+// none any more, does not count.
+func (x *Executor) approvedBy(e *Execution, step string) []string {
+	var names []string
+	for _, a := range e.Approvals {
+		s, err := Approval{Statement: a.Statement, Method: a.Method, Proof: a.Proof}.statement()
+		key, known := x.o.Approvers[s.Approver]
+		good := err == nil && known && a.Method == MethodKey && key.verify(a.Statement, a.Proof) &&
+			s.Execution == e.ID && s.Digest == e.Digest && s.Step == step && a.Step == step
+		if good && !slices.Contains(names, s.Approver) {
+			names = append(names, s.Approver)
+		}
+	}
+	return names
 }
 
 // awaitApproval waits until enough people have approved a step.
@@ -241,7 +258,7 @@ func (x *Executor) awaitApproval(ctx context.Context, r *record, s Step, wake <-
 		return "", fmt.Errorf("it needs %d approvals, and the configuration has %d approvers", need, len(x.o.Approvers))
 	}
 	for {
-		names := r.exec.approvedBy(s.Name)
+		names := x.approvedBy(&r.exec, s.Name)
 		switch {
 		case len(names) >= need:
 			return "approved by " + strings.Join(names, ", "), nil

@@ -177,6 +177,36 @@ func TestBadApprovalsAreRefused(t *testing.T) {
 	}
 }
 
+// Whoever can write to the queue, but has no key, cannot approve by writing into the
+// journal.
+func TestApprovalWithoutProofInTheJournalDoesNotCount(t *testing.T) {
+	asking(t, func(t *testing.T, x *Executor, e Execution, keys map[string]PrivateKey) {
+		q, _ := e.Question()
+		r, err := x.claim(t.Context(), e.ID, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = r.change(t.Context(), func(e *Execution) error {
+			for _, name := range []string{"ann", "bob"} {
+				a, err := Sign(q, name, keys["eve"], x.now(), time.Minute)
+				if err != nil {
+					return err
+				}
+				e.Approvals = append(e.Approvals, Accepted{Step: "ask", Approver: name, Statement: a.Statement, Method: a.Method, Proof: a.Proof})
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if now, err := x.Find(t.Context(), e.ID); err != nil || now.State != StateExecuting {
+			t.Errorf("%s %v", now.State, err)
+		}
+	})
+}
+
 func TestApprovalOfWhatDoesNotWait(t *testing.T) {
 	asking(t, func(t *testing.T, x *Executor, e Execution, keys map[string]PrivateKey) {
 		q, _ := e.Question()

@@ -25,6 +25,8 @@ type Standing struct {
 	Away string `json:"away,omitempty"`
 	// Automatic is when executions last took it by themselves, the oldest first.
 	Automatic []time.Time `json:"automatic,omitempty"`
+	// Idle is when an automatic execution last ended without having changed anything.
+	Idle time.Time `json:"idle,omitzero"`
 }
 
 // board is who holds what: one key, so that taking several things is one write.
@@ -36,6 +38,10 @@ type board struct {
 
 // maxAutomatic is how many automatic executions of a thing are remembered.
 const maxAutomatic = 100
+
+// idlePause is how long after an automatic execution that changed nothing, because a
+// check did not hold, the next may start. It is short: the fault may be real now.
+const idlePause = 5 * time.Second
 
 func (x *Executor) readBoard(ctx context.Context) (board, uint64, error) {
 	b := board{Things: map[string]Standing{}}
@@ -97,35 +103,40 @@ func (x *Executor) Ascend(ctx context.Context, epoch uint64) error {
 // take holds everything that an execution protects, or nothing. Holding it already
 // is holding it.
 func (x *Executor) take(ctx context.Context, epoch uint64, e *Execution) error {
-	now := x.now()
-	return x.changeBoard(ctx, epoch, func(b *board) error {
-		for _, thing := range e.Things {
-			s := b.Things[thing]
-			if s.Holder == e.ID {
-				continue
-			}
-			if s.Holder != "" {
-				return fault.New("begin plan", e.Plan.Name, fmt.Errorf("%w: %s holds %s", ErrBusy, s.Holder, thing),
-					"mahavishnu failover journal\ncommit it or roll it back first: mahavishnu failover commit "+s.Holder)
-			}
-			if e.Trigger == Automatic {
-				if err := e.Plan.Limits.allow(s, now); err != nil {
-					return fault.New("begin plan", e.Plan.Name, err, "a person may: mahavishnu failover execute "+e.Plan.Name)
-				}
-				s.Automatic = append(s.Automatic, now)
-				s.Automatic = s.Automatic[max(0, len(s.Automatic)-maxAutomatic):]
-			}
-			s.Thing, s.Holder, s.Plan, s.Returning = thing, e.ID, e.Plan.Name, e.Plan.Returns
-			b.Things[thing] = s
+	return x.changeBoard(ctx, epoch, func(b *board) error { return b.take(e, x.now()) })
+}
+
+// take is Executor.take on the board alone.
+func (b *board) take(e *Execution, now time.Time) error {
+	for _, thing := range e.Things {
+		s := b.Things[thing]
+		if s.Holder == e.ID {
+			continue
 		}
-		return nil
-	})
+		if s.Holder != "" {
+			return fault.New("begin plan", e.Plan.Name, fmt.Errorf("%w: %s holds %s", ErrBusy, s.Holder, thing),
+				"mahavishnu failover journal\ncommit it or roll it back first: mahavishnu failover commit "+s.Holder)
+		}
+		if e.Trigger == Automatic {
+			if err := e.Plan.Limits.allow(s, now); err != nil {
+				return fault.New("begin plan", e.Plan.Name, err, "a person may: mahavishnu failover execute "+e.Plan.Name)
+			}
+			s.Automatic = append(s.Automatic, now)
+			s.Automatic = s.Automatic[max(0, len(s.Automatic)-maxAutomatic):]
+		}
+		s.Thing, s.Holder, s.Plan, s.Returning = thing, e.ID, e.Plan.Name, e.Plan.Returns
+		b.Things[thing] = s
+	}
+	return nil
 }
 
 // allow is the hysteresis of automatic executions: what failed over a moment ago
 // does not do so again, and what does it over and over is left to people.
 func (l Limits) allow(s Standing, now time.Time) error {
 	l = l.withDefaults()
+	if wait := idlePause - now.Sub(s.Idle); wait > 0 {
+		return fmt.Errorf("%w: the last one found nothing to do %v ago", ErrTooSoon, now.Sub(s.Idle).Round(time.Second))
+	}
 	recent := slices.DeleteFunc(slices.Clone(s.Automatic), func(at time.Time) bool { return now.Sub(at) >= l.Within.Std() })
 	if len(recent) == 0 {
 		return nil
@@ -154,6 +165,10 @@ func (x *Executor) release(ctx context.Context, epoch uint64, e *Execution) erro
 				continue
 			}
 			s.Holder, s.Plan, s.Returning = "", "", false
+			if e.Trigger == Automatic && e.State != StateCommitted && !e.changed() && len(s.Automatic) > 0 {
+				// It does not count: a real fault a moment later must not wait for it.
+				s.Automatic, s.Idle = s.Automatic[:len(s.Automatic)-1], x.now()
+			}
 			switch {
 			case e.State != StateCommitted:
 			case e.Plan.Returns:

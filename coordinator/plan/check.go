@@ -10,10 +10,11 @@ import (
 )
 
 // maxRetries is above what helps anybody; more of them is a mistyped duration.
-const maxRetries = 100
+const maxRetries = 20
 
-// maxSteps bounds a plan, and with it the journal of its execution.
-const maxSteps = 200
+// maxSteps bounds a plan, and with it the journal of its execution, which is one
+// value: every attempt at every step, and its undoing, fits into what a queue takes.
+const maxSteps = 100
 
 // checker finds everything that is wrong in a plan that could be decoded.
 type checker struct {

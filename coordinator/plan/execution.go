@@ -129,7 +129,7 @@ type Execution struct {
 }
 
 // maxText bounds what a step may leave in the journal, in bytes.
-const maxText = 4 << 10
+const maxText = 1 << 10
 
 // maxRefusals is how many refused approvals the journal tells of.
 const maxRefusals = 20
@@ -286,15 +286,4 @@ func (e *Execution) Question() (q Question, ok bool) {
 		}
 	}
 	return Question{}, false
-}
-
-// approvedBy lists who approved a step, each once.
-func (e *Execution) approvedBy(step string) []string {
-	var names []string
-	for _, a := range e.Approvals {
-		if a.Step == step && !slices.Contains(names, a.Approver) {
-			names = append(names, a.Approver)
-		}
-	}
-	return names
 }

@@ -32,8 +32,8 @@ type Options struct {
 	// for one. It is asked once, before an execution begins, so that its answer never
 	// changes under way. Optional.
 	Resolve func(ctx context.Context, p *Plan, given map[string]string) (map[string]string, error)
-	// Tell hears of everything that happens, in order, from the goroutine it happens
-	// in; it must not block. Optional.
+	// Tell hears of everything that happens, from the goroutine it happens in: it must
+	// not block, and is called by several at once. Optional.
 	Tell func(Event)
 	// Audit keeps what must not be lost of approvals and decisions. An error refuses
 	// what was to be kept. Optional.
@@ -90,6 +90,15 @@ func (x *Executor) Start(ctx context.Context, epoch uint64, o Order) (Execution,
 	}
 	if o.Trigger == Automatic {
 		if err := x.supersede(ctx, epoch, &e); err != nil {
+			return Execution{}, err
+		}
+		// What starts by itself is ordered over and over while the fault lasts; an
+		// order that would be refused leaves nothing in the journal.
+		b, _, err := x.readBoard(ctx)
+		if err != nil {
+			return Execution{}, err
+		}
+		if err := b.take(&e, x.now()); err != nil {
 			return Execution{}, err
 		}
 	}

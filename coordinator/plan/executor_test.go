@@ -93,8 +93,13 @@ func TestAutomaticRunsAreLimited(t *testing.T) {
 		if err := start(); err != nil {
 			t.Fatal(err)
 		}
-		if err := start(); !errors.Is(err, ErrTooSoon) {
-			t.Errorf("a minute later: %v, want ErrTooSoon", err)
+		for range 3 {
+			if err := start(); !errors.Is(err, ErrTooSoon) {
+				t.Errorf("a minute later: %v, want ErrTooSoon", err)
+			}
+		}
+		if all, err := x.List(t.Context()); err != nil || len(all) != 1 {
+			t.Errorf("orders that are refused fill the journal: %d, %v", len(all), err)
 		}
 		time.Sleep(5 * time.Minute)
 		// The newer fault commits what is still in its window.
@@ -119,6 +124,37 @@ func TestAutomaticRunsAreLimited(t *testing.T) {
 		time.Sleep(time.Hour)
 		if err := start(); err != nil {
 			t.Errorf("an hour later: %v", err)
+		}
+	})
+}
+
+// An automatic plan whose check does not hold changes nothing, and does not keep the
+// next one from starting when the fault is real.
+func TestIdleAutomaticRunsDoNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		x := node{w: w}.executor(t)
+		text := strings.Replace(small, "steps:\n", "steps:\n  - {name: look, kind: check, uses: is, with: {thing: fault}, timeout: 1s}\n", 1)
+		run := func() (Execution, error) {
+			e, err := x.Start(t.Context(), 5, order(t, text, "db", Automatic))
+			if err != nil {
+				return e, err
+			}
+			return x.Run(t.Context(), 5, e.ID)
+		}
+		for range 5 {
+			w.truth["fault"] = false
+			if e, err := run(); err != nil || e.State != StateRolledBack {
+				t.Fatalf("%s %v", e.State, err)
+			}
+			if _, err := run(); !errors.Is(err, ErrTooSoon) {
+				t.Errorf("at once again: %v", err)
+			}
+			time.Sleep(idlePause)
+		}
+		w.truth["fault"] = true
+		if e, err := run(); err != nil || e.State != StateCommitted {
+			t.Errorf("the real one: %s %v", e.State, err)
 		}
 	})
 }

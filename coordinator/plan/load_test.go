@@ -118,7 +118,7 @@ func TestLoadBad(t *testing.T) {
 		{"undo of a check", "    timeout: 2s", "    timeout: 2s\n    undo: {uses: fence}", "belongs to action, not to check"},
 		{"every of an action", "    timeout: 3s", "    timeout: 3s\n    every: 1s", "belongs to wait and probe, not to action"},
 		{"policy", "    timeout: 3s", "    timeout: 3s\n    on_failure: ignore", `"ignore" is not what to do when a step fails`},
-		{"too many retries", "    timeout: 3s", "    timeout: 3s\n    retries: 1000", "must be from 0 to 100"},
+		{"too many retries", "    timeout: 3s", "    timeout: 3s\n    retries: 1000", "must be from 0 to 20"},
 		{"retries as text", "    timeout: 3s", "    timeout: 3s\n    retries: three", "expected a whole number"},
 		{"window of nothing", "window: 1h", "window: 0s", `write "none", or a duration`},
 		{"expired without window", "window: 1h", "window: none\nexpired: rollback", "has no meaning without a window"},
