@@ -178,13 +178,7 @@ func (a *App) startQueue(ctx context.Context) error {
 	if a.Roles.Scheduler {
 		// One kind of process provisions; workers only bind, because a rejected
 		// consumer create can cost an existing consumer its state.
-		if err := bus.Provision(ctx, conn, bus.ProvisionOptions{
-			Regions:      a.cfg.Regions,
-			Replicas:     a.cfg.NATS.Replicas,
-			AckWait:      time.Duration(a.cfg.Jobs.AckWait),
-			EventReaders: []string{scheduler.EventReader, readerCatalog},
-			Update:       a.UpdateStreams,
-		}); err != nil {
+		if err := Provision(ctx, conn, a.cfg, a.UpdateStreams); err != nil {
 			return err
 		}
 	}
