@@ -23,7 +23,7 @@ func (a *App) startWorker(context.Context) error {
 		return err
 	}
 	access := AccessTo(a.cfg)
-	access.Storage = StoragesOf(a.cfg, a.Clock, a.metrics)
+	access.Storage = StoragesOf(a.cfg, a.Clock, a.metrics).Members(a.member)
 	access.OnCorrection, access.OnUnlisted = a.corrected, a.unlisted
 	known, err := a.bus.Store(messages.BucketLeases)
 	if err != nil {

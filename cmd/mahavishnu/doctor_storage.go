@@ -60,6 +60,7 @@ func (x *examination) checkStorage(ctx context.Context) string {
 		return ""
 	}
 	defer func() { _ = be.Close() }() // it was only looked at
+	x.checkMembers(ctx, "backend", be)
 	switch {
 	case directory && x.failed("storage"): // it cannot be written, but perhaps read
 	case x.e.Replica != "":
@@ -76,7 +77,7 @@ func (x *examination) open(ctx context.Context, location string) (storage.Backen
 	if err != nil {
 		return nil, err
 	}
-	return access.Storage.Hasty(remotePatience).Open(ctx, location)
+	return access.Storage.Hasty(remotePatience).Members(nil).Open(ctx, location)
 }
 
 func (x *examination) clockOff(against string, skew time.Duration) {

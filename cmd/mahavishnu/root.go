@@ -32,6 +32,7 @@ type env struct {
 	getenv    func(string) string
 	loaded    *config.Config
 	retries   *retries
+	members   *members
 }
 
 // execute runs one command line and returns the exit code.
