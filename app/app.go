@@ -15,6 +15,7 @@ import (
 	"mahavishnu/clock"
 	"mahavishnu/config"
 	"mahavishnu/coordinator"
+	"mahavishnu/coordinator/keeper"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -63,6 +64,9 @@ type Options struct {
 	// UpdateStreams changes streams and consumers that are there already to what
 	// the configuration says; otherwise a difference is an error.
 	UpdateStreams bool
+	// Watchdog is the command, with its arguments, that stops a member of a service
+	// when this process is gone; nil runs none, which is for tests.
+	Watchdog []string
 	// Version of the program, shown to people.
 	Version string
 	// Log is where the process tells what it does. The zero value is silent.
@@ -87,6 +91,7 @@ type App struct {
 	scheduler   *scheduler.Scheduler
 	pool        *worker.Pool
 	coordinator *coordinator.Coordinator
+	keepers     []*keeper.Keeper
 	httpAddr    net.Addr
 
 	// running holds what has been started, oldest first, to be stopped in the
@@ -142,7 +147,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	r := a.cfg.DisasterRecovery
 	a.metrics.SetTargets(time.Duration(r.RTOTargetMinutes)*time.Minute, time.Duration(r.RPOTargetMinutes)*time.Minute)
 	for _, step := range []func(context.Context) error{
-		a.startQueue, a.startHTTP, a.startScheduler, a.startWorker, a.startCoordinator, a.startHeartbeat,
+		a.startQueue, a.startHTTP, a.startScheduler, a.startWorker, a.startCoordinator, a.startHeartbeat, a.startKeepers,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -173,13 +178,7 @@ func (a *App) startQueue(ctx context.Context) error {
 	if a.Roles.Scheduler {
 		// One kind of process provisions; workers only bind, because a rejected
 		// consumer create can cost an existing consumer its state.
-		if err := bus.Provision(ctx, conn, bus.ProvisionOptions{
-			Regions:      a.cfg.Regions,
-			Replicas:     a.cfg.NATS.Replicas,
-			AckWait:      time.Duration(a.cfg.Jobs.AckWait),
-			EventReaders: []string{scheduler.EventReader, readerCatalog},
-			Update:       a.UpdateStreams,
-		}); err != nil {
+		if err := Provision(ctx, conn, a.cfg, a.UpdateStreams); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // startCoordinator watches nodes and services, and votes on them.
-func (a *App) startCoordinator(context.Context) error {
+func (a *App) startCoordinator(ctx context.Context) error {
 	if !a.Roles.Coordinator {
 		return nil
 	}
@@ -29,9 +29,20 @@ func (a *App) startCoordinator(context.Context) error {
 		Clock: a.Clock, Log: a.Log.With().Str("part", "coordinator").Logger(),
 	}
 	o.Connect(a.bus)
+	var p *planner
+	if len(f.Services) > 0 {
+		var err error
+		if p, err = a.startPlans(ctx); err != nil {
+			return err
+		}
+		o.Reactor = p
+	}
 	c, err := coordinator.New(o)
 	if err != nil {
 		return err
+	}
+	if p != nil {
+		p.look(c)
 	}
 	a.mu.Lock()
 	a.coordinator = c

@@ -48,5 +48,6 @@ func (a *App) heartbeat(sequence uint64) messages.Heartbeat {
 		status := a.pool.Status()
 		h.Slots, h.Busy, h.Kinds, h.Jobs = status.Slots, len(status.Jobs), status.Kinds, status.Jobs
 	}
+	h.Members = a.members()
 	return h
 }

@@ -62,6 +62,9 @@ func (k *knower) Whole(ctx context.Context, object string) (whole bool, err erro
 			return false, err
 		}
 	}
+	if !k.copy.HasIndexOf(s) {
+		return false, nil
+	}
 	err = snapshot.Whole(ctx, k.copy, s)
 	if errors.Is(err, repository.ErrDamaged) {
 		return false, nil // something has not arrived

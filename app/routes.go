@@ -15,6 +15,7 @@ import (
 	"mahavishnu/coordinator/route/rfc2136"
 	"mahavishnu/coordinator/route/route53"
 	"mahavishnu/fault"
+	"mahavishnu/metrics"
 )
 
 // Routes are the ways that lead clients of a service to the member that serves.
@@ -134,4 +135,18 @@ func TargetOf(s config.FailoverService, member string) (route.Target, error) {
 		t.Addresses = append(t.Addresses, a)
 	}
 	return t, t.Check()
+}
+
+// measureFront keeps the figures of a service's front until ctx ends.
+func (a *App) measureFront(ctx context.Context, service string, f *front.Front) error {
+	for {
+		s := f.Stats()
+		a.metrics.SetFront(service, metrics.Front{
+			Epoch: s.Epoch, Leading: s.Leading, Open: s.Open, Held: s.Held,
+			Accepted: s.Accepted, Refused: s.Refused, Expired: s.Expired, Cut: s.Cut, Switches: s.Switches,
+		})
+		if err := a.Clock.Sleep(ctx, measureEvery); err != nil {
+			return err
+		}
+	}
 }

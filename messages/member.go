@@ -11,8 +11,12 @@ type MemberState struct {
 	Role string `json:"role,omitempty"`
 	// Writable is whether the member takes writes now.
 	Writable bool `json:"writable,omitempty"`
-	// Epoch is the highest the keeper has obeyed.
-	Epoch uint64 `json:"epoch,omitempty"`
+	// State is what the keeper is doing with it, in one word.
+	State string `json:"state,omitempty"`
+	// Epoch is the highest of a coordinator that the keeper has obeyed; Tenure is that
+	// of the service's lease, as long as it holds it, or the last one.
+	Epoch  uint64 `json:"epoch,omitempty"`
+	Tenure uint64 `json:"tenure,omitempty"`
 	// Holds is whether the keeper holds the service's lease.
 	Holds bool `json:"holds,omitempty"`
 	// Timeline and Position are where the member's data is, in the words of its

@@ -69,6 +69,9 @@ func (w *world) attempt(t *rapid.T) {
 	o.From, o.To, o.Parallel = from, to, 1
 	o.Shards = rapid.IntRange(1, 2).Draw(t, "shards")
 	o.Shard = rapid.IntRange(0, o.Shards-1).Draw(t, "shard")
+	if rapid.Bool().Draw(t, "with the key") {
+		o.Know = w.know
+	}
 	o.ReadBack = rapid.SampledFrom([]float64{0, 50}).Draw(t, "read back")
 	w.clock.ahead += time.Second
 	_, err := Run(context.Background(), o)

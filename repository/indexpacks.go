@@ -1,5 +1,7 @@
 package repository
 
+import "slices"
+
 // IndexPacks returns which packs each part of the index names: names of objects by that of
 // the part. Parts that others stand for are left out.
 func (r *Repository) IndexPacks() map[string][]string {
@@ -16,4 +18,14 @@ func (r *Repository) IndexPacks() map[string][]string {
 		all[f.name] = packs
 	}
 	return all
+}
+
+// HasIndexOf tells whether every part of the index that a snapshot relies on is here, or
+// another one that stands for it: without that a check names the loss of one.
+func (r *Repository) HasIndexOf(s Snapshot) bool {
+	here := map[string]bool{}
+	for _, f := range r.index.fragments() {
+		here[f.name] = true
+	}
+	return !slices.ContainsFunc(s.Index, func(name string) bool { return !here[name] && !r.index.standsIn(name) })
 }

@@ -14,6 +14,7 @@ import (
 
 	"mahavishnu/app"
 	"mahavishnu/config"
+	"mahavishnu/fault"
 	"mahavishnu/messages"
 )
 
@@ -97,8 +98,13 @@ func (e *env) runRoles(ctx context.Context, o roleOptions) error {
 	if err != nil {
 		return err
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return fault.New("find this program", "", err, "")
+	}
 	a, err := app.New(app.Options{
-		Config: cfg, ConfigOptions: o.settings(), Roles: o.roles, Kinds: kinds, UpdateStreams: o.update,
+		Watchdog: []string{self, "keeper-watchdog"},
+		Config:   cfg, ConfigOptions: o.settings(), Roles: o.roles, Kinds: kinds, UpdateStreams: o.update,
 		Version: version, Log: log, Clock: e.clock,
 	})
 	if err != nil {

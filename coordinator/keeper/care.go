@@ -165,7 +165,8 @@ func (r *runner) judgePrimary(o observation) {
 	case errors.Is(o.careErr, ErrDeposed):
 		r.giveUp(o.careErr.Error())
 	case o.err != nil:
-		if silent := o.at.Sub(r.answered); silent >= r.o.Patience {
+		r.unanswered++
+		if silent := r.o.Clock.Now().Sub(r.answered); silent >= r.o.Patience && r.unanswered >= enoughSilence {
 			r.giveUp(fmt.Sprintf("it has not answered for %v: %v", silent.Round(time.Millisecond), o.err))
 		}
 	case !o.health.Running:
@@ -173,9 +174,12 @@ func (r *runner) judgePrimary(o observation) {
 	case !o.health.Writable && o.health.Role == standby.Standby:
 		r.giveUp("it takes no writes any more")
 	default:
-		r.answered = o.at
+		r.answered, r.unanswered = o.at, 0
 	}
 }
+
+// enoughSilence is how many looks without an answer count: one alone may have met a keeper that slept.
+const enoughSilence = 2
 
 func (r *runner) judgeStandby(o observation) {
 	if o.err != nil {

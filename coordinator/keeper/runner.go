@@ -31,8 +31,9 @@ type runner struct {
 	adopting time.Time
 	// retake is when a former primary comes back by itself; zero is never.
 	retake time.Time
-	// answered is when a primary last answered.
-	answered time.Time
+	// answered is when a primary last answered, unanswered how many looks have had no answer since.
+	answered   time.Time
+	unanswered int
 	// resting is until when a standby that could not be started is not tried again.
 	resting time.Time
 

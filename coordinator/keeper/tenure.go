@@ -137,7 +137,7 @@ func (r *runner) won(t Tenure, q *request) {
 				q.reply(Answer{}, err)
 				return
 			}
-			r.answered = r.o.Clock.Now()
+			r.answered, r.unanswered = r.o.Clock.Now(), 0
 			r.care = care{known: claimed}
 			r.become(Leading, "")
 			q.reply(r.answer(t.Epoch(), "promoted"), nil)

@@ -83,6 +83,7 @@ var may = map[string][]string{
 	"$KV.dr_leases.catalog":        {"scheduler"},
 	"$KV.dr_leases.coordinator":    {"coordinator"},
 	"$KV.dr_leases.service-orders": {"coordinator"},
+	"$KV.dr_leases.plan.board":     {"coordinator"},
 	// Jobs, and what is said of them.
 	"dr.jobs.backup.eu":             {"scheduler", "operator"},
 	"dr.events.backup.succeeded.eu": {"worker", "scheduler", "coordinator", "operator"},

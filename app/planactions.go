@@ -1,0 +1,268 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mahavishnu/coordinator/plan"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+)
+
+// silentPatience is how long a keeper is given to obey whose node is silent: it may
+// only be slow, and a failover must not wait for the dead.
+const silentPatience = 300 * time.Millisecond
+
+// bind says who carries out what plans name. What is not bound here cannot be carried
+// out by a coordinator yet; evaluating a plan that uses it says so.
+func (p *planner) bind(r *plan.Registry) error {
+	actions := map[string]plan.Action{
+		"fence":   p.ordering(messages.VerbFence, func(m messages.MemberState) bool { return !m.Writable && m.Role == "fenced" }),
+		"promote": p.ordering(messages.VerbPromote, func(m messages.MemberState) bool { return m.Holds && m.Writable }),
+		"demote":  p.ordering(messages.VerbDemote, func(m messages.MemberState) bool { return !m.Writable && !m.Holds }),
+		"rejoin":  p.ordering(messages.VerbRejoin, func(m messages.MemberState) bool { return m.Healthy && m.Role == "standby" }),
+		"route":   plan.ActionFuncs{Checks: p.checkRoute, Does: p.route, IsDone: p.routed},
+		"notify": plan.ActionFuncs{
+			Does: func(_ context.Context, c plan.Call) (string, error) {
+				p.log.Warn().Str("execution", c.Execution).Msg(c.Text("text"))
+				return "it is in the log", nil
+			},
+			IsDone: func(context.Context, plan.Call) (bool, error) { return false, nil },
+		},
+	}
+	for name, action := range actions {
+		if err := r.BindAction(name, action); err != nil {
+			return err
+		}
+	}
+	for name, condition := range map[string]plan.ConditionFunc{
+		"quorum": p.quorum, "member_down": p.memberDown, "region_down": p.regionDown, "region_up": p.regionUp,
+		"wait_lease": p.leaseIs, "probe": p.serves, "caught_up": p.caughtUp,
+	} {
+		if err := r.BindCondition(name, condition); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// member is a member as the coordinator sees it.
+func (p *planner) member(service, member string) (messages.MemberStatus, error) {
+	eyes := p.looking()
+	if eyes == nil {
+		return messages.MemberStatus{}, errors.New("the coordinator does not run yet")
+	}
+	for _, s := range eyes.Status().Services {
+		if s.Service == service {
+			if m := find(s, member); m != nil {
+				return *m, nil
+			}
+		}
+	}
+	return messages.MemberStatus{}, fault.New("find member", service+"/"+member, errors.New("no such member is configured"), "see failover.services in the configuration")
+}
+
+// ordering is an action that a keeper carries out. It is done once the keeper's member
+// is as it should be and the keeper has seen the epoch: one that did not hear of it may
+// still obey somebody older.
+func (p *planner) ordering(verb messages.Verb, done func(messages.MemberState) bool) plan.Action {
+	return plan.ActionFuncs{
+		Checks: func(_ context.Context, c plan.Call) (string, error) {
+			m, err := p.member(c.Text("service"), c.Text("member"))
+			switch {
+			case err != nil:
+				return "", err
+			case m.Keeper == nil:
+				return "", fault.New(string(verb), m.Member, errors.New("its keeper was never heard"), "run mahavishnu coordinator on node "+m.Node)
+			}
+			return fmt.Sprintf("its keeper is heard; it is %s", m.Keeper.State), nil
+		},
+		Does: func(ctx context.Context, c plan.Call) (string, error) { return p.order(ctx, verb, c) },
+		IsDone: func(_ context.Context, c plan.Call) (bool, error) {
+			m, err := p.member(c.Text("service"), c.Text("member"))
+			return err == nil && m.Keeper != nil && m.Keeper.Epoch >= c.Epoch && done(*m.Keeper), err
+		},
+	}
+}
+
+// order commands a keeper.
+func (p *planner) order(ctx context.Context, verb messages.Verb, c plan.Call) (string, error) {
+	m, err := p.member(c.Text("service"), c.Text("member"))
+	if err != nil {
+		return "", err
+	}
+	command := messages.MemberCommand{
+		Verb: verb, Service: c.Text("service"), Member: m.Member, Epoch: c.Epoch, By: c.Node, Reason: c.Execution,
+	}
+	if primary := c.Text("primary"); primary != "" {
+		followed, err := p.member(command.Service, primary)
+		if err != nil {
+			return "", err
+		}
+		command.Primary, command.Address = followed.Member, followed.Address
+	}
+	if p.away(m.Node) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, silentPatience, fmt.Errorf("node %s is silent", m.Node))
+		defer cancel()
+	}
+	reply, err := p.bus.CommandMember(ctx, command)
+	switch {
+	case err != nil:
+		return "", err
+	case reply.Code == messages.MemberStale:
+		return "", fault.New(string(verb), m.Member, fmt.Errorf("%w: %s", plan.ErrFenced, reply.Message), "")
+	case !reply.OK:
+		return "", fault.New(string(verb), m.Member, errors.New(reply.Message), "see: mahavishnu failover status")
+	}
+	return fmt.Sprintf("%s is %s, tenure %d", m.Member, reply.State.State, reply.Tenure), nil
+}
+
+// away reports whether a node's heartbeats are missed.
+func (p *planner) away(node string) bool {
+	nodes := p.looking().Status().Nodes
+	i := slices.IndexFunc(nodes, func(n messages.NodeStatus) bool { return n.Node == node })
+	return i < 0 || nodes[i].State == "down"
+}
+
+// checkRoute tries what leading clients needs.
+func (p *planner) checkRoute(ctx context.Context, c plan.Call) (string, error) {
+	r := p.routes[c.Text("service")]
+	if r.Router == nil {
+		return "no route is configured", nil
+	}
+	return "its routes can be changed", r.Router.Check(ctx)
+}
+
+// route leads clients to a member, under the epoch of its tenure.
+func (p *planner) route(ctx context.Context, c plan.Call) (string, error) {
+	service := c.Text("service")
+	r := p.routes[service]
+	if r.Router == nil {
+		return "no route is configured", nil
+	}
+	m, err := p.member(service, c.Text("member"))
+	if err != nil {
+		return "", err
+	}
+	if m.Keeper == nil || !m.Keeper.Holds {
+		return "", fault.New("lead clients to", m.Member, errors.New("it does not hold the lease of the service"), "")
+	}
+	to, err := TargetOf(p.cfg.Failover.Services[service], m.Member)
+	if err != nil {
+		return "", err
+	}
+	if err := r.Router.Point(ctx, to, m.Keeper.Tenure); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("clients are led to %s, tenure %d", m.Member, m.Keeper.Tenure), nil
+}
+
+// routed tells whether clients are led there. Routes remember the epoch of the tenure,
+// not of the coordinator: leading them there again changes nothing, and says so.
+func (p *planner) routed(ctx context.Context, c plan.Call) (bool, error) {
+	r := p.routes[c.Text("service")]
+	if r.Router == nil {
+		return true, nil
+	}
+	m, err := p.member(c.Text("service"), c.Text("member"))
+	if err != nil || m.Keeper == nil {
+		return false, err
+	}
+	now, epoch, err := r.Router.Current(ctx)
+	return err == nil && now.Member == m.Member && epoch == m.Keeper.Tenure, err
+}
+
+func (p *planner) quorum(context.Context, plan.Call) (bool, string, error) {
+	q := p.looking().Status().Quorum
+	return q.Have, q.Why, nil
+}
+
+func (p *planner) memberDown(_ context.Context, c plan.Call) (bool, string, error) {
+	m, err := p.member(c.Text("service"), c.Text("member"))
+	return m.Verdict == "down", m.Why, err
+}
+
+// regionDown holds when none of a region's voters is reached and none of its nodes up.
+func (p *planner) regionDown(_ context.Context, c plan.Call) (bool, string, error) {
+	s := p.looking().Status()
+	for _, v := range s.Quorum.Voters {
+		if v.Region == c.Text("region") && v.Heard {
+			return false, v.Node + " is heard", nil
+		}
+	}
+	for _, n := range s.Nodes {
+		if n.Region == c.Text("region") && n.Verdict != "down" {
+			return false, fmt.Sprintf("node %s is %s", n.Node, n.Verdict), nil
+		}
+	}
+	return s.Quorum.Have, s.Quorum.Why, nil
+}
+
+func (p *planner) regionUp(_ context.Context, c plan.Call) (bool, string, error) {
+	for _, v := range p.looking().Status().Quorum.Voters {
+		if v.Region == c.Text("region") && v.HearsUs {
+			return true, v.Node + " is heard and hears us", nil
+		}
+	}
+	return false, "no coordinator there is heard", nil
+}
+
+// leaseIs holds when the lease of a service is free, or held by somebody.
+func (p *planner) leaseIs(_ context.Context, c plan.Call) (bool, string, error) {
+	holder := p.leases.holder(c.Text("service"))
+	seen := "nobody holds it"
+	if holder != "" {
+		seen = holder + " holds it"
+	}
+	if c.Text("state") == "free" {
+		return holder == "", seen, nil
+	}
+	want := c.Text("holder")
+	return holder != "" && (want == "" || holder == want), seen, nil
+}
+
+// serves holds when a member answers, and takes writes if it must.
+func (p *planner) serves(ctx context.Context, c plan.Call) (bool, string, error) {
+	service, name := c.Text("service"), c.Text("member")
+	if name == "" {
+		if name = p.leases.holder(service); name == "" {
+			return false, "nobody holds the lease", nil
+		}
+	}
+	m, err := p.member(service, name)
+	switch {
+	case err != nil:
+		return false, "", err
+	case m.SilentMillis > probeFresh.Milliseconds() || m.Probe != "":
+		return false, fmt.Sprintf("%s does not answer: %s", name, m.Probe), ctx.Err()
+	case c.Boolean("writable") && (m.Keeper == nil || !m.Keeper.Writable || !m.Keeper.Holds):
+		return false, name + " takes no writes", nil
+	}
+	return true, name + " answers", nil
+}
+
+// probeFresh is how old a probe's answer may be that shows that somebody serves.
+const probeFresh = 2 * time.Second
+
+// caughtUp holds when a member is no more than so far behind.
+func (p *planner) caughtUp(_ context.Context, c plan.Call) (bool, string, error) {
+	m, err := p.member(c.Text("service"), c.Text("member"))
+	switch {
+	case err != nil:
+		return false, "", err
+	case m.Keeper == nil || !m.Keeper.Healthy:
+		return false, m.Member + " is not well", nil
+	case m.Keeper.LagBytes < 0:
+		return false, "it is not known how far behind " + m.Member + " is", nil
+	}
+	behind := time.Duration(m.Keeper.LagMillis) * time.Millisecond
+	seen := fmt.Sprintf("%d bytes, %v behind", m.Keeper.LagBytes, behind)
+	if most := c.Duration("lag"); most > 0 {
+		return behind <= most, seen, nil
+	}
+	return m.Keeper.LagBytes == 0, seen, nil
+}

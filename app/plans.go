@@ -1,0 +1,305 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"mahavishnu/config"
+	"mahavishnu/coordinator"
+	"mahavishnu/coordinator/keeper"
+	"mahavishnu/coordinator/plan"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+)
+
+// serverFailure is the plan that a dead primary starts by itself.
+const serverFailure = "single_server_failure"
+
+// planner is what a leading coordinator does about verdicts: it starts plans, carries
+// them out, and answers those who ask it to. It is the coordinator's reactor.
+type planner struct {
+	cfg     *config.Config
+	bus     *bus.Bus
+	records keeper.Records
+	leases  *leaseViews
+	desk    *plan.Desk
+	routes  map[string]Routes
+	log     zerolog.Logger
+	audit   func(ctx context.Context, topic, id string, entry []byte) error
+
+	mu   sync.Mutex
+	eyes eyes
+}
+
+// eyes are what actions and conditions see of the world: the coordinator.
+type eyes interface {
+	Status() messages.CoordinatorStatus
+	Reacting(what string)
+}
+
+// startPlans makes the ways that lead clients to whom a service's lease belongs, and
+// what plans need.
+func (a *App) startPlans(ctx context.Context) (*planner, error) {
+	f := a.cfg.Failover
+	routes := map[string]Routes{}
+	for _, name := range slices.Sorted(maps.Keys(f.Services)) {
+		r, err := NewRoutes(ctx, f, f.Services[name], RoutesOptions{
+			Service: name, DataDir: a.cfg.Node.DataDir, Clock: a.Clock,
+			OnLag: func(place string, err error) {
+				a.Log.Warn().Err(err).Str("service", name).Str("place", place).Msg("a name server did not take a change that others did")
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		routes[name] = r
+	}
+	p, err := a.newPlanner(routes)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Services)) {
+		front := routes[name].Front
+		observe := func(string, uint64) error { return nil }
+		if front != nil {
+			observe = front.Observe
+			a.launch("front of "+name, front.Run)
+		}
+		a.launch("lease of "+name, a.again("lease of "+name, func(ctx context.Context) error { return p.leases.follow(ctx, name, observe) }))
+	}
+	return p, nil
+}
+
+// newPlanner reads the plans and binds what they use.
+func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
+	store, err := a.bus.Store(messages.BucketLeases)
+	if err != nil {
+		return nil, err
+	}
+	f := a.cfg.Failover
+	p := &planner{
+		cfg: a.cfg, bus: a.bus, records: keeper.BusRecords(store), routes: routes,
+		leases: newLeaseViews(store, leaseTiming(f.Lease), a.Clock),
+		log:    a.Log.With().Str("part", "plans").Logger(), audit: a.bus.PublishAudit,
+	}
+	registry := plan.Standard()
+	if err := p.bind(registry); err != nil {
+		return nil, err
+	}
+	plans, err := plan.All(registry, f.Plans)
+	if err != nil {
+		return nil, err
+	}
+	approvers, err := approvers(f)
+	if err != nil {
+		return nil, err
+	}
+	executor, err := plan.NewExecutor(plan.Options{
+		Journal: plan.FromBus(store), Registry: registry, Node: a.cfg.Node.Name, Approvers: approvers,
+		Window: f.CommitWindow.Std(), Names: p.names, Tell: p.tell, Audit: p.auditEntry, Clock: a.Clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.desk = plan.NewDesk(executor, plan.DeskOptions{Plans: plans, Failed: func(err error) {
+		p.log.Warn().Err(err).Msg("plans")
+	}})
+	return p, nil
+}
+
+// approvers are who may approve plans.
+func approvers(f config.Failover) (map[string]plan.PublicKey, error) {
+	all := map[string]plan.PublicKey{}
+	for name, a := range f.Approvers {
+		key, err := plan.ParsePublicKey(a.PublicKey)
+		if err != nil {
+			return nil, fault.New("read the key of approver", name, err, "see failover.approvers in the configuration")
+		}
+		all[name] = key
+	}
+	return all, nil
+}
+
+// names are the services, members and regions that plans may speak of.
+func (p *planner) names(t plan.Type) []string {
+	switch t {
+	case plan.TypeService:
+		return slices.Sorted(maps.Keys(p.cfg.Failover.Services))
+	case plan.TypeRegion:
+		return p.cfg.Regions
+	case plan.TypeMember:
+		all := map[string]bool{}
+		for _, s := range p.cfg.Failover.Services {
+			for name := range s.Members {
+				all[name] = true
+			}
+		}
+		return slices.Sorted(maps.Keys(all))
+	}
+	return nil
+}
+
+// Lead implements coordinator.Leader: it goes on with what a leader before began, and
+// answers requests, for as long as the leadership lasts.
+func (p *planner) Lead(ctx context.Context, epoch uint64) error {
+	stop, err := p.bus.ServePlans(ctx, func(ctx context.Context, request []byte) []byte {
+		var reply plan.Reply
+		q, err := plan.DecodeRequest(request)
+		if err != nil {
+			reply = plan.Reply{Error: err.Error()}
+		} else {
+			reply = p.desk.Handle(ctx, q)
+		}
+		data, err := json.Marshal(reply)
+		if err != nil {
+			p.log.Error().Err(err).Msg("a reply about plans cannot be written")
+		}
+		return data
+	})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return p.desk.Lead(ctx, epoch)
+}
+
+// React implements coordinator.Reactor: the death of a primary starts its plan.
+func (p *planner) React(ctx context.Context, s coordinator.Situation) error {
+	var errs []error
+	for _, service := range s.Status.Services {
+		configured, ok := p.cfg.Failover.Services[service.Service]
+		if !ok {
+			continue // the plan's hot standby: it is watched, and has no other member
+		}
+		errs = append(errs, p.consider(ctx, service, configured))
+	}
+	return errors.Join(errs...)
+}
+
+// consider starts the plan when the last primary of a service is down and another
+// member can take over.
+func (p *planner) consider(ctx context.Context, service messages.ServiceStatus, configured config.FailoverService) error {
+	down := slices.ContainsFunc(service.Members, func(m messages.MemberStatus) bool { return m.Verdict == "down" })
+	if !down {
+		return nil
+	}
+	data, _, err := p.records.Load(ctx, messages.ServiceLease(service.Service))
+	if err != nil || data == nil {
+		return err // nobody was ever the primary: nobody can take over from it
+	}
+	record, err := keeper.DecodeRecord(data)
+	if err != nil {
+		return fault.New("read the record of service", service.Service, err, "")
+	}
+	primary := find(service, record.Primary)
+	if primary == nil || primary.Verdict != "down" {
+		return nil
+	}
+	heir := heirOf(service, record, configured.Mode)
+	if heir == "" {
+		p.log.Error().Str("service", service.Service).Str("primary", record.Primary).Msg("the primary is down and no member can take over")
+		return nil
+	}
+	definition, err := p.desk.Plans().Get(serverFailure)
+	if err != nil {
+		return err
+	}
+	_, err = p.desk.Start(ctx, plan.Order{
+		Plan: definition, Trigger: plan.Automatic, By: p.cfg.Node.Name, Reason: primary.Why,
+		Params: map[string]string{"service": service.Service, "from": record.Primary, "to": heir},
+	})
+	switch {
+	case errors.Is(err, plan.ErrBusy):
+		return nil // it is under way
+	case errors.Is(err, plan.ErrTooSoon):
+		p.log.Error().Err(err).Str("service", service.Service).Msg("the primary is down and nothing is done about it: it failed over too often")
+		return nil
+	}
+	return err
+}
+
+// find is a member of a service as it is seen; nil when there is none.
+func find(service messages.ServiceStatus, member string) *messages.MemberStatus {
+	i := slices.IndexFunc(service.Members, func(m messages.MemberStatus) bool { return m.Member == member })
+	if i < 0 {
+		return nil
+	}
+	return &service.Members[i]
+}
+
+// heirOf is the member to take over: one that is up and follows, in the modes in which
+// writes wait for standbys one that has everything; among them the one that is least
+// behind. "" is none.
+func heirOf(service messages.ServiceStatus, record keeper.Record, mode string) string {
+	heir, least := "", int64(0)
+	for _, m := range service.Members {
+		k := m.Keeper
+		switch {
+		case m.Member == record.Primary || m.Verdict == "down" || k == nil || !k.Healthy || k.Role != "standby":
+			continue
+		case mode != "" && mode != config.ModeAsynchronous && !slices.Contains(record.Members, m.Member):
+			continue
+		}
+		if heir == "" || k.LagBytes < least {
+			heir, least = m.Member, k.LagBytes
+		}
+	}
+	return heir
+}
+
+// tell says what happens with plans.
+func (p *planner) tell(e plan.Event) {
+	line := p.log.Info()
+	if e.Outcome == plan.OutcomeFailed || e.Kind == plan.EventBroken {
+		line = p.log.Warn()
+	}
+	line.Str("event", string(e.Kind)).Str("execution", e.Execution).Str("plan", e.Plan).Str("step", e.Step).
+		Str("state", string(e.State)).Str("outcome", string(e.Outcome)).Dur("took_ms", e.Took).Msg(e.Text)
+	if eyes := p.looking(); eyes != nil && e.Kind != plan.EventBroken && e.Kind != plan.EventMended {
+		what := ""
+		if !e.State.Final() {
+			what = fmt.Sprintf("%s, %s", e.Execution, e.State)
+			if e.Step != "" {
+				what += ", step " + e.Step
+			}
+		}
+		eyes.Reacting(what)
+	}
+}
+
+func (p *planner) looking() eyes {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.eyes
+}
+
+func (p *planner) look(e eyes) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.eyes = e
+}
+
+// auditTopic is under which audit entries about failover are kept.
+const auditTopic = "failover"
+
+func (p *planner) auditEntry(ctx context.Context, e plan.AuditEntry) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	id := fmt.Sprintf("%s.%s.%s.%s.%d", e.Execution, e.Action, e.Step, e.By, e.At.UnixNano())
+	ctx, cancel := context.WithTimeout(ctx, auditTime)
+	defer cancel()
+	return p.audit(ctx, auditTopic, id, data)
+}
+
+const auditTime = 10 * time.Second

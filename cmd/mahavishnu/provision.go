@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"mahavishnu/app"
+)
+
+func newProvisionCommand(e *env) *cobra.Command {
+	var update bool
+	cmd := &cobra.Command{
+		Use:   "provision",
+		Short: "Make the streams and consumers of the queue",
+		Long: `Makes what is missing in the queue at nats.url, for the regions in the
+configuration, and leaves alone what is there. A scheduler does so, too, when it
+starts; this is for queues whose users may do no more than they need, where one user
+makes streams and no other does (deploy/nats has such a configuration).`,
+		Example: `  mahavishnu provision
+  MAHAVISHNU_NATS_USER=provisioner MAHAVISHNU_NATS_PASSWORD_FILE=provisioner.password mahavishnu provision`,
+		Args: takes(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runProvision(cmd.Context(), e, update) },
+	}
+	cmd.Flags().BoolVar(&update, "update-streams", false, "change existing streams and consumers to what the configuration says")
+	return exits(cmd)
+}
+
+func runProvision(ctx context.Context, e *env, update bool) (err error) {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	conn, err := app.Dial(ctx, cfg, "mahavishnu "+cfg.Node.Name, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := app.Provision(ctx, conn, cfg, update); err != nil {
+		return err
+	}
+	e.term.Printf("the queue has its streams and the consumers of %v", cfg.Regions)
+	return nil
+}
