@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mahavishnu/replication"
 	"mahavishnu/storage"
@@ -16,11 +17,12 @@ import (
 func TestACopyThatIsTooSmallShowsWhatFits(t *testing.T) {
 	t.Parallel()
 	cfg, replicas, pair := pairOf(t)
-	packs := func(region string) (n int) {
+	each := func(region string, fn func(path string) error) (n int) {
 		t.Helper()
 		err := filepath.WalkDir(filepath.Join(cfg.Backup.Replication.Storages[region].Local.Path), func(path string, d os.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && strings.Contains(path, string(filepath.Separator)+"packs"+string(filepath.Separator)) {
 				n++
+				err = fn(path)
 			}
 			return err
 		})
@@ -29,7 +31,9 @@ func TestACopyThatIsTooSmallShowsWhatFits(t *testing.T) {
 		}
 		return n
 	}
-	first := packs("a")
+	packs := func(region string) int { return each(region, func(string) error { return nil }) }
+	before := time.Now().Add(-time.Hour)
+	first := each("a", func(path string) error { return os.Chtimes(path, before, before) })
 	if err := os.WriteFile(filepath.Join(cfg.Sources["home"].Path, "newer"), []byte(strings.Repeat("newer", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
