@@ -31,6 +31,14 @@ type cluster struct {
 	deaf   int
 	random *rand.Rand
 	epoch  uint64 // of the coordinator
+	// pause is the longest time between two steps, patience how long an order is awaited.
+	pause, patience time.Duration
+	service         string
+	// leases and records are how a node reaches them; sever cuts its way, and join mends all.
+	leases func(node string) keeper.Leases
+	record func(node string) keeper.Records
+	sever  func(node string)
+	join   func()
 }
 
 type running struct {
@@ -69,9 +77,21 @@ func newCluster(t *testing.T, mode keeper.Mode, seed uint64, names ...string) *c
 	t.Helper()
 	c := &cluster{
 		t: t, a: newAuthority(), s: newService(), names: names, dir: t.TempDir(), mode: mode, timing: messages.TimingFor(2 * time.Second),
-		run: map[string]*running{}, cut: map[string]bool{}, random: rand.New(rand.NewPCG(seed, 7)), epoch: 1,
+		run: map[string]*running{}, cut: map[string]bool{}, random: rand.New(rand.NewPCG(seed, 7)), epoch: 1, pause: 3 * time.Second, patience: 4 * time.Second, service: "db",
 	}
 	c.s.loses = mode == keeper.Asynchronous
+	c.leases = func(node string) keeper.Leases { return link{c.a, node} }
+	c.record = func(node string) keeper.Records { return link{c.a, node} }
+	c.sever = func(node string) {
+		c.a.mu.Lock()
+		defer c.a.mu.Unlock()
+		c.cut[node] = true
+	}
+	c.join = func() {
+		c.a.mu.Lock()
+		defer c.a.mu.Unlock()
+		clear(c.cut)
+	}
 	luck := rand.New(rand.NewPCG(seed, 8)) // asked under the authority's lock
 	c.a.mishap = func(node string) (bool, bool) {
 		if c.cut[node] {
@@ -84,17 +104,22 @@ func newCluster(t *testing.T, mode keeper.Mode, seed uint64, names ...string) *c
 		if i > 0 {
 			m.follows = names[0]
 		}
-		c.start(n)
 	}
 	return c
 }
 
+func (c *cluster) begin() {
+	c.t.Helper()
+	for _, n := range c.names {
+		c.start(n)
+	}
+}
+
 func (c *cluster) start(name string) {
 	c.t.Helper()
-	l := link{c.a, name}
 	r := &running{done: make(chan error, 1)}
 	k, err := keeper.New(keeper.Options{
-		Service: "db", Member: name, Driver: c.s.members[name], Leases: l, Records: l, Timing: c.timing,
+		Service: c.service, Member: name, Driver: c.s.members[name], Leases: c.leases(name), Records: c.record(name), Timing: c.timing,
 		StateFile: filepath.Join(c.dir, name+".json"), Mode: c.mode, SyncPatience: time.Second, Patience: time.Second, Retake: 5 * time.Second,
 		Watchdog: func() (keeper.Watchdog, error) {
 			r.dog = &fakeDog{m: c.s.members[name], gone: make(chan struct{})}
@@ -140,7 +165,7 @@ func (c *cluster) order(name string, cmd keeper.Command) (keeper.Answer, error) 
 	if r == nil {
 		return keeper.Answer{}, keeper.ErrStopped
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience)
 	defer cancel()
 	if cmd.Epoch == 0 {
 		cmd.Epoch = c.epoch
@@ -181,14 +206,10 @@ func (c *cluster) step() string {
 		c.s.mu.Unlock()
 		return name + " wakes"
 	case 3:
-		c.a.mu.Lock()
-		c.cut[name] = true
-		c.a.mu.Unlock()
+		c.sever(name)
 		return name + " is cut off"
 	case 4, 5:
-		c.a.mu.Lock()
-		clear(c.cut)
-		c.a.mu.Unlock()
+		c.join()
 		return "all links heal"
 	case 6:
 		c.s.mu.Lock()
@@ -213,7 +234,7 @@ func (c *cluster) step() string {
 		c.epoch++
 		stale := c.epoch
 		_, err := c.order(name, keeper.Command{Verb: keeper.Fence})
-		if _, old := c.order(name, keeper.Command{Verb: keeper.Promote, Epoch: stale - 1}); !errors.Is(old, keeper.ErrStale) && !errors.Is(old, context.DeadlineExceeded) {
+		if _, old := c.order(name, keeper.Command{Verb: keeper.Promote, Epoch: stale - 1}); err == nil && !errors.Is(old, keeper.ErrStale) && !errors.Is(old, context.DeadlineExceeded) {
 			c.t.Errorf("an order of a coordinator that leads no more: %v", old)
 		}
 		return fmt.Sprintf("%s fenced: %v", name, err)
@@ -221,8 +242,13 @@ func (c *cluster) step() string {
 		_, err := c.order(name, keeper.Command{Verb: keeper.Demote})
 		return fmt.Sprintf("%s demoted: %v", name, err)
 	case 12, 13:
-		_, err := c.order(name, keeper.Command{Verb: keeper.Promote})
-		return fmt.Sprintf("%s promoted: %v", name, err)
+		// As a coordinator would: whoever may be, the one that it thinks of first.
+		for _, name := range append([]string{name}, c.names...) {
+			if _, err := c.order(name, keeper.Command{Verb: keeper.Promote}); err == nil {
+				return name + " promoted"
+			}
+		}
+		return "nobody may be promoted"
 	default:
 		to := c.leader()
 		if to == "" || to == name {
@@ -231,6 +257,51 @@ func (c *cluster) step() string {
 		_, err := c.order(name, keeper.Command{Verb: keeper.Rejoin, Primary: standby.Peer{Name: to, Host: "h", Port: 1}})
 		return fmt.Sprintf("%s rejoins %s: %v", name, to, err)
 	}
+}
+
+// steps does many random things while rows are written, ends all keepers, and returns how many
+// tenures there were.
+func (c *cluster) steps(n int) (tenures int) {
+	c.t.Helper()
+	stop, writing := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(writing)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				c.s.write()
+			}
+		}
+	}()
+	last := uint64(0)
+	var story []string
+	for range n {
+		story = append(story, c.step())
+		time.Sleep(time.Duration(c.random.Int64N(int64(c.pause))))
+		c.check()
+		c.s.mu.Lock()
+		if c.s.highest > last {
+			last = c.s.highest
+			tenures++
+		}
+		c.s.mu.Unlock()
+		if c.t.Failed() {
+			c.t.Log(story[max(0, len(story)-25):])
+			break
+		}
+	}
+	close(stop)
+	<-writing
+	c.join()
+	for _, n := range c.names {
+		c.s.mu.Lock()
+		c.s.members[n].stubborn = 0
+		c.s.mu.Unlock()
+		c.end(n)
+	}
+	return tenures
 }
 
 // TestRandomFaults does thousands of random things to services in each mode and checks after each
@@ -246,40 +317,8 @@ func TestRandomFaults(t *testing.T) {
 					names := []string{"a", "b", "c"}[:2+seed%2]
 					c := newCluster(t, mode, seed, names...)
 					c.deaf = int(seed%3) * 5
-					stop, writing := make(chan struct{}), make(chan struct{})
-					go func() {
-						defer close(writing)
-						for {
-							select {
-							case <-stop:
-								return
-							case <-time.After(10 * time.Millisecond):
-								c.s.write()
-							}
-						}
-					}()
-					tenures, last := 0, uint64(0)
-					var story []string
-					for range 150 {
-						story = append(story, c.step())
-						time.Sleep(time.Duration(c.random.IntN(3000)) * time.Millisecond)
-						c.check()
-						if c.s.highest > last {
-							last = c.s.highest
-							tenures++
-						}
-						if t.Failed() {
-							t.Log(story[max(0, len(story)-25):])
-							break
-						}
-					}
-					close(stop)
-					<-writing
-					for _, n := range names {
-						c.s.members[n].stubborn = 0
-						clear(c.cut)
-						c.end(n)
-					}
+					c.begin()
+					tenures := c.steps(150)
 					if tenures < 2 || len(c.s.told) < 100 {
 						t.Errorf("only %d tenures and %d rows: the test tests little", tenures, len(c.s.told))
 					}
@@ -297,15 +336,17 @@ func TestRecovers(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, keeper.Synchronous, seed, "a", "b")
+				c.begin()
 				for range 30 {
 					c.step()
 					time.Sleep(time.Duration(c.random.IntN(2000)) * time.Millisecond)
 				}
-				clear(c.cut)
-				c.deaf = 0
+				c.join()
+				c.s.mu.Lock()
 				for _, m := range c.s.members {
 					m.hangs, m.cut, m.stubborn, m.slow = false, false, 0, 0
 				}
+				c.s.mu.Unlock()
 				// As a coordinator would: promote whoever may be, let the other follow.
 				for range 100 {
 					c.epoch++
