@@ -33,7 +33,7 @@ arrives, it is refused, and you are asked again.
 Your public key stands in the configuration under failover.approvers; make a key with
 "failover approver create".`,
 		Example: `  mahavishnu failover journal
-  mahavishnu failover approve region_failure-20260301T021500-x7ka --key-file ~/approver.key`,
+  mahavishnu failover approve region_failure-20260301T021500-x7kaqd --key-file ~/approver.key`,
 		Args: takes(1, 1, "the execution's id, or a part of it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.keyFile == "" {

@@ -52,8 +52,9 @@ func runFailoverApproverCreate(e *env, name string, o failoverApproverOptions) e
 		KeyFile   string `json:"key_file"`
 		PublicKey string `json:"public_key"`
 	}{name, o.keyFile, key.Public().String()})
-	e.term.Sayf("%s holds the private key: keep it to yourself, and keep it backed up apart", o.keyFile)
-	e.term.Sayf("this belongs into the configuration of every coordinator, and of %s:\n", name)
+	// All of it is YAML, so that it can be added to a configuration as it is.
+	e.term.Sayf("# %s holds the private key: keep it to yourself, and a copy of it apart.", o.keyFile)
+	e.term.Sayf("# This belongs into the configuration of every coordinator, and of %s:", name)
 	e.term.Printf("failover:\n  approvers:\n    %s:\n      public_key: %s", name, key.Public())
 	return nil
 }

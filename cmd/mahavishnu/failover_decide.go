@@ -23,7 +23,7 @@ func decideCommand(e *env, ask plan.Ask, short, long string, least int) *cobra.C
 	}
 	cmd := &cobra.Command{
 		Use: string(ask) + " " + use, Short: short, Long: long,
-		Example: fmt.Sprintf("  mahavishnu failover %s region_failure-20260301T021500-x7ka\n  mahavishnu failover %[1]s x7ka --reason \"power is back\"", ask),
+		Example: fmt.Sprintf("  mahavishnu failover %s region_failure-20260301T021500-x7kaqd\n  mahavishnu failover %[1]s x7kaqd --reason whole", ask),
 		Args:    takes(least, 1, "the execution's id, or a part of it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := ""

@@ -33,7 +33,7 @@ or waits for somebody. It goes on when this command is interrupted.
 With --graceful both sides work and nothing is lost: the old one is stopped in good
 order first. Without it, the old one is gone, or may be.`,
 		Example: `  mahavishnu failover execute region_failure --set from=us-east-1 --set to=eu-west-1 --dry-run
-  mahavishnu failover execute region_failure --set from=us-east-1 --set to=eu-west-1 --reason "power cut"
+  mahavishnu failover execute region_failure --set from=us-east-1 --set to=eu-west-1 --reason outage
   mahavishnu failover execute single_server_failure --graceful --set service=db --set to=db-2`,
 		Args: takes(1, 1, "the plan's name"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runFailoverExecute(cmd.Context(), e, args[0], o) },

@@ -23,7 +23,7 @@ func newFailoverJournalCommand(e *env) *cobra.Command {
 		Long: `List the executions of plans, newest first, and what each protected thing is held by
 or away by. With an execution's id, or a part of it, show every attempt at every
 step: when, by whom, under which epoch, and how it ended; and the approvals.`,
-		Example: "  mahavishnu failover journal\n  mahavishnu failover journal region_failure-20260301T021500-x7ka\n  mahavishnu failover journal x7ka --follow",
+		Example: "  mahavishnu failover journal\n  mahavishnu failover journal region_failure-20260301T021500-x7kaqd\n  mahavishnu failover journal x7kaqd --follow",
 		Args:    takes(0, 1, "the execution's id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.withJournal(cmd.Context(), func(_ *queue, x *plan.Executor) error {

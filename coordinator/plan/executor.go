@@ -92,15 +92,15 @@ func (x *Executor) Start(ctx context.Context, epoch uint64, o Order) (Execution,
 		if err := x.supersede(ctx, epoch, &e); err != nil {
 			return Execution{}, err
 		}
-		// What starts by itself is ordered over and over while the fault lasts; an
-		// order that would be refused leaves nothing in the journal.
-		b, _, err := x.readBoard(ctx)
-		if err != nil {
-			return Execution{}, err
-		}
-		if err := b.take(&e, x.now()); err != nil {
-			return Execution{}, err
-		}
+	}
+	// What starts by itself is ordered over and over while the fault lasts; an order
+	// that would be refused leaves nothing in the journal.
+	b, _, err := x.readBoard(ctx)
+	if err != nil {
+		return Execution{}, err
+	}
+	if err := b.take(&e, x.now()); err != nil {
+		return Execution{}, err
 	}
 	e.Epoch, e.Leader = epoch, x.o.Node
 	data, err := json.Marshal(e)
@@ -138,7 +138,7 @@ func (x *Executor) prepare(ctx context.Context, o Order) (Execution, error) {
 	}
 	now := x.now()
 	return Execution{
-		ID:   fmt.Sprintf("%s-%s-%s", p.Name, now.Format("20060102T150405"), strings.ToLower(rand.Text()[:4])),
+		ID:   fmt.Sprintf("%s-%s-%s", p.Name, now.Format("20060102T150405"), strings.ToLower(rand.Text()[:6])),
 		Plan: p, Digest: Digest(p, o.Variant, params), Variant: o.Variant, Params: params, Things: p.Things(params),
 		Trigger: o.Trigger, By: o.By, Reason: o.Reason, Returns: o.Returns,
 		State: StateReady, Created: now, Updated: now,

@@ -51,12 +51,11 @@ func TestOnePlanAtATimePerThing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := x.Start(t.Context(), 5, order(t, small, "db", ByHand))
-		if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), first.ID) {
+		if _, err := x.Start(t.Context(), 5, order(t, small, "db", ByHand)); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), first.ID) {
 			t.Fatalf("second order: %v, want ErrBusy and who holds it", err)
 		}
-		if second, err = x.Find(t.Context(), second.ID); err != nil || second.State != StateRefused || second.Error == "" {
-			t.Errorf("the refused execution is %q (%s), %v", second.State, second.Error, err)
+		if all, err := x.List(t.Context()); err != nil || len(all) != 1 {
+			t.Errorf("an order that is refused leaves an execution: %d, %v", len(all), err)
 		}
 		if _, err := x.Start(t.Context(), 5, order(t, small, "web", ByHand)); err != nil {
 			t.Errorf("another thing: %v", err)
@@ -69,6 +68,33 @@ func TestOnePlanAtATimePerThing(t *testing.T) {
 		standings, err := x.Standings(t.Context())
 		if err != nil || len(standings) != 2 || standings[0].Holder != "" || standings[0].Away != first.ID {
 			t.Errorf("standings %+v, %v", standings, err)
+		}
+	})
+}
+
+// Two orders at the same moment: one is written down and refused.
+func TestOrdersThatMeet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		x := node{w: w}.executor(t)
+		var first Execution
+		meets := node{w: w, gate: func(what string, do func()) error {
+			do()
+			if what == "get "+boardKey && first.ID == "" {
+				first.ID = "now"
+				var err error
+				if first, err = x.Start(t.Context(), 5, order(t, small, "db", ByHand)); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil
+		}}.executor(t)
+		second, err := meets.Start(t.Context(), 5, order(t, small, "db", ByHand))
+		if !errors.Is(err, ErrBusy) {
+			t.Fatalf("the later one: %v", err)
+		}
+		if second, err = x.Find(t.Context(), second.ID); err != nil || second.State != StateRefused || !strings.Contains(second.Error, first.ID) {
+			t.Errorf("%q (%s), %v", second.State, second.Error, err)
 		}
 	})
 }
