@@ -115,7 +115,9 @@ func (e *env) followExecution(ctx context.Context, x *plan.Executor, id string) 
 			e.term.Event("question", q)
 			e.term.Warnf("it waits to be approved: mahavishnu failover approve %s --key-file FILE", id)
 		}
-		if !slices.Contains([]plan.State{plan.StateReady, plan.StateExecuting, plan.StateRollingBack}, now.State) {
+		// What was decided is written down, and done a moment later.
+		decided := now.State == plan.StateFailedOver && now.Wish != nil
+		if !decided && !slices.Contains([]plan.State{plan.StateReady, plan.StateExecuting, plan.StateRollingBack}, now.State) {
 			e.term.Event("state", struct {
 				Execution string     `json:"execution"`
 				State     plan.State `json:"state"`
