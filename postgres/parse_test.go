@@ -155,9 +155,12 @@ func TestHistory(t *testing.T) {
 		at       LSN
 		none     bool
 	}{
-		{timeline: 3, end: 0x6000000, on: 3, at: 0x6000000}, {timeline: 3, end: 0x6000001, on: 3, at: 0x6000000},
-		{timeline: 2, end: 0x5000148, on: 2, at: 0x5000148}, {timeline: 2, end: 0x5000149, on: 2, at: 0x5000148},
-		{timeline: 1, end: 0x3000060, on: 1, at: 0x3000060}, {timeline: 1, end: 1, on: 1, at: 1},
+		{timeline: 3, end: 0x6000000, on: 3, at: 0x6000000},
+		{timeline: 3, end: 0x6000001, on: 3, at: 0x6000000},
+		{timeline: 2, end: 0x5000148, on: 2, at: 0x5000148},
+		{timeline: 2, end: 0x5000149, on: 2, at: 0x5000148},
+		{timeline: 1, end: 0x3000060, on: 1, at: 0x3000060},
+		{timeline: 1, end: 1, on: 1, at: 1},
 		// It went its own way from timeline 2 on.
 		{timeline: 4, end: 0x7000000, on: 2, at: 0x4000000},
 	} {

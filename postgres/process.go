@@ -170,7 +170,7 @@ func (s *Server) awaitEnd(ctx context.Context, patience time.Duration, each func
 func (s *Server) signal(p process, sig os.Signal) error {
 	handle, err := os.FindProcess(p.pid)
 	if err != nil {
-		return nil //nolint:nilerr // it is gone
+		return nil // it is gone
 	}
 	defer func() { _ = handle.Release() }()
 	if !s.ours(p.pid) {

@@ -296,8 +296,8 @@ func (s *Server) anew(ctx context.Context, primary *pgx.Conn, to Peer, why strin
 
 // awaitStream waits until this standby receives what the primary writes.
 func (s *Server) awaitStream(ctx context.Context, from Peer) error {
-	last := "it does not answer"
 	for {
+		var last string
 		h, err := s.Health(ctx)
 		switch {
 		case err != nil:

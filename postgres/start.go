@@ -56,15 +56,15 @@ func (s *Server) Start(ctx context.Context) error {
 func (s *Server) clearLock() error {
 	pid, _, err := s.postmasterPID()
 	if err != nil || pid == 0 {
-		return nil //nolint:nilerr // PostgreSQL says what is wrong with the file
+		return nil // PostgreSQL says what is wrong with the file
 	}
 	handle, err := os.FindProcess(pid)
 	if err != nil {
-		return nil //nolint:nilerr // nothing has that number
+		return nil // nothing has that number
 	}
 	defer func() { _ = handle.Release() }()
 	if err := handle.Signal(syscall.Signal(0)); err != nil || s.ours(pid) {
-		return nil //nolint:nilerr // nothing has that number: PostgreSQL looks for what else may be left
+		return nil // nothing has that number: PostgreSQL looks for what else may be left
 	}
 	if err := os.Remove(s.path("postmaster.pid")); err != nil {
 		return fault.New("start PostgreSQL in", s.o.DataDir, err, "")

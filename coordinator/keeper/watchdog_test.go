@@ -24,19 +24,20 @@ func marker(t *testing.T) (spec standby.Spec, fenced func() string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "fenced")
 	idle := []string{"true"}
-	return standby.Spec{Command: &standby.CommandOptions{
-			Service: "db", Member: "a", Health: idle, Promote: idle, Demote: idle,
-			Fence: []string{"sh", "-c", "echo $MAHAVISHNU_EPOCH >" + file},
-		}}, func() string {
-			text, err := os.ReadFile(file)
-			if errors.Is(err, os.ErrNotExist) {
-				return ""
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			return strings.TrimSpace(string(text))
+	spec = standby.Spec{Command: &standby.CommandOptions{
+		Service: "db", Member: "a", Health: idle, Promote: idle, Demote: idle,
+		Fence: []string{"sh", "-c", "echo $MAHAVISHNU_EPOCH >" + file},
+	}}
+	return spec, func() string {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			return ""
 		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
 }
 
 func watchdog(t *testing.T, spec standby.Spec) keeper.Watchdog {

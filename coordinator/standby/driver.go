@@ -48,7 +48,7 @@ import (
 	"time"
 )
 
-// ErrStale: the member has seen a higher epoch.
+// ErrStale says that the member has seen a higher epoch.
 var ErrStale = errors.New("the epoch is lower than one seen before")
 
 // Role is what a member of a service does.
