@@ -53,8 +53,11 @@ func (r *run) showEarly(ctx context.Context) (err error) {
 	}
 	for _, name := range missing {
 		whole, err := know.Whole(ctx, name)
-		if err != nil || !whole {
-			return err // what is younger was copied after it
+		if err != nil {
+			return err
+		}
+		if !whole {
+			continue // another one may need less
 		}
 		if err := r.copyPair(ctx, name, r.src.snapshots[name], r.dst.snapshots); err != nil {
 			return err
