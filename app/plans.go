@@ -236,26 +236,6 @@ func find(service messages.ServiceStatus, member string) *messages.MemberStatus 
 	return &service.Members[i]
 }
 
-// heirOf is the member to take over: one that is up and follows, in the modes in which
-// writes wait for standbys one that has everything; among them the one that is least
-// behind. "" is none.
-func heirOf(service messages.ServiceStatus, record keeper.Record, mode string) string {
-	heir, least := "", int64(0)
-	for _, m := range service.Members {
-		k := m.Keeper
-		switch {
-		case m.Member == record.Primary || m.Verdict == "down" || k == nil || !k.Healthy || k.Role != "standby":
-			continue
-		case mode != "" && mode != config.ModeAsynchronous && !slices.Contains(record.Members, m.Member):
-			continue
-		}
-		if heir == "" || k.LagBytes < least {
-			heir, least = m.Member, k.LagBytes
-		}
-	}
-	return heir
-}
-
 // tell says what happens with plans.
 func (p *planner) tell(e plan.Event) {
 	line := p.log.Info()
