@@ -153,7 +153,7 @@ func (f *Front) Run(ctx context.Context) error {
 	defer cancel()
 	var serving sync.WaitGroup
 	serving.Go(func() { f.watchLapse(ctx) })
-	stop := context.AfterFunc(ctx, func() { f.listener.Close() }) //nolint:errcheck // Accept tells
+	stop := context.AfterFunc(ctx, func() { f.listener.Close() })
 	defer stop()
 	var err error
 	for {
@@ -175,7 +175,7 @@ func (f *Front) Run(ctx context.Context) error {
 	cancel()
 	f.shut()
 	serving.Wait()
-	f.listener.Close() //nolint:errcheck // it is closed mostly
+	f.listener.Close() // it is closed mostly
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}

@@ -117,6 +117,21 @@ func (c *client) broken() {
 	}
 }
 
+// turnedAway connects where there is no room: the reset may be faster than the
+// connection.
+func turnedAway(t *testing.T, f *front.Front) {
+	t.Helper()
+	c, err := net.Dial("tcp", f.Addr().String())
+	if errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	(&client{t, c.(*net.TCPConn), bufio.NewReader(c)}).broken()
+}
+
 func start(t *testing.T, o front.Options) *front.Front {
 	t.Helper()
 	o.Service, o.Listen = "orders", "127.0.0.1:0"
@@ -248,10 +263,12 @@ func TestHoldsUntilTheMemberAccepts(t *testing.T) {
 }
 
 func TestHoldingIsBounded(t *testing.T) {
-	f := start(t, front.Options{Hold: 300 * time.Millisecond, MaxHeld: 2})
-	for range 3 {
+	f := start(t, front.Options{Hold: time.Second, MaxHeld: 2})
+	for waiting := range 2 {
 		defer connect(t, f).broken()
+		until(t, "a client that waits", func() bool { return f.Stats().Held == waiting+1 })
 	}
+	turnedAway(t, f)
 	until(t, "a refused client", func() bool { return f.Stats().Refused == 1 })
 	until(t, "clients that waited long enough", func() bool { return f.Stats().Expired == 2 })
 	if s := f.Stats(); s.Held != 0 || s.Open != 0 {
@@ -266,7 +283,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	a, b := connect(t, f), connect(t, f)
 	a.hears("pg1")
 	b.hears("pg1")
-	connect(t, f).broken()
+	turnedAway(t, f)
 	a.Close()
 	until(t, "room", func() bool { return f.Stats().Open == 1 })
 	connect(t, f).hears("pg1")
@@ -303,12 +320,12 @@ func TestHalfClosed(t *testing.T) {
 
 func TestUnrenewedTenureLapses(t *testing.T) {
 	one := startMember(t, "pg1")
-	f := start(t, front.Options{Lapse: 300 * time.Millisecond, Members: map[string]route.Target{"pg1": one.target}})
+	f := start(t, front.Options{Lapse: 2 * time.Second, Members: map[string]route.Target{"pg1": one.target}})
 	observe(t, f, "pg1", 41)
 	c := connect(t, f)
 	c.hears("pg1")
 	for range 10 { // renewals keep it
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond)
 		observe(t, f, "pg1", 41)
 	}
 	if s := f.Stats(); s.Cut != 0 || !s.Leading {

@@ -82,12 +82,16 @@ func (s *server) updated(m *dns.Msg) error {
 // verify reads back what an update did. Another coordinator may have been faster
 // than the reading; that is no fault of the update.
 func (s *server) verify(ctx context.Context, c *conn, next route.State) error {
+	differs := func(held route.Held, err error) bool {
+		// The update was acknowledged; that nothing can be read is another matter.
+		return err == nil && held.Epoch == next.Epoch && !held.Target.Equal(next.Target)
+	}
 	held, err := s.glance(c)
-	if err == nil && held.Epoch == next.Epoch && !held.Target.Equal(next.Target) {
+	if differs(held, err) {
 		held, err = s.read(ctx, c) // it may have been half of this and half of that
 	}
-	if err != nil || held.Epoch != next.Epoch || held.Target.Equal(next.Target) {
-		return nil // it was acknowledged; what cannot be read is another matter
+	if !differs(held, err) {
+		return nil
 	}
 	return fault.New("read back", s.name.FQDN(), fmt.Errorf("the server acknowledged the update and leads to %v all the same", held.Target),
 		"another record stands in its way, an alias beside other records mostly: remove what is at this name")
