@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,6 +124,10 @@ func TestADeadPrimaryIsReplaced(t *testing.T) {
 	comes(t, "the primary is kept and the standby is seen", func() bool {
 		return p.member("a").Keeper.Holds && p.member("b").Keeper.Healthy && p.member("b").Keeper.Role == "standby"
 	})
+	comes(t, "the plan could be carried out, by whoever takes part now", func() bool {
+		e := p.try(t, serverFailure)
+		return e.Broken() == "" && e.Params["service"] != "" && e.Params["from"] == "a" && e.Params["to"] == "b"
+	})
 	killed := time.Now()
 	p.a.Kill()
 	comes(t, "the standby takes writes", func() bool { return p.b.Try("INSERT INTO orders VALUES (2)") == nil })
@@ -154,6 +159,27 @@ func TestADeadPrimaryIsReplaced(t *testing.T) {
 	}) {
 		t.Errorf("the status does not show it: %+v", p.status().Services)
 	}
+}
+
+// try asks the leader to look whether a plan could be carried out now.
+func (p *pair) try(t *testing.T, name string) plan.Evaluation {
+	t.Helper()
+	data, err := json.Marshal(plan.Request{Ask: plan.AskTry, Plan: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := p.apps["us-1"].Bus().AskPlans(t.Context(), data)
+	if err != nil {
+		return plan.Evaluation{Error: err.Error()}
+	}
+	reply, err := plan.DecodeReply(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.Evaluation == nil {
+		return plan.Evaluation{Error: reply.Error}
+	}
+	return *reply.Evaluation
 }
 
 // coordinatorPlans reads the journal.

@@ -35,6 +35,8 @@ type planner struct {
 	routes  map[string]Routes
 	log     zerolog.Logger
 	audit   func(ctx context.Context, topic, id string, entry []byte) error
+	metrics planMetrics
+	events  chan messages.Event // wait to be published
 
 	mu   sync.Mutex
 	eyes eyes
@@ -67,6 +69,7 @@ func (a *App) startPlans(ctx context.Context) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.launch("events of plans", p.publish)
 	for _, name := range slices.Sorted(maps.Keys(f.Services)) {
 		front := routes[name].Front
 		observe := func(string, uint64) error { return nil }
@@ -90,6 +93,7 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 		cfg: a.cfg, bus: a.bus, records: keeper.BusRecords(store), routes: routes,
 		leases: newLeaseViews(store, leaseTiming(f.Lease), a.Clock),
 		log:    a.Log.With().Str("part", "plans").Logger(), audit: a.bus.PublishAudit,
+		metrics: a.metrics, events: make(chan messages.Event, planEvents),
 	}
 	registry := plan.Standard()
 	if err := p.bind(registry); err != nil {
@@ -105,7 +109,7 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 	}
 	executor, err := plan.NewExecutor(plan.Options{
 		Journal: plan.FromBus(store), Registry: registry, Node: a.cfg.Node.Name, Approvers: approvers,
-		Window: f.CommitWindow.Std(), Names: p.names, Tell: p.tell, Audit: p.auditEntry, Clock: a.Clock,
+		Window: f.CommitWindow.Std(), Names: p.names, Resolve: p.resolve, Tell: p.tell, Audit: p.auditEntry, Clock: a.Clock,
 	})
 	if err != nil {
 		return nil, err
@@ -238,6 +242,11 @@ func find(service messages.ServiceStatus, member string) *messages.MemberStatus 
 
 // tell says what happens with plans.
 func (p *planner) tell(e plan.Event) {
+	p.count(e)
+	p.note(e)
+	if e.Kind == plan.EventEvaluated {
+		return // only a change is news
+	}
 	line := p.log.Info()
 	if e.Outcome == plan.OutcomeFailed || e.Kind == plan.EventBroken {
 		line = p.log.Warn()

@@ -31,7 +31,9 @@ const (
 // What coordinators tell: an event of this kind has the target in Source, the
 // coordinator in Worker and the explanation in Error. It is about no job.
 const (
-	EventVerdict   Kind    = "verdict"
+	EventVerdict Kind = "verdict"
+	// EventPlan is about a failover plan, which Source names.
+	EventPlan      Kind    = "plan"
 	OutcomeUp      Outcome = "up"
 	OutcomeDown    Outcome = "down"
 	OutcomeUnknown Outcome = "unknown"

@@ -24,6 +24,7 @@ type Metrics struct {
 	replications
 	fronts
 	failover
+	plans
 }
 
 // New returns metrics that are all at their start. The version is shown as a label.
@@ -46,6 +47,7 @@ func New(version string) *Metrics {
 	m.replications = newReplications(m.registry)
 	m.fronts = newFronts(m.registry)
 	m.failover = newFailover(m.registry)
+	m.plans = newPlans(m.registry)
 	return m
 }
 

@@ -222,6 +222,7 @@ func (x *Executor) keep(ctx context.Context, name string, own []Evaluation) erro
 			return fault.New("keep evaluation", name, err, "")
 		}
 		was, is := broken(before), broken(own)
+		x.tell(Event{Kind: EventEvaluated, Plan: name, Text: is})
 		switch {
 		case is != "" && is != was:
 			x.tell(Event{Kind: EventBroken, Plan: name, Text: is})

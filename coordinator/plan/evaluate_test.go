@@ -31,7 +31,11 @@ func TestEvaluateChangesNothingAndFindsWhatIsBroken(t *testing.T) {
 			if err := o.Registry.BindAction("set", looked); err != nil {
 				t.Fatal(err)
 			}
-			o.Tell = func(e Event) { told = append(told, e) }
+			o.Tell = func(e Event) {
+				if e.Kind != EventEvaluated {
+					told = append(told, e)
+				}
+			}
 		})
 		w.truth["ready"] = false // a check that does not hold before the day is no fault
 		plans := Plans{"whole": load(t, whole)}

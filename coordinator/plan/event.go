@@ -23,6 +23,9 @@ const (
 	// out today, or can again.
 	EventBroken EventKind = "plan-broken"
 	EventMended EventKind = "plan-mended"
+	// EventEvaluated tells of every evaluation of a plan; Text is empty when nothing
+	// is in its way.
+	EventEvaluated EventKind = "plan-evaluated"
 )
 
 // Event is something that happened.

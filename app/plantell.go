@@ -1,0 +1,134 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mahavishnu/coordinator/keeper"
+	"mahavishnu/coordinator/plan"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+)
+
+// planMetrics count what becomes of plans.
+type planMetrics interface {
+	SetPlanReady(plan string, ready bool)
+	ExecutionTurned(plan, state string)
+	StepEnded(plan, outcome string, took time.Duration)
+	ApprovalRefused(plan string)
+}
+
+// count moves the metrics of plans.
+func (p *planner) count(e plan.Event) {
+	if p.metrics == nil {
+		return
+	}
+	switch e.Kind {
+	case plan.EventEvaluated:
+		p.metrics.SetPlanReady(e.Plan, e.Text == "")
+	case plan.EventState:
+		p.metrics.ExecutionTurned(e.Plan, string(e.State))
+	case plan.EventStepEnded:
+		p.metrics.StepEnded(e.Plan, string(e.Outcome), e.Took)
+	case plan.EventNotApproved:
+		p.metrics.ApprovalRefused(e.Plan)
+	}
+}
+
+// planEvents are how many events about plans may wait to be published.
+const planEvents = 256
+
+// note puts what everybody should hear of a plan where it is published from: telling
+// must not hold up who carries plans out.
+func (p *planner) note(e plan.Event) {
+	var outcome messages.Outcome
+	switch {
+	case e.Kind == plan.EventBroken:
+		outcome = messages.OutcomeFailed
+	case e.Kind == plan.EventMended:
+		outcome = messages.OutcomeSucceeded
+	case e.Kind == plan.EventNotApproved, e.Kind == plan.EventState && e.State == plan.StateRefused:
+		outcome = messages.OutcomeRefused
+	case e.Kind != plan.EventState:
+		return
+	case e.State == plan.StateExecuting, e.State == plan.StateRollingBack:
+		outcome = messages.OutcomeStarted
+	case e.State == plan.StateCommitted, e.State == plan.StateFailedOver:
+		outcome = messages.OutcomeSucceeded
+	default: // stopped, rolled back
+		outcome = messages.OutcomeFailed
+	}
+	text := string(e.Kind)
+	if e.State != "" {
+		text += " " + string(e.State)
+	}
+	if e.Text != "" {
+		text += ": " + e.Text
+	}
+	event := messages.Event{
+		ID:   fmt.Sprintf("plan.%s.%s.%s.%d", e.Plan, e.Execution, e.Kind, e.At.UnixNano()),
+		Time: e.At, Kind: messages.EventPlan, Region: p.cfg.Node.Region, Outcome: outcome,
+		Source: e.Plan, Worker: p.cfg.Node.Name, Error: text,
+	}
+	select {
+	case p.events <- event:
+	default:
+		p.log.Error().Str("plan", e.Plan).Msg("too many events about plans wait to be published; this one is in the log and the journal only")
+	}
+}
+
+// publish sends events about plans until ctx ends.
+func (p *planner) publish(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case e := <-p.events:
+			if err := p.bus.PublishEvent(ctx, e); err != nil && ctx.Err() == nil {
+				p.log.Warn().Err(err).Str("plan", e.Source).Msg("an event about a plan was not published")
+			}
+		}
+	}
+}
+
+// resolve fills in who fails over to whom, as it is now: the service when there is only
+// one, its primary, and the member that would take over.
+func (p *planner) resolve(ctx context.Context, definition *plan.Plan, given map[string]string) (map[string]string, error) {
+	wants := func(name string, t plan.Type) bool {
+		return definition.Parameters[name].Type == t && given[name] == ""
+	}
+	found := map[string]string{}
+	service := given["service"]
+	if wants("service", plan.TypeService) {
+		if names := p.names(plan.TypeService); len(names) == 1 {
+			service = names[0]
+			found["service"] = service
+		}
+	}
+	configured, ok := p.cfg.Failover.Services[service]
+	if !ok || !wants("from", plan.TypeMember) && !wants("to", plan.TypeMember) {
+		return found, nil
+	}
+	data, _, err := p.records.Load(ctx, messages.ServiceLease(service))
+	if err != nil || data == nil {
+		return found, err
+	}
+	record, err := keeper.DecodeRecord(data)
+	if err != nil {
+		return found, fault.New("read the record of service", service, err, "")
+	}
+	if wants("from", plan.TypeMember) {
+		found["from"] = record.Primary
+	}
+	eyes := p.looking()
+	if eyes == nil || !wants("to", plan.TypeMember) {
+		return found, nil
+	}
+	for _, seen := range eyes.Status().Services {
+		if seen.Service == service {
+			found["to"] = heirOf(seen, record, configured.Mode)
+		}
+	}
+	return found, nil
+}
