@@ -21,7 +21,7 @@ func TestFlippedBitsInSeals(t *testing.T) {
 		}
 		buf[bit/8] ^= 1 << (bit % 8)
 	}
-	for n := range len(buf) {
+	for n := range buf {
 		if _, err := parseSeal(buf[:n]); !errors.Is(err, errSeal) {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
