@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"mahavishnu/clock"
 	"mahavishnu/config"
 	"mahavishnu/coordinator"
 	"mahavishnu/coordinator/keeper"
@@ -36,7 +37,10 @@ type planner struct {
 	log     zerolog.Logger
 	audit   func(ctx context.Context, topic, id string, entry []byte) error
 	metrics planMetrics
-	events  chan messages.Event // wait to be published
+	// replicas open copies of repositories.
+	replicas Replicas
+	clock    clock.Clock
+	events   chan messages.Event // wait to be published
 
 	mu   sync.Mutex
 	eyes eyes
@@ -76,9 +80,11 @@ func (a *App) startPlans(ctx context.Context) (*planner, error) {
 		if front != nil {
 			observe = front.Observe
 			a.launch("front of "+name, front.Run)
+			a.launch("front metrics of "+name, func(ctx context.Context) error { return a.measureFront(ctx, name, front) })
 		}
 		a.launch("lease of "+name, a.again("lease of "+name, func(ctx context.Context) error { return p.leases.follow(ctx, name, observe) }))
 	}
+	a.launch("stream leaders", p.keepLeadersAway)
 	return p, nil
 }
 
@@ -93,7 +99,8 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 		cfg: a.cfg, bus: a.bus, records: keeper.BusRecords(store), routes: routes,
 		leases: newLeaseViews(store, leaseTiming(f.Lease), a.Clock),
 		log:    a.Log.With().Str("part", "plans").Logger(), audit: a.bus.PublishAudit,
-		metrics: a.metrics, events: make(chan messages.Event, planEvents),
+		replicas: Replicas{Config: a.config, Storage: StoragesOf(a.cfg, a.Clock, a.metrics).Hasty(lagPatience)},
+		clock:    a.Clock, metrics: a.metrics, events: make(chan messages.Event, planEvents),
 	}
 	registry := plan.Standard()
 	if err := p.bind(registry); err != nil {
@@ -247,11 +254,11 @@ func (p *planner) tell(e plan.Event) {
 	if e.Kind == plan.EventEvaluated {
 		return // only a change is news
 	}
-	line := p.log.Info()
+	level := zerolog.InfoLevel
 	if e.Outcome == plan.OutcomeFailed || e.Kind == plan.EventBroken {
-		line = p.log.Warn()
+		level = zerolog.WarnLevel
 	}
-	line.Str("event", string(e.Kind)).Str("execution", e.Execution).Str("plan", e.Plan).Str("step", e.Step).
+	p.log.WithLevel(level).Str("event", string(e.Kind)).Str("execution", e.Execution).Str("plan", e.Plan).Str("step", e.Step).
 		Str("state", string(e.State)).Str("outcome", string(e.Outcome)).Dur("took_ms", e.Took).Msg(e.Text)
 	if eyes := p.looking(); eyes != nil && e.Kind != plan.EventBroken && e.Kind != plan.EventMended {
 		what := ""
