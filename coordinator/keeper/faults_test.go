@@ -186,7 +186,7 @@ func (tr *trial) order(n *node, c keeper.Command) keeper.Answer {
 	tr.epoch++
 	c.Epoch = tr.epoch
 	var last error
-	for range 40 {
+	for deadline := time.Now().Add(4 * time.Minute); time.Now().Before(deadline); {
 		ctx, cancel := context.WithTimeout(tr.t.Context(), time.Minute)
 		l, err := n.k.ask(ctx, &c)
 		cancel()
