@@ -136,7 +136,7 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 	addGrouped(root, groupUpkeep, newVerifyCommand(e), newForgetCommand(e), newHoldCommand(e), newPruneCommand(e),
 		newReplicateCommand(e), newReplicationCommand(e), newCatalogCommand(e))
 	addGrouped(root, groupJobs, newStatusCommand(e), newJobsCommand(e), newSchedulerCommand(e), newWorkerCommand(e), newCoordinatorCommand(e), newFailoverCommand(e))
-	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newDoctorCommand(e), newVersionCommand(e), newHelpCommand(e), newManCommand(e), newCompletionCommand(e))
+	addGrouped(root, groupSetup, newKeyCommand(e), newConfigCommand(e), newProvisionCommand(e), newDoctorCommand(e), newVersionCommand(e), newHelpCommand(e), newManCommand(e), newCompletionCommand(e))
 	root.AddCommand(newKeeperWatchdogCommand())
 	return root
 }
