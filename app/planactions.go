@@ -20,11 +20,13 @@ const silentPatience = 300 * time.Millisecond
 // out by a coordinator yet; evaluating a plan that uses it says so.
 func (p *planner) bind(r *plan.Registry) error {
 	actions := map[string]plan.Action{
-		"fence":   p.ordering(messages.VerbFence, func(m messages.MemberState) bool { return !m.Writable && m.Role == "fenced" }),
-		"promote": p.ordering(messages.VerbPromote, func(m messages.MemberState) bool { return m.Holds && m.Writable }),
-		"demote":  p.ordering(messages.VerbDemote, func(m messages.MemberState) bool { return !m.Writable && !m.Holds }),
-		"rejoin":  p.ordering(messages.VerbRejoin, func(m messages.MemberState) bool { return m.Healthy && m.Role == "standby" }),
-		"route":   plan.ActionFuncs{Checks: p.checkRoute, Does: p.route, IsDone: p.routed},
+		"fence":              p.ordering(messages.VerbFence, func(m messages.MemberState) bool { return !m.Writable && m.Role == "fenced" }),
+		"promote":            p.ordering(messages.VerbPromote, func(m messages.MemberState) bool { return m.Holds && m.Writable }),
+		"demote":             p.ordering(messages.VerbDemote, func(m messages.MemberState) bool { return !m.Writable && !m.Holds }),
+		"rejoin":             p.ordering(messages.VerbRejoin, func(m messages.MemberState) bool { return m.Healthy && m.Role == "standby" }),
+		"route":              plan.ActionFuncs{Checks: p.checkRoute, Does: p.route, IsDone: p.routed},
+		"move_services":      plan.ActionFuncs{Checks: p.checkMove, Does: p.moveServices, IsDone: p.moved},
+		"promote_repository": plan.ActionFuncs{Checks: p.checkCopy, Does: p.promoteRepository, IsDone: p.repositoryPromoted},
 		"notify": plan.ActionFuncs{
 			Does: func(_ context.Context, c plan.Call) (string, error) {
 				p.log.Warn().Str("execution", c.Execution).Msg(c.Text("text"))
@@ -41,6 +43,7 @@ func (p *planner) bind(r *plan.Registry) error {
 	for name, condition := range map[string]plan.ConditionFunc{
 		"quorum": p.quorum, "member_down": p.memberDown, "region_down": p.regionDown, "region_up": p.regionUp,
 		"wait_lease": p.leaseIs, "probe": p.serves, "caught_up": p.caughtUp,
+		"repository_current": p.repositoryCurrent,
 	} {
 		if err := r.BindCondition(name, condition); err != nil {
 			return err
