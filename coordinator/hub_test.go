@@ -32,7 +32,6 @@ type line struct {
 
 	mu       sync.Mutex
 	opinions func(messages.OpinionReport)
-	beats    func(messages.Heartbeat)
 }
 
 func (h *hub) line(node string) *line {
@@ -80,27 +79,13 @@ func (l *line) WatchOpinions(ctx context.Context, fn func(messages.OpinionReport
 	return context.Cause(ctx)
 }
 
-func (l *line) WatchHeartbeats(ctx context.Context, fn func(messages.Heartbeat)) error {
-	l.mu.Lock()
-	l.beats = fn
-	l.mu.Unlock()
+func (l *line) WatchHeartbeats(ctx context.Context, _ func(messages.Heartbeat)) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
 func (l *line) ServeCoordinator(string, func(messages.ControlRequest) messages.ControlReply) (func(), error) {
 	return func() {}, nil
-}
-
-// beat lets a node be heard by everybody it reaches.
-func (h *hub) beat(b messages.Heartbeat) {
-	h.reach(b.Node, func(to *line) {
-		to.mu.Lock()
-		defer to.mu.Unlock()
-		if to.beats != nil {
-			to.beats(b)
-		}
-	})
 }
 
 // throne is a lease that one holds at a time.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"mahavishnu/coordinator/vote"
 	"mahavishnu/messages"
 )
@@ -13,11 +15,11 @@ import (
 // and must not wait.
 func (c *Coordinator) changed(v vote.Verdict, now time.Time) {
 	why := v.Why(now)
-	line := c.o.Log.Info()
+	level := zerolog.InfoLevel
 	if v.State == vote.Down {
-		line = c.o.Log.Warn()
+		level = zerolog.WarnLevel
 	}
-	line.Str("target", v.Target).Str("before", string(v.Before)).Str("why", why).Msg("verdict: " + string(v.State))
+	c.o.Log.WithLevel(level).Str("target", v.Target).Str("before", string(v.Before)).Str("why", why).Msg("verdict: " + string(v.State))
 	if c.o.Metrics != nil {
 		kind, _ := splitTarget(v.Target)
 		c.o.Metrics.VerdictChanged(kind, string(v.State))

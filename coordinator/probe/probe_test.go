@@ -92,8 +92,13 @@ func TestHTTP(t *testing.T) {
 		status int
 		want   string
 	}{
-		{200, ""}, {204, ""}, {301, ""}, {401, ""}, {404, ""},
-		{500, "answered 500 Internal Server Error"}, {503, "answered 503 Service Unavailable"},
+		{200, ""},
+		{204, ""},
+		{301, ""},
+		{401, ""},
+		{404, ""},
+		{500, "answered 500 Internal Server Error"},
+		{503, "answered 503 Service Unavailable"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://127.0.0.1:1/")

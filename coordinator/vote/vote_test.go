@@ -154,11 +154,11 @@ func TestAMinorityHasNoVerdictAndSaysWhy(t *testing.T) {
 	s := newScene(t, "eu-1", three)
 	s.rounds(4, nil)
 	alone := map[string]State{"us-1": "", "ap-1": "", "eu-1": Down}
-	v := s.rounds(4, alone)
+	s.rounds(4, alone)
 	if q := s.board.Quorum(s.now); !q.Have {
 		t.Fatalf("the majority was lost after a second: %s", q.Why(s.now))
 	}
-	v = s.rounds(3, alone)
+	v := s.rounds(3, alone)
 	q := s.board.Quorum(s.now)
 	if q.Have || q.Reached != 1 {
 		t.Fatalf("alone and with a majority: %+v", q)
@@ -193,6 +193,24 @@ func TestALineThatWorksOneWayIsNoLine(t *testing.T) {
 	if hears := s.board.Hears(s.now); !slices.Equal(hears, []string{"ap-1", "eu-1", "us-1"}) {
 		t.Errorf("hears %v", hears)
 	}
+}
+
+// The opinion of one who is heard and does not hear us is no voice, though there is a
+// majority without it.
+func TestWhoDoesNotHearUsHasNoVoiceHere(t *testing.T) {
+	s := newScene(t, "eu-1", three)
+	for range 8 {
+		s.now = s.now.Add(250 * time.Millisecond)
+		gone := []Opinion{{Target: target, State: Down, Since: s.now}}
+		s.board.Hear(Report{Voter: "eu-1", At: s.now, Hears: []string{"eu-1", "us-1", "ap-1"}})
+		s.board.Hear(Report{Voter: "us-1", At: s.now, Hears: []string{"eu-1", "us-1"}, Opinions: gone})
+		s.board.Hear(Report{Voter: "ap-1", At: s.now, Hears: []string{"ap-1"}, Opinions: gone})
+		s.board.Judge(s.now)
+	}
+	if q := s.board.Quorum(s.now); !q.Have || q.Reached != 2 {
+		t.Errorf("%s", q.Why(s.now))
+	}
+	s.want(s.board.Verdict(target, s.now), Suspect)
 }
 
 func TestWhoHasNoVoiceIsNotHeardAndDecidesNothing(t *testing.T) {
