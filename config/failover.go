@@ -65,8 +65,17 @@ type FailoverService struct {
 	ProbeTimeout Duration `yaml:"probe_timeout"`
 	// What leads its clients to the member that serves.
 	Routes FailoverRoutes `yaml:"routes"`
-
-	FailoverKeep `yaml:",inline"`
+	// What a write waits for, for kind postgres: "asynchronous", the primary's own disk
+	// alone, so that a failover loses what no standby had received; "synchronous", one
+	// standby, too, while there is one; "strict", one standby always, so that nothing is
+	// written without one. Empty: asynchronous.
+	Mode string `yaml:"mode"`
+	// How long a primary may give no answer before it is stopped and its lease given
+	// up. 0s: 2s.
+	Patience Duration `yaml:"patience"`
+	// How long a primary that was stopped leaves the service to others before it comes
+	// back by itself. 0s: 10s.
+	Retake Duration `yaml:"retake"`
 }
 
 // FailoverMember is one of a service's members.
@@ -80,8 +89,13 @@ type FailoverMember struct {
 	Address string `yaml:"address"`
 	// How clients reach it, where that does not follow from address.
 	Clients FailoverClients `yaml:"clients"`
-
-	FailoverControl `yaml:",inline"`
+	// How the node beside it controls a server of kind postgres.
+	Postgres FailoverPostgres `yaml:"postgres"`
+	// How it controls a member of kind command: programs with their arguments, without a
+	// shell.
+	Commands FailoverCommands `yaml:"commands"`
+	// For kind http: a file with a token that orders carry ("Authorization: Bearer").
+	TokenFile string `yaml:"token_file"`
 }
 
 // HotStandbyService is the name of the service that disaster_recovery.hot_standby

@@ -13,31 +13,6 @@ const (
 	ModeStrict       = "strict"
 )
 
-// FailoverKeep says how a service is kept.
-type FailoverKeep struct {
-	// What a write waits for, for kind postgres: "asynchronous", the primary's own disk
-	// alone, so that a failover loses what no standby had received; "synchronous", one
-	// standby, too, while there is one; "strict", one standby always, so that nothing is
-	// written without one. Empty: asynchronous.
-	Mode string `yaml:"mode"`
-	// How long a primary may give no answer before it is stopped and its lease given
-	// up. 0s: 2s.
-	Patience Duration `yaml:"patience"`
-	// How long a primary that was stopped leaves the service to others before it comes
-	// back by itself. 0s: 10s.
-	Retake Duration `yaml:"retake"`
-}
-
-// FailoverControl says how the node beside a member controls it.
-type FailoverControl struct {
-	// For kind postgres.
-	Postgres FailoverPostgres `yaml:"postgres"`
-	// For kind command: programs with their arguments, without a shell.
-	Commands FailoverCommands `yaml:"commands"`
-	// For kind http: a file with a token that orders carry ("Authorization: Bearer").
-	TokenFile string `yaml:"token_file"`
-}
-
 // FailoverPostgres is a PostgreSQL server on this machine.
 type FailoverPostgres struct {
 	// Where pg_ctl, pg_basebackup, pg_rewind and pg_controldata are, for example
@@ -48,15 +23,18 @@ type FailoverPostgres struct {
 	// The user that the server runs as, when this program runs as root. Empty: the
 	// owner of data_dir.
 	RunAs string `yaml:"run_as"`
-	// A superuser of the database, here and on the other members, and a file in the form
-	// of .pgpass with the password; empty where the address is trusted.
-	Admin             string `yaml:"admin"`
+	// A superuser of the database, here and on the other members.
+	Admin string `yaml:"admin"`
+	// A file in the form of .pgpass with its password, which the server's user can read.
+	// Empty where the addresses are trusted.
 	AdminPasswordFile string `yaml:"admin_password_file"`
-	// A role that may stream from the other members, and its file.
-	Replication             string `yaml:"replication"`
+	// A role that may stream from the other members.
+	Replication string `yaml:"replication"`
+	// The same for its password.
 	ReplicationPasswordFile string `yaml:"replication_password_file"`
-	// libpq's sslmode and sslrootcert for all connections. Empty: libpq's defaults.
-	SSLMode     string `yaml:"ssl_mode"`
+	// libpq's sslmode for all connections. Empty: libpq's default.
+	SSLMode string `yaml:"ssl_mode"`
+	// libpq's sslrootcert for all connections. Empty: libpq's default.
 	SSLRootCert string `yaml:"ssl_root_cert"`
 	// A file for what the server prints. Empty: data_dir with ".log" appended.
 	LogFile string `yaml:"log_file"`
@@ -70,13 +48,16 @@ type FailoverPostgres struct {
 
 // FailoverCommands control a member of kind command.
 type FailoverCommands struct {
-	// Prints how the member is; stops it at once; makes it the primary; stops a primary
-	// in an orderly way; makes it follow a primary.
-	Health  []string `yaml:"health"`
-	Fence   []string `yaml:"fence"`
+	// Prints how the member is, as JSON: role, writable, position.
+	Health []string `yaml:"health"`
+	// Stops it at once, and keeps it from taking writes by itself.
+	Fence []string `yaml:"fence"`
+	// Makes it take writes.
 	Promote []string `yaml:"promote"`
-	Demote  []string `yaml:"demote"`
-	Rejoin  []string `yaml:"rejoin"`
+	// Stops a primary in an orderly way.
+	Demote []string `yaml:"demote"`
+	// Makes it follow a primary. Empty: that is done by hand.
+	Rejoin []string `yaml:"rejoin"`
 }
 
 func (l *loader) checkKeep(at string, s FailoverService) {
