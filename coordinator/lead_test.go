@@ -200,7 +200,9 @@ func TestAReactionThatFailedIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCourt(t)
 		defer c.close()
+		c.acts.mu.Lock()
 		c.acts.fail = errors.New("the plan's journal cannot be written")
+		c.acts.mu.Unlock()
 		time.Sleep(10 * time.Second)
 		if calls := c.acts.take(); len(calls) < 8 || len(calls) > 11 {
 			t.Errorf("called %d times in ten seconds", len(calls))
