@@ -153,17 +153,23 @@ func (c *checker) index(ctx context.Context) error {
 	slices.Sort(names)
 	for _, name := range names {
 		c.fragments[name] = true
-		whole, err := c.twice(ctx, name, ObjectIndex, index.MaxSize, false, func(data []byte) error {
-			text, err := c.r.keys.Open(seal.TypeIndex, name, data)
-			if err == nil {
-				_, err = index.Decode(text)
-			}
-			return err
-		})
-		if err != nil {
+		if _, err := c.fragment(ctx, name); err != nil {
 			return err
 		}
-		c.lost = c.lost || !whole
 	}
 	return nil
+}
+
+// fragment checks both objects of one, and tells whether either is there.
+func (c *checker) fragment(ctx context.Context, name string) (there bool, err error) {
+	whole, err := c.twice(ctx, name, ObjectIndex, index.MaxSize, false, func(data []byte) error {
+		there = true
+		text, err := c.r.keys.Open(seal.TypeIndex, name, data)
+		if err == nil {
+			_, err = index.Decode(text)
+		}
+		return err
+	})
+	c.lost = c.lost || err == nil && !whole
+	return there, err
 }

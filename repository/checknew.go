@@ -12,14 +12,15 @@ import (
 
 // CheckSnapshot checks what one snapshot stands on, at a cost that depends on
 // nothing else: both copies of the configuration, both of the snapshot, and
-// whether the fragments that it wrote are in use. It returns the packs that the
+// the fragments that it wrote, as far as they are in use. It returns the packs that the
 // snapshot's backup stored or took over; complete is false when a fragment that would
-// tell more was merged into another, or lost. Refresh before.
+// tell more was merged into another, or lost. Refresh before, unless this process has
+// just made the snapshot.
 func (r *Repository) CheckSnapshot(ctx context.Context, snap Snapshot, fn func(Problem) error) (stored []PackID, complete bool, err error) {
 	if err := r.mayJudge(ctx, "check"); err != nil {
 		return nil, false, err
 	}
-	c := &checker{r: r, fn: fn}
+	c := &checker{r: r, fn: fn, fragments: map[string]bool{}}
 	for _, place := range r.sight.lacks("") {
 		if err := c.listed(place); err != nil {
 			return nil, false, err
@@ -38,6 +39,16 @@ func (r *Repository) CheckSnapshot(ctx context.Context, snap Snapshot, fn func(P
 		if i < 0 {
 			complete = false
 			continue
+		}
+		there, err := c.fragment(ctx, name)
+		if err == nil && !there {
+			there, err = c.fragmentCame(ctx, name) // or was merged, since
+			if err == nil && !there {
+				err = c.trouble(ctx, name, ObjectIndex, ErrMissing)
+			}
+		}
+		if err != nil {
+			return nil, false, err
 		}
 		for n := range uint32(fragments[i].Packs()) {
 			p, _ := fragments[i].Pack(n)

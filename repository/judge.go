@@ -2,7 +2,6 @@ package repository
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 
 	"mahavishnu/repository/keyring"
@@ -48,15 +47,10 @@ func (j *Judge) Whole(object string, data []byte) error {
 	return damage(err)
 }
 
-// sealed opens an object of a type that fits its name, which is part of the seal.
+// sealed opens an object under its name, which is part of the seal.
 func (j *Judge) sealed(name string, data []byte) error {
-	for _, typ := range []seal.Type{seal.TypeIndex, seal.TypeSnapshot, seal.TypeLedger, seal.TypeDoubt, seal.TypeKeep} {
-		_, err := j.keys.Open(typ, name, bytes.Clone(data))
-		if err == nil || !errors.Is(err, seal.ErrNotSealed) { // which is another type
-			return err
-		}
-	}
-	return seal.ErrNotSealed
+	_, err := j.keys.Open(seal.TypeOf(data), name, bytes.Clone(data))
+	return err
 }
 
 // pack opens the footer of a pack, which its keys alone can have sealed.

@@ -34,10 +34,12 @@ type SessionOptions struct {
 	// hold, because those are kept under rules of their own.
 	Type string
 	// Budget bounds the memory of pack buffers in bytes; three packs are the
-	// least. Default: four packs on two cores, and one for each further core.
+	// least. Default: four packs on two cores, and one for each further core; one more
+	// in storage that is reached over a network, so that several are on their way at a
+	// time.
 	Budget int64
 	// PackSize is the size of packs in bytes, of which blobs fill as much as
-	// fits. Default 16 MiB, and 32 MiB in storage that is reached over a network, where
+	// fits. Default 16 MiB, and 22 MiB in storage that is reached over a network, where
 	// each costs requests. A blob must fit into an empty pack.
 	PackSize int
 	// VerifyEvery decodes every n-th new blob right after it was sealed and
@@ -54,8 +56,11 @@ type SessionOptions struct {
 }
 
 const (
-	defaultPackSize    = 16 << 20
-	farPackSize        = 32 << 20
+	defaultPackSize = 16 << 20
+	// Over a network larger packs take fewer requests, and one more is stored at a
+	// time while a server writes others to its disk. Together they stay within 200 MB.
+	farPackSize        = 22 << 20
+	farPacks           = 1
 	minPackSize        = 4 << 10
 	minBuffers         = 3
 	defaultVerifyEvery = 64
@@ -79,7 +84,11 @@ func (o SessionOptions) withDefaults(far bool) (SessionOptions, error) {
 		return o, fmt.Errorf("pack size of %d bytes: use %d to %d", o.PackSize, minPackSize, pack.MaxSize)
 	}
 	if o.Budget == 0 {
-		o.Budget = int64(o.PackSize) * int64(max(4, runtime.GOMAXPROCS(0)+2))
+		packs := max(4, runtime.GOMAXPROCS(0)+2)
+		if far {
+			packs += farPacks
+		}
+		o.Budget = int64(o.PackSize) * int64(packs)
 	}
 	if o.VerifyEvery == 0 {
 		o.VerifyEvery = defaultVerifyEvery

@@ -45,8 +45,8 @@ type VerifyOptions struct {
 	// the repository holds.
 	New bool
 	// Structure reads of what New names the tables of packs in place of all the data, and
-	// lists the packs whatever their number: for right after a backup, which has
-	// checked its data while it was sealed.
+	// lists the packs whatever their number: for right after a backup in this process, which
+	// has checked its data while it was sealed, and knows what is in the index.
 	Structure bool
 	// MaxAge is the promise that the report's Coverage is compared with: no byte
 	// goes unverified for longer. 0 is none.
@@ -317,8 +317,10 @@ func (v *verifier) run(ctx context.Context) error {
 
 // runNew verifies what the backups of some snapshots stored.
 func (v *verifier) runNew(ctx context.Context) error {
-	if err := v.repo.Refresh(ctx); err != nil {
-		return err
+	if !v.o.Structure {
+		if err := v.repo.Refresh(ctx); err != nil {
+			return err
+		}
 	}
 	fresh, known := map[repository.PackID]bool{}, true
 	for _, snap := range v.o.Snapshots {

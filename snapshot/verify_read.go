@@ -107,6 +107,11 @@ func (v *verifier) record(ctx context.Context, ended bool) error {
 	if err = v.mayNotWrite(err); err != nil || !ended {
 		return err
 	}
+	if v.o.Structure { // nothing was read, and nobody waits for what others noted meanwhile
+		coverage := v.repo.Coverage(ledger.Join(v.learned.Ledger, news), now, v.o.MaxAge)
+		v.report.Coverage = &coverage
+		return nil
+	}
 	after, err := v.repo.Ledger(ctx, now)
 	if errors.Is(err, repository.ErrUnlisted) {
 		return nil // a problem that is told
