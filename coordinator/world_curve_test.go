@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestTheWorldRepeatsItself(t *testing.T) {
 //	go test ./coordinator -run '^$' -bench Curve -benchtime 1x -timeout 1h
 func BenchmarkCurve(b *testing.B) {
 	for b.Loop() {
-		b.Logf("%-14s %9s %6s %11s %11s %8s %8s %8s", "noise", "threshold", "hours", "suspicions", "verdicts", "p50", "p99", "longest")
+		fmt.Fprintf(os.Stderr, "%-14s %9s %6s %11s %11s %8s %8s %8s\n", "noise", "threshold", "hours", "suspicions", "verdicts", "p50", "p99", "longest")
 		for _, n := range []noise{calm, lossy, jittery, starved, noisy} {
 			for _, threshold := range []float64{1, 3, 8, 12} {
 				hours := 2
@@ -96,7 +97,7 @@ func BenchmarkCurve(b *testing.B) {
 				for seed := range uint64(80) {
 					all = append(all, detection(b, n, threshold, seed))
 				}
-				b.Logf("%-14s %9v %6d %11d %11d %8v %8v %8v", n.name, threshold, hours, alone, together,
+				fmt.Fprintf(os.Stderr, "%-14s %9v %6d %11d %11d %8v %8v %8v\n", n.name, threshold, hours, alone, together,
 					percentile(all, 0.5).Round(10*time.Millisecond), percentile(all, 0.99).Round(10*time.Millisecond), slices.Max(all).Round(10*time.Millisecond))
 			}
 		}
