@@ -186,6 +186,9 @@ func (r *runner) begin() error {
 	case err != nil:
 		// It hangs, maybe in the middle of a tenure that is over. A standby that hangs loses nothing.
 		r.fence("it does not answer, and nobody holds the lease for it: " + err.Error())
+		if down, herr := r.o.Driver.Health(r.ctx); herr == nil {
+			h = down // its files tell what it was
+		}
 		r.mayRetake(m, h, now)
 	case h.Writable:
 		// What takes writes already goes on while there is a good chance of the lease.
