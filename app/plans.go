@@ -116,7 +116,7 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 	}
 	executor, err := plan.NewExecutor(plan.Options{
 		Journal: plan.FromBus(store), Registry: registry, Node: a.cfg.Node.Name, Approvers: approvers,
-		Window: f.CommitWindow.Std(), Names: p.names, Resolve: p.resolve, Tell: p.tell, Audit: p.auditEntry, Clock: a.Clock,
+		Window: f.CommitWindow.Std(), Names: p.names, Resolve: p.resolve, Sensible: p.sensible, Tell: p.tell, Audit: p.auditEntry, Clock: a.Clock,
 	})
 	if err != nil {
 		return nil, err

@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"mahavishnu/config"
 	"mahavishnu/coordinator/keeper"
 	"mahavishnu/coordinator/plan"
 	"mahavishnu/fault"
@@ -131,4 +133,26 @@ func (p *planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 		}
 	}
 	return found, nil
+}
+
+// sensible tells which regions take over from which: those that have a copy of its
+// repository, or members of its services.
+func (p *planner) sensible(definition *plan.Plan, params map[string]string) bool {
+	from, to := params["from"], params["to"]
+	if definition.Parameters["from"].Type != plan.TypeRegion || definition.Parameters["to"].Type != plan.TypeRegion {
+		return true
+	}
+	if slices.Contains(p.cfg.Backup.Replication.Regions, config.RegionPair{Primary: from, Secondary: to}) {
+		return true
+	}
+	for _, service := range p.cfg.Failover.Services {
+		regions := map[string]bool{}
+		for _, m := range service.Members {
+			regions[m.Region] = true
+		}
+		if regions[from] && regions[to] {
+			return true
+		}
+	}
+	return false
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type Finding struct {
 	Error string `json:"error,omitempty"`
 	// Seen is what was looked at.
 	Seen string `json:"seen,omitempty"`
+	// Optional is set when the plan goes on without the step.
+	Optional bool `json:"optional,omitempty"`
 	// UndoError is Error, for taking the step back.
 	UndoError string `json:"undo_error,omitempty"`
 }
@@ -56,7 +59,7 @@ func (e *Evaluation) Broken() string {
 	}
 	var all []string
 	for _, f := range e.Findings {
-		if f.Error != "" {
+		if f.Error != "" && !f.Optional {
 			all = append(all, fmt.Sprintf("step %s: %s", f.Step, f.Error))
 		}
 		if f.UndoError != "" {
@@ -85,7 +88,7 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 	result.Digest, result.Params = e.Digest, e.Params
 	r := &record{x: x, exec: e}
 	for _, s := range e.Steps() {
-		f := Finding{Step: s.Name, Kind: s.Kind, Uses: s.Uses}
+		f := Finding{Step: s.Name, Kind: s.Kind, Uses: s.Uses, Optional: s.policy() == PolicyContinue}
 		if s.Kind == KindApprove {
 			if need := max(s.Approvals, 1); len(x.o.Approvers) < need {
 				f.Error = fmt.Sprintf("it needs %d approvals, and the configuration has %d approvers", need, len(x.o.Approvers))
@@ -167,7 +170,10 @@ func (x *Executor) instances(p *Plan) []map[string]string {
 		}
 		all = next
 	}
-	return all
+	if x.o.Sensible == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(params map[string]string) bool { return !x.o.Sensible(p, params) })
 }
 
 func takenTwice(p *Plan, params map[string]string, t Type, value string) bool {
@@ -220,6 +226,9 @@ func (x *Executor) keep(ctx context.Context, name string, own []Evaluation) erro
 		}
 		if err != nil {
 			return fault.New("keep evaluation", name, err, "")
+		}
+		if len(own) == 0 {
+			return nil // there is nothing that it could be carried out with
 		}
 		was, is := broken(before), broken(own)
 		x.tell(Event{Kind: EventEvaluated, Plan: name, Text: is})

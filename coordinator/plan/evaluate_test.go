@@ -83,6 +83,10 @@ func TestEvaluateNeedsSomebodyToCallAndToAsk(t *testing.T) {
 			t.Errorf("%s\nwant %s", e.Broken(), want)
 		}
 	}
+	e = x.Evaluate(t.Context(), Order{Plan: load(t, strings.Replace(whole, "    retries: 2\n", "    on_failure: continue\n", 1))})
+	if !e.Findings[1].Optional || e.Findings[1].Error == "" || strings.Contains(e.Broken(), "; step one:") {
+		t.Errorf("a step that the plan goes on without breaks it: %s", e.Broken())
+	}
 	e = x.Evaluate(t.Context(), Order{Plan: load(t, small)})
 	if !strings.Contains(e.Error, "parameter which") {
 		t.Errorf("%+v", e)
@@ -109,6 +113,11 @@ func TestInstancesAreWhatThePlanCouldBeGiven(t *testing.T) {
 	if all := x.instances(plans["region_failure"]); len(all) != 6 {
 		t.Errorf("pairs of three regions: %v", all)
 	}
+	x.o.Sensible = func(_ *Plan, params map[string]string) bool { return params["from"] == "a" }
+	if all := x.instances(plans["region_failure"]); len(all) != 2 {
+		t.Errorf("those that make sense: %v", all)
+	}
+	x.o.Sensible = nil
 	if all := x.instances(plans["single_server_failure"]); len(all) != 2 || all[0]["service"] != "db" || all[0]["from"] != "" {
 		t.Errorf("services: %v", all)
 	}

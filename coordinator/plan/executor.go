@@ -32,6 +32,9 @@ type Options struct {
 	// for one. It is asked once, before an execution begins, so that its answer never
 	// changes under way. Optional.
 	Resolve func(ctx context.Context, p *Plan, given map[string]string) (map[string]string, error)
+	// Sensible tells whether a plan would ever be carried out with these parameters;
+	// with others it is not evaluated. Nil: every combination of names is.
+	Sensible func(p *Plan, params map[string]string) bool
 	// Tell hears of everything that happens, from the goroutine it happens in: it must
 	// not block, and is called by several at once. Optional.
 	Tell func(Event)
