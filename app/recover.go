@@ -47,7 +47,7 @@ func (a Access) RecoverConfig(ctx context.Context) (done repository.Recovered, e
 
 // RetainIfAble takes the retention out of a where the storage cannot keep anything, and
 // returns why; nil where it can.
-func (a *Access) RetainIfAble(ctx context.Context) (unable error, err error) {
+func (a *Access) RetainIfAble(ctx context.Context) (unable, err error) {
 	if a.Immutable <= 0 {
 		return nil, nil
 	}

@@ -101,13 +101,13 @@ func (r repositories) own(ctx context.Context, access Access, opened *Opened) er
 	if seen, err := access.seen(location); err != nil || seen == opened.ID() {
 		return err
 	}
-	v, err := r.known.Get(ctx, r.key)
-	if err != nil {
-		return nil //nolint:nilerr // see above
-	}
 	var known knownRepository
-	if json.Unmarshal(v.Data, &known) != nil || known.Location != location || known.ID == opened.ID() {
-		return nil
+	v, err := r.known.Get(ctx, r.key)
+	if err == nil {
+		err = json.Unmarshal(v.Data, &known)
+	}
+	if err != nil || known.Location != location || known.ID == opened.ID() {
+		return nil //nolint:nilerr // see above
 	}
 	return handlers.Away(access.foreign(opened.ID(), known.ID, location, "back up to it once from this machine with `mahavishnu backup SOURCE --direct`, which makes it known"))
 }

@@ -35,7 +35,7 @@ func (r *run) showEarly(ctx context.Context) (err error) {
 	}
 	know, err := r.Know(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // whoever has no key goes without
+		return nil // whoever has no key goes without
 	}
 	defer func() { err = errors.Join(err, know.Close()) }()
 	named, err := know.Packs(ctx)

@@ -220,10 +220,13 @@ func readRetained(ctx context.Context, be storage.Backend) (retained, error) {
 	if errors.Is(err, storage.ErrNotFound) {
 		return d, nil
 	}
-	if err == nil && openRecord(data, &d) != nil {
-		return retained{}, nil
+	if err != nil {
+		return d, err
 	}
-	return d, err
+	if damage := openRecord(data, &d); damage != nil {
+		return retained{}, nil //nolint:nilerr // see above
+	}
+	return d, nil
 }
 
 // Protection is until when a storage keeps what was copied to it.
