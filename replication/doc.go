@@ -15,6 +15,9 @@
 //     lists both sides and goes on: what arrived is whole, and not copied again.
 //   - What is gone from the primary goes from the replica after a delay, never
 //     while an alarm or a hold keeps it, and never because the primary looks empty.
+//   - Where the replica's storage keeps what it is asked to keep, what is copied is
+//     kept from being deleted, and for longer as long as the primary has it; also when
+//     the primary cannot be asked.
 //   - A promoted replica is not overwritten: [Promote] counts up an epoch, by which
 //     the old primary is known when it comes back. [CheckPrimary] is what backups,
 //     prunes and the like ask before they store.
