@@ -81,6 +81,18 @@ func (e *env) ring() (*keyring.Ring, string, error) {
 	return ring, path, err
 }
 
+// checkPlace refuses a --repository that names no storage, before any command shows it:
+// there may be a secret in it.
+func (e *env) checkPlace() error {
+	if e.Repository == "" {
+		return nil
+	}
+	if err := storage.CheckPlace(e.Repository); err != nil {
+		return &app.PlaceError{Err: err}
+	}
+	return nil
+}
+
 // access returns which repository to open: what the configuration says, with
 // the command line's word above it.
 func (e *env) access() (app.Access, error) {
@@ -104,10 +116,6 @@ func (e *env) access() (app.Access, error) {
 	case e.Repository != "" && e.Replica != "":
 		return app.Access{}, usagef("mahavishnu", "give --repository or --replica, not both")
 	case e.Repository != "":
-		// Before anything shows it: it may hold a secret.
-		if err := storage.CheckPlace(e.Repository); err != nil {
-			return app.Access{}, &app.PlaceError{Err: err}
-		}
 		a.Location, a.Peers = e.Repository, nil
 	case e.Replica != "":
 		pair, place, err := cfg.Replica(e.Replica)

@@ -111,6 +111,9 @@ be restored with this binary, the storage and the key alone: see "restore --dire
 			slip := refuseEmpty(cmd, args)
 			e.fillFromEnvironment()
 			e.term = terminal.New(e.out, e.errs, terminal.Options{JSON: e.JSON, Quiet: e.Quiet, Verbose: e.Verbose, Clock: e.clock})
+			if slip == nil {
+				slip = e.checkPlace()
+			}
 			return slip
 		},
 	}

@@ -65,7 +65,6 @@ var (
 	read          = storagetest.Read
 	wantText      = storagetest.WantText
 	wantTemporary = storagetest.WantTemporary
-	noise         = storagetest.Noise
 )
 
 // tapped returns a tap that shows which version of an object is asked for, and how.

@@ -1,0 +1,29 @@
+package repository
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mahavishnu/storage"
+	"mahavishnu/storage/faults"
+)
+
+// A storage that nobody listens at is asked for the configuration once: its copy would
+// be waited for as long again.
+func TestStorageThatDoesNotAnswerIsAskedOnce(t *testing.T) {
+	r, ring := newRepo(t, CreateOptions{})
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	be := faults.Wrap(r.Backend())
+	var asked []string
+	be.On(faults.Get).Times(-1).Do(func(name string) { asked = append(asked, name) }).Fail(&storage.TemporaryError{Err: refused})
+	_, err := Open(t.Context(), be, ring, OpenOptions{})
+	if !errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, ErrNotRepository) {
+		t.Errorf("%v, want the refused connection", err)
+	}
+	if got := strings.Join(asked, " "); got != configName {
+		t.Errorf("asked for %q, want the configuration once", got)
+	}
+}
