@@ -61,11 +61,11 @@ func (x *examination) add(check string, v verdict, fix, format string, args ...a
 	x.findings = append(x.findings, finding{Check: check, Verdict: v, Found: fmt.Sprintf(format, args...), Fix: fix})
 }
 
-// count returns how many findings have a verdict.
-func (x *examination) count(v verdict) int {
+// failures returns how many findings are to be mended.
+func (x *examination) failures() int {
 	n := 0
 	for _, f := range x.findings {
-		if f.Verdict == v {
+		if f.Verdict == bad {
 			n++
 		}
 	}
@@ -83,11 +83,11 @@ func runDoctor(ctx context.Context, e *env) error {
 	e.term.Document(struct {
 		OK       bool      `json:"ok"`
 		Findings []finding `json:"findings"`
-	}{x.count(bad) == 0, x.findings})
+	}{x.failures() == 0, x.findings})
 	if !e.term.JSON {
 		x.print()
 	}
-	failures := x.count(bad)
+	failures := x.failures()
 	switch {
 	case failures == 0:
 		return nil
@@ -115,7 +115,7 @@ func (x *examination) print() {
 			x.e.term.Printf("%s→ %s", indent, strings.ReplaceAll(f.Fix, "\n", "\n"+indent+"  "))
 		}
 	}
-	switch failures := x.count(bad); {
+	switch failures := x.failures(); {
 	case failures > 0:
 		x.e.term.Printf("\n%s to mend; the lines marked → say how", terminal.Plural(failures, "thing"))
 	default:

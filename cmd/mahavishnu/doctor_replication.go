@@ -32,13 +32,13 @@ func (x *examination) checkCopy(ctx context.Context, replicas app.Replicas, pair
 		x.add(check, bad, hintOr(err, "correct backup.replication.storages"), "%v", err)
 		return
 	}
-	before := x.count(bad)
+	before := x.failures()
 	if x.cfg.Backup.Replication.Runner(pair) == x.cfg.Node.Region {
 		x.checkReadable(ctx, check+", from", primary)
 		x.checkRights(ctx, check+", to", place.URL, replica)
 	}
 	_, _ = primary.Close(), replica.Close() // they were only looked at
-	if x.count(bad) > before {
+	if x.failures() > before {
 		return // what is behind follows from that
 	}
 	s, err := lookAtCopyInTime(ctx, x.e, x.e.replicas(x.cfg), pair)
