@@ -119,8 +119,11 @@ func (o *Options) check() error {
 	if err != nil {
 		return err
 	}
+	// As the kernel says where a process works; the directory itself may not be there yet.
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // what the kernel says where a process works
+		dir = real
+	} else if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+		dir = filepath.Join(parent, filepath.Base(dir))
 	}
 	o.DataDir = dir
 	if o.LogFile == "" {

@@ -276,6 +276,25 @@ func TestHealthOfWhatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestADirectoryBehindASymbolicLink(t *testing.T) {
+	t.Parallel()
+	g := pgtest.New(t)
+	a := g.Primary("a")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Dir(a.DataDir()), link); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a": a.DataDir(), "later": filepath.Join(filepath.Dir(a.DataDir()), "later")} {
+		s := a.Other(func(o *postgres.Options) { o.DataDir = filepath.Join(link, name) })
+		if s.DataDir() != want {
+			t.Errorf("%s, want %s", s.DataDir(), want)
+		}
+		if alive, err := s.Alive(); err != nil || alive != (name == "a") {
+			t.Errorf("%s is alive: %v, %v", name, alive, err)
+		}
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	g := pgtest.New(t)
