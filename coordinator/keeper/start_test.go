@@ -117,7 +117,8 @@ func TestWhatAKeeperFindsWhenItStarts(t *testing.T) {
 				}
 				cl.check()
 				s := cl.run["a"].k.Status()
-				if s.State != c.want && !(c.want == keeper.Fenced && s.State == keeper.Waiting) || stayed != c.stays || cl.writable("a") != (c.want == keeper.Leading) {
+				reached := s.State == c.want || c.want == keeper.Fenced && s.State == keeper.Waiting
+				if !reached || stayed != c.stays || cl.writable("a") != (c.want == keeper.Leading) {
 					t.Errorf("stayed %v, writable %v: %+v", stayed, cl.writable("a"), s)
 				}
 				cl.join()
