@@ -28,7 +28,7 @@ type FailoverRoutes struct {
 	Route53 FailoverRoute53 `yaml:"route53"`
 	// A TCP proxy in each process with the coordinator role.
 	Front FailoverFront `yaml:"front"`
-	// A command.
+	// A command that leads clients where nothing else here can.
 	Hook FailoverHook `yaml:"hook"`
 }
 
@@ -59,9 +59,9 @@ type FailoverRoute53 struct {
 	Zone string `yaml:"zone"`
 	// The name clients use.
 	Name string `yaml:"name"`
-	// As in dns.
+	// As kind of failover.services.NAME.routes.dns.
 	Kind string `yaml:"kind"`
-	// As in dns.
+	// As ttl of failover.services.NAME.routes.dns.
 	TTL Duration `yaml:"ttl"`
 	// The profile of the shared files. Empty: AWS_PROFILE, or "default".
 	Profile string `yaml:"profile"`
