@@ -39,7 +39,7 @@ type SessionOptions struct {
 	// time.
 	Budget int64
 	// PackSize is the size of packs in bytes, of which blobs fill as much as
-	// fits. Default 16 MiB, and 22 MiB in storage that is reached over a network, where
+	// fits. Default 16 MiB, and 20 MiB in storage that is reached over a network, where
 	// each costs requests. A blob must fit into an empty pack.
 	PackSize int
 	// VerifyEvery decodes every n-th new blob right after it was sealed and
@@ -59,7 +59,7 @@ const (
 	defaultPackSize = 16 << 20
 	// Over a network larger packs take fewer requests, and one more is stored at a
 	// time while a server writes others to its disk. Together they stay within 200 MB.
-	farPackSize        = 22 << 20
+	farPackSize        = 20 << 20
 	farPacks           = 1
 	minPackSize        = 4 << 10
 	minBuffers         = 3
