@@ -136,13 +136,13 @@ func (x *examination) checkRepository(ctx context.Context, ring *keyring.Ring, l
 			x.add(check, bad, "mahavishnu verify", "%v", one)
 		}
 	}
-	if err := x.mayStore(ctx, be); err != nil {
 	if access, err := x.e.access(); err == nil {
 		if foreign := access.Foreign(repo.ID(), be.Location()); foreign != nil {
 			x.add(check, bad, hintOr(foreign, "mahavishnu snapshots"), "%v", foreign)
 			return
 		}
 	}
+	if err := x.mayStore(ctx, be); err != nil {
 		x.add(check, bad, hintOr(err, "mahavishnu replication status"), "%s, %s; nothing can be stored: %v", repo.ID(), terminal.Plural(len(snapshots), "snapshot"), err)
 	} else {
 		x.add(check, good, "", "%s, %s", repo.ID(), terminal.Plural(len(snapshots), "snapshot"))
