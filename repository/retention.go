@@ -99,7 +99,8 @@ func (c *Collector) Retain(ctx context.Context, s *Survey) (Retained, error) {
 	}
 	now := kept.o.Clock.Now()
 	last, err := c.r.lastRetained(ctx)
-	if err != nil || now.Before(last.At.Add(kept.o.For/2)) && !now.Before(last.At) {
+	// Half of what is asked for now must be left: it may be more than at that time.
+	if err != nil || !now.Before(last.At) && now.Add(kept.o.For/2).Before(last.Until) {
 		return last, err
 	}
 	names, err := s.needed(ctx)

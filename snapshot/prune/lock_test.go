@@ -29,7 +29,7 @@ func TestObjectLock(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	v := &vault{t: t, be: be.(keeper), ring: keyring.Generate(time.Now()), now: &ahead{Clock: clock.System()}}
+	v := &vault{t: t, be: be.(keeper), ring: keyring.Generate(time.Now()), now: &ahead{Clock: clock.System()}, kept: keptFor}
 	v.create()
 	old, new := t.TempDir(), t.TempDir()
 	want := map[string]string{"kept": content(1, 300_000)}

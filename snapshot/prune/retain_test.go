@@ -42,6 +42,7 @@ type vault struct {
 	be   keeper
 	ring *keyring.Ring
 	now  *ahead
+	kept time.Duration
 	seed int
 }
 
@@ -49,7 +50,7 @@ const keptFor = 30 * 24 * time.Hour
 
 func newVault(t *testing.T) *vault {
 	t.Helper()
-	v := &vault{t: t, dir: t.TempDir(), ring: keyring.Generate(time.Now()), now: &ahead{Clock: clock.System()}}
+	v := &vault{t: t, dir: t.TempDir(), ring: keyring.Generate(time.Now()), now: &ahead{Clock: clock.System()}, kept: keptFor}
 	be, err := local.Open(v.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func (v *vault) create() {
 
 func (v *vault) with(c clock.Clock) *repository.Repository {
 	v.t.Helper()
-	r, err := repository.Open(v.t.Context(), v.be, v.ring, repository.OpenOptions{Reserve: true, Retention: repository.Retention{For: keptFor, Clock: c}})
+	r, err := repository.Open(v.t.Context(), v.be, v.ring, repository.OpenOptions{Reserve: true, Retention: repository.Retention{For: v.kept, Clock: c}})
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -262,5 +263,30 @@ func TestCondemnedPacksWaitForTheirRetention(t *testing.T) {
 	v.now.pass(days(16))
 	if report = v.prune(); report.RemovedPacks != packs || len(v.ends()) != 0 || !report.Clean() {
 		t.Errorf("%+v", report)
+	}
+}
+
+// TestRetentionIsRaised raises the time for which everything is kept: what was kept
+// for the old time is kept for the new one by the next prune, and not when half of the
+// new one has passed, when the old one has ended long ago.
+func TestRetentionIsRaised(t *testing.T) {
+	v := newVault(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte(content(1, 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v.backup(dir)
+	v.prune()
+	v.now.pass(time.Hour)
+	if again := v.prune().Retention; again.Objects != 0 {
+		t.Errorf("an hour later %d objects were kept for longer", again.Objects)
+	}
+	v.kept = 10 * keptFor
+	raised := v.prune().Retention
+	if least := v.now.Now().Add(v.kept); raised.Objects == 0 || raised.Until.Before(least) {
+		t.Errorf("%d objects are kept until %v, not %v", raised.Objects, raised.Until, least)
+	}
+	if again := v.prune().Retention; again.Objects != 0 {
+		t.Errorf("at once %d objects were kept for longer again", again.Objects)
 	}
 }
