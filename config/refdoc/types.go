@@ -61,7 +61,32 @@ func readTypes(dir string) (map[string]section, error) {
 			}
 		}
 	}
+	spread(sections)
 	return sections, nil
+}
+
+// spread puts what one section alone inlines into its place: such a struct only says
+// where its settings are checked.
+func spread(sections map[string]section) {
+	uses := map[string]int{}
+	for _, s := range sections {
+		for _, f := range s.fields {
+			if f.option == "inline" {
+				uses[f.typ]++
+			}
+		}
+	}
+	for name, s := range sections {
+		var all []setting
+		for _, f := range s.fields {
+			if f.option == "inline" && uses[f.typ] == 1 {
+				all = append(all, sections[f.typ].fields...)
+			} else {
+				all = append(all, f)
+			}
+		}
+		sections[name] = section{doc: s.doc, fields: all}
+	}
 }
 
 func settingsOf(body *ast.StructType) []setting {
