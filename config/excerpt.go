@@ -10,8 +10,9 @@ var (
 	// namedValue finds the names on a line that have a value behind them.
 	namedValue = regexp.MustCompile(`([A-Za-z0-9_-]+)["']?\s*:\s*`)
 	secretName = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^a[a-z]{1,8}_?k(ey|ye)$|^sas$|^sig|seed`)
-	// urlPassword finds who logs in with which password, also where a URL is misspelt.
-	urlPassword = regexp.MustCompile(`(/)[^/\s@"']*:[^/\s"']*@`)
+	// urlPassword finds who logs in with which password, also where a URL is misspelt,
+	// or stands escaped within another one.
+	urlPassword = regexp.MustCompile(`(?i)([/\\]|%2F)[^/\\\s@"'&]*?(?::|%3A)[^/\\\s"'&]*(?:@|%40)`)
 	// urlSecret finds what must not stand behind the "?" of a URL and yet may.
 	urlSecret = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*(?:secret|token|signature|credential|password|accesskey|access_key|account_key)[a-z_-]*|sig|sas)=)[^&\s"']+`)
 )
@@ -46,14 +47,19 @@ func (r *reporter) excerpt(line int) string {
 // maskLine hides what follows the first name of a secret on a line, and who logs in
 // with which password in URLs.
 func maskLine(text string) string {
-	text = urlPassword.ReplaceAllString(text, "${1}"+masked+"@")
-	text = urlSecret.ReplaceAllString(text, "${1}"+masked)
+	text = maskURL(text)
 	for _, m := range namedValue.FindAllStringSubmatchIndex(text, -1) {
 		if soundsSecret(text[m[2]:m[3]]) && m[1] < len(text) {
 			return text[:m[1]] + masked
 		}
 	}
 	return text
+}
+
+// maskURL hides who logs in with which password, and secrets behind the "?".
+func maskURL(text string) string {
+	text = urlPassword.ReplaceAllString(text, "${1}"+masked+"@")
+	return urlSecret.ReplaceAllString(text, "${1}"+masked)
 }
 
 // continuesSecret reports whether a line is part of a secret that began on an

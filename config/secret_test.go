@@ -84,18 +84,22 @@ func TestWhereASecretComesFrom(t *testing.T) {
 
 func TestLinesAreMasked(t *testing.T) {
 	for line, want := range map[string]string{
-		`  password: hunter2`:                         `  password: ********`,
-		`  nats: {user: u, password: "a b", url: ""}`: `  nats: {user: u, password: ********`,
-		`  "password" : x # y`:                        `  "password" : ********`,
-		`  password_file: /etc/p`:                     `  password_file: /etc/p`,
-		`  PassWrod: x`:                               `  PassWrod: ********`,
-		`  url: tls://u:p@host`:                       `  url: tls://********@host`,
-		`  url: tls://u:p/q:r@host`:                   `  url: tls://u:p/********@host`,
-		`  url: s3:/key:hunter2@bucket/x`:             `  url: s3:/********@bucket/x`,
-		`  url: "s3//key:hunter2@bucket"`:             `  url: "s3//********@bucket"`,
-		`  key_path: /etc/mahavishnu/backup_key`:      `  key_path: /etc/mahavishnu/backup_key`,
-		`  path: /home`:                               `  path: /home`,
-		`  password:`:                                 `  password:`,
+		`  password: hunter2`:                                      `  password: ********`,
+		`  nats: {user: u, password: "a b", url: ""}`:              `  nats: {user: u, password: ********`,
+		`  "password" : x # y`:                                     `  "password" : ********`,
+		`  password_file: /etc/p`:                                  `  password_file: /etc/p`,
+		`  PassWrod: x`:                                            `  PassWrod: ********`,
+		`  url: tls://u:p@host`:                                    `  url: tls://********@host`,
+		`  url: tls://u:p/q:r@host`:                                `  url: tls://u:p/********@host`,
+		`  url: s3:/key:hunter2@bucket/x`:                          `  url: s3:/********@bucket/x`,
+		`  url: "s3//key:hunter2@bucket"`:                          `  url: "s3//********@bucket"`,
+		`  url: "s3:\\key:hunter2@bucket"`:                         `  url: "s3:\\********@bucket"`,
+		`  url: disperse:2+1?at=s3:/key%3Ahunter2@x&at=/a:1&at=/b`: `  url: disperse:2+1?at=s3:/********@x&at=/a:1&at=/b`,
+		`  url: disperse:2+1?at=s3%3A%2Fkey%3Ahunter2%40x`:         `  url: disperse:2+1?at=s3%3A%2F********@x`,
+		`  url: disperse:2+1?at=/a:1&at=/b@c`:                      `  url: disperse:2+1?at=/a:1&at=/b@c`,
+		`  key_path: /etc/mahavishnu/backup_key`:                   `  key_path: /etc/mahavishnu/backup_key`,
+		`  path: /home`:                                            `  path: /home`,
+		`  password:`:                                              `  password:`,
 	} {
 		if got := maskLine(line); got != want {
 			t.Errorf("%q is shown as %q, want %q", line, got, want)

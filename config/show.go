@@ -116,7 +116,11 @@ func treeOf(v reflect.Value) tree {
 		if f.typ == reservedType || f.typ == secretType && !showsSecret(v, fields, f) {
 			continue
 		}
-		t = append(t, branch{f.name, valueOf(value)})
+		shown := valueOf(value)
+		if text, ok := shown.(string); ok && f.name == "url" {
+			shown = maskURL(text) // one that is misspelt may be taken for a path, with a login in it
+		}
+		t = append(t, branch{f.name, shown})
 	}
 	if rest != nil {
 		t = append(t, mapTree(v.FieldByIndex(rest))...)
