@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,13 @@ func (m *memory) Swap(_ context.Context, old route.Held, next route.State) error
 	err := m.after
 	m.after = nil
 	return err
+}
+
+// set is somebody else's hand.
+func (m *memory) set(held route.State, down error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held, m.down = held, down
 }
 
 // router makes a route.Router of a register.
@@ -200,21 +208,22 @@ func TestKeepMends(t *testing.T) {
 		var failures int
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		var epoch uint64
+		var epoch atomic.Uint64
 		go func() {
 			ended <- route.Keep(ctx, route.KeepOptions{
 				Router: router{m}, Every: time.Minute, Clock: clock.System(),
-				Want:     func() (route.Target, uint64, bool) { return pg2, epoch, epoch > 0 },
+				Want:     func() (route.Target, uint64, bool) { return pg2, epoch.Load(), epoch.Load() > 0 },
 				OnMended: func(s route.State) { was = append(was, s) },
 				OnError:  func(error) { failures++ },
 			})
 		}()
+		// Whoever waits beside Keep's timer is told nothing by it: what both use is locked.
 		wait := func() { time.Sleep(time.Minute); synctest.Wait() }
 		wait()
 		if m.writes != 0 {
 			t.Error("who has no say pointed clients somewhere")
 		}
-		epoch = 42
+		epoch.Store(42)
 		wait()
 		if m.held.Epoch != 42 || len(was) != 1 || was[0].Epoch != 0 {
 			t.Errorf("it holds %+v, was %+v", m.held, was)
@@ -223,15 +232,14 @@ func TestKeepMends(t *testing.T) {
 		if m.writes != 1 {
 			t.Error("what was well was written again")
 		}
-		m.held = route.State{Epoch: 40, Target: pg1} // it came back from its backup
+		m.set(route.State{Epoch: 40, Target: pg1}, nil) // it came back from its backup
 		wait()
 		if m.held.Epoch != 42 || len(was) != 2 || was[1].Epoch != 40 {
 			t.Errorf("it holds %+v, was %+v", m.held, was)
 		}
-		m.down = errors.New("cut off")
+		m.set(m.held, errors.New("cut off"))
 		wait()
-		m.down = nil
-		m.held = route.State{Epoch: 50, Target: pg1} // a newer coordinator
+		m.set(route.State{Epoch: 50, Target: pg1}, nil) // a newer coordinator
 		wait()
 		if m.held.Epoch != 50 || failures != 1 {
 			t.Errorf("it holds %+v after %d failures", m.held, failures)
