@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"mahavishnu/clock"
@@ -37,14 +38,26 @@ type PromoteOptions struct {
 	Clock clock.Clock
 }
 
-// Promote makes a replica the primary, also one that was demoted, and the primary, if it answers, a replica. From
+// Promote makes a replica the primary, also one that was demoted, and the primary, if it answers, a replica. A
+// storage in the primary's place that holds another repository is left as it is. From
 // then on no run copies into it, and one that comes from the old primary tells that one
 // so. demoted is nil when the old primary took note; otherwise it says why not, and
 // the old one learns it from [CheckPrimary] or the next [Run].
 func Promote(ctx context.Context, o PromoteOptions) (now Standing, demoted, err error) {
 	o.Clock = clock.Or(o.Clock)
-	if _, err := repository.Identify(ctx, o.Replica); err != nil {
+	own, err := repository.Identify(ctx, o.Replica)
+	if err != nil {
 		return now, nil, err
+	}
+	if o.Primary != nil {
+		if other := Differ(ctx, own.ID, o.Primary); other != nil {
+			o.Primary = nil
+			defer func() {
+				if err == nil {
+					demoted = other
+				}
+			}()
+		}
 	}
 	now = Standing{Role: Primary, Time: o.Clock.Now().UTC().Truncate(time.Second), By: o.By, Reason: o.Reason}
 	s, err := RoleOf(ctx, o.Replica)
@@ -78,6 +91,17 @@ func Promote(ctx context.Context, o PromoteOptions) (now Standing, demoted, err 
 	}
 	now.Noted = true
 	return now, demoted, o.await(ctx)
+}
+
+// Differ returns an error that wraps [ErrOtherRepository] when a storage holds another
+// repository than the one with that id. One that does not answer, or holds none, does not.
+func Differ(ctx context.Context, id string, be storage.Backend) error {
+	there, err := repository.Identify(ctx, be)
+	if err != nil || there.ID == id {
+		return nil //nolint:nilerr // see above
+	}
+	return fault.New("change the role of", be.Location(), fmt.Errorf("%w: it is %s, and the other end of the copy is %s", ErrOtherRepository, there.ID, id),
+		"nothing was changed there; mount the disk that holds the right one, or correct the storage in the configuration")
 }
 
 // behind tells whether the other storage, though a replica, has seen a higher epoch than

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mahavishnu/fault"
+	"mahavishnu/repository"
 	"mahavishnu/storage"
 )
 
@@ -174,7 +175,13 @@ func CheckPrimary(ctx context.Context, own storage.Backend, others ...storage.Ba
 			return fault.New("store to", own.Location(), fmt.Errorf("%w: %s is one as well, both since epoch %d", ErrTwoPrimaries, other.Location(), o.Epoch),
 				"decide which one is right, and demote the other: `mahavishnu replication demote COPY` demotes what the copy is of, with --copy the copy itself")
 		}
-		return errors.Join(replaced(own, other), yield(ctx, own, s, o))
+		err = replaced(own, other)
+		if there, unknown := repository.Identify(ctx, other); unknown == nil {
+			if foreign := Differ(ctx, there.ID, own); foreign != nil {
+				return errors.Join(err, foreign) // it is none of its business
+			}
+		}
+		return errors.Join(err, yield(ctx, own, s, o))
 	}
 	return nil
 }

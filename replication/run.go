@@ -15,8 +15,9 @@ import (
 
 // Errors of a run. They come wrapped, with what to do.
 var (
-	// ErrOtherRepository means that the replica belongs to another repository.
-	ErrOtherRepository = errors.New("the replica is of another repository")
+	// ErrOtherRepository means that the replica belongs to another repository than the
+	// primary.
+	ErrOtherRepository = errors.New("the replica is of another repository than the primary")
 	// ErrEmptied means that most of what the primary had is gone from it at once.
 	// Nothing was deleted from the replica, or noted for it.
 	ErrEmptied = errors.New("most of what the primary had is gone from it")

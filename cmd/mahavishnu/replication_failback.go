@@ -148,6 +148,11 @@ func (f *failback) already(ctx context.Context, old, copied replication.Standing
 }
 
 func (f *failback) promote(ctx context.Context) error {
+	if own, err := repository.Identify(ctx, f.replica); err == nil {
+		if err := replication.Differ(ctx, own.ID, f.primary); err != nil {
+			return err
+		}
+	}
 	now, untold, err := replication.Promote(ctx, replication.PromoteOptions{
 		Replica: f.primary, Primary: f.replica, By: f.cfg.Node.Name, Reason: f.reason, Clock: f.e.clock,
 	})

@@ -32,7 +32,7 @@ func newPromoteCommand(e *env) *cobra.Command {
 		Long: `Make a copy the primary: from now on it may be backed up to, and nothing is copied
 into it any more. The old primary becomes a copy. One that cannot be reached now is
 told when it comes back: it refuses backups, and its copying stops, as soon as it sees
-the promoted one.
+the promoted one. When another repository lies in its place, that one is left as it is.
 
 Snapshots that had not arrived are not in the promoted one. Where the old primary still
 answers they are named, and nothing is changed before --yes says that it is meant.
@@ -113,7 +113,11 @@ func (e *env) withEnds(ctx context.Context, command, ref string, hasty bool, fn 
 
 func runPromote(ctx context.Context, e *env, ref string, o promotionOptions) error {
 	return e.withEnds(ctx, "mahavishnu replication promote", ref, true, func(cfg *config.Config, pair config.RegionPair, primary, replica storage.Backend) error {
-		if o.lost {
+		foreign, err := e.replicas(cfg).MayPromote(ctx, primary, replica, o.lost, o.yes || o.force)
+		if err != nil {
+			return err
+		}
+		if o.lost || foreign != nil {
 			primary = nil
 		}
 		if err := e.mayLeave(ctx, pair, primary, replica, o.yes || o.force); err != nil {
@@ -124,6 +128,9 @@ func runPromote(ctx context.Context, e *env, ref string, o promotionOptions) err
 		})
 		if err != nil {
 			return err
+		}
+		if foreign != nil {
+			demoted = foreign
 		}
 		e.term.Document(struct {
 			Copy string `json:"copy"`
@@ -203,9 +210,12 @@ func textOf(err error) string {
 
 func runDemote(ctx context.Context, e *env, ref string, o promotionOptions) error {
 	return e.withEnds(ctx, "mahavishnu replication demote", ref, true, func(cfg *config.Config, pair config.RegionPair, primary, replica storage.Backend) error {
-		target := primary
+		target, other := primary, replica
 		if o.copy {
-			target = replica
+			target, other = replica, primary
+		}
+		if err := e.replicas(cfg).MayDemote(ctx, target, other); err != nil {
+			return err
 		}
 		now, err := replication.Demote(ctx, replication.DemoteOptions{Primary: target, By: cfg.Node.Name, Reason: o.reason, Clock: e.clock})
 		if err != nil {
