@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -30,6 +31,12 @@ type CommandOptions struct {
 // exitStale is how a program says that the epoch is lower than one it has seen; the same code as
 // this system's own "lease lost or fenced".
 const exitStale = 5
+
+// What is done to a member, as errors say it.
+const (
+	promoteVerb = "promote"
+	rejoinVerb  = "rejoin"
+)
 
 // Command is a member that programs control.
 type Command struct{ o CommandOptions }
@@ -70,7 +77,7 @@ func (d *Command) Fence(ctx context.Context, epoch uint64) error {
 
 // Promote runs the promote command.
 func (d *Command) Promote(ctx context.Context, epoch uint64) error {
-	_, err := d.run(ctx, "promote", d.o.Promote, epoch, nil)
+	_, err := d.run(ctx, promoteVerb, d.o.Promote, epoch, nil)
 	return err
 }
 
@@ -85,7 +92,7 @@ func (d *Command) Rejoin(ctx context.Context, primary Peer, epoch uint64) error 
 	if len(d.o.Rejoin) == 0 {
 		return fault.New("rejoin the service", d.o.Service, errors.New("no command for rejoin is given"), "bring the member back by hand, or name a command")
 	}
-	_, err := d.run(ctx, "rejoin", d.o.Rejoin, epoch, &primary)
+	_, err := d.run(ctx, rejoinVerb, d.o.Rejoin, epoch, &primary)
 	return err
 }
 
@@ -101,6 +108,13 @@ func (d *Command) run(ctx context.Context, verb string, argv []string, epoch uin
 	// What it started may hold the pipes; nobody waits for that.
 	cmd.WaitDelay = 100 * time.Millisecond
 	together(cmd)
+	if verb == promoteVerb || verb == rejoinVerb {
+		// One that outlives this process would make the member writable after the
+		// watchdog has stopped it.
+		leash(cmd)
+		runtime.LockOSThread() // the leash is the thread's
+		defer runtime.UnlockOSThread()
+	}
 	err := cmd.Run()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return out.data, nil
