@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -84,7 +85,12 @@ type healthJSON struct {
 // document tells nothing but that somebody answers.
 func decodeHealth(data []byte) Health {
 	var j healthJSON
-	if err := json.Unmarshal(data, &j); err != nil {
+	err := json.Unmarshal(data, &j)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return Health{Running: true, Role: Unknown, Detail: fmt.Sprintf("its answer cannot be used: %s is a %s, and has to be a %s", wrong.Field, wrong.Value, kindName(wrong.Type))}
+	case err != nil:
 		return Health{Running: true, Role: Unknown, Detail: "it answers and does not tell its role"}
 	}
 	h := Health{
@@ -95,11 +101,27 @@ func decodeHealth(data []byte) Health {
 		h.LagTime = time.Duration(j.LagSeconds * float64(time.Second))
 	}
 	switch h.Role {
-	case Primary, Standby:
+	case Primary, Standby, Unknown:
 	default:
 		h.Role = Unknown
+		if h.Detail == "" && j.Role != "" {
+			h.Detail = fmt.Sprintf("its role is %s, and has to be primary, standby or unknown", quote([]byte(j.Role)))
+		}
 	}
 	return h
+}
+
+// kindName is what JSON calls a type.
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "string"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Uint64, reflect.Int64:
+		return "whole number"
+	}
+	return "number"
 }
 
 // maxLag is longer than any lag that means something.
