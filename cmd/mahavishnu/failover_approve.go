@@ -39,6 +39,9 @@ Your public key stands in the configuration under failover.approvers; make a key
 			if o.keyFile == "" {
 				return usagef(cmd.CommandPath(), "--key-file is missing: the file with your private key")
 			}
+			if o.valid < time.Second || o.valid > plan.MaxApproval {
+				return usagef(cmd.CommandPath(), "--valid %v: from 1s to %v", o.valid, plan.MaxApproval)
+			}
 			return runFailoverApprove(cmd.Context(), e, args[0], o)
 		},
 	}

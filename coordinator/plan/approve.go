@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// approvalLife is how long an approval may be valid at most.
-	approvalLife = 10 * time.Minute
+	// MaxApproval is how long an approval may be valid at most.
+	MaxApproval = 10 * time.Minute
 	// approvalSkew is how far the clocks of an approver and a leader may be apart.
 	approvalSkew = time.Minute
 	// approvalDomain keeps a signature from being taken for one of something else.
@@ -81,10 +81,10 @@ type Refusal struct {
 	At       time.Time `json:"at"`
 }
 
-// Sign approves what is asked, for a time of at most ten minutes.
+// Sign approves what is asked, for a time of at most [MaxApproval].
 func Sign(q Question, approver string, key PrivateKey, now time.Time, life time.Duration) (Approval, error) {
-	if life <= 0 || life > approvalLife {
-		life = approvalLife
+	if life < time.Second || life > MaxApproval {
+		return Approval{}, fault.New("sign approval", q.Execution, fmt.Errorf("it cannot be valid for %v", life), fmt.Sprintf("from 1s to %v", MaxApproval))
 	}
 	now = now.UTC().Truncate(time.Second)
 	text, err := json.Marshal(Statement{Question: q, Approver: approver, Issued: now, Expires: now.Add(life), Nonce: rand.Text()})
@@ -137,8 +137,8 @@ func (a Approval) verify(q Question, approvers map[string]PublicKey, now time.Ti
 		return s, errors.New("it has no nonce")
 	case s.Issued.After(now.Add(approvalSkew)):
 		return s, fmt.Errorf("it was issued in the future, at %s: are the clocks right?", s.Issued.Format(time.RFC3339))
-	case s.Expires.Sub(s.Issued) > approvalLife || !s.Expires.After(s.Issued):
-		return s, fmt.Errorf("it claims to be valid for %v, more than %v", s.Expires.Sub(s.Issued), approvalLife)
+	case s.Expires.Sub(s.Issued) > MaxApproval || !s.Expires.After(s.Issued):
+		return s, fmt.Errorf("it claims to be valid for %v, and %v is the most", s.Expires.Sub(s.Issued), MaxApproval)
 	case !now.Before(s.Expires):
 		return s, fmt.Errorf("it is stale: it was valid until %s", s.Expires.Format(time.RFC3339))
 	}

@@ -20,6 +20,15 @@ import (
 	"time"
 )
 
+func TestSignForAtMostTenMinutes(t *testing.T) {
+	key, _, _ := approver(t)
+	for life, good := range map[time.Duration]bool{0: false, -time.Minute: false, time.Second: true, MaxApproval: true, MaxApproval + time.Second: false, 20 * time.Minute: false} {
+		if _, err := Sign(Question{}, "ann", key, time.Now(), life); (err == nil) != good {
+			t.Errorf("%v: %v", life, err)
+		}
+	}
+}
+
 // asked is a plan that waits for approval.
 const asked = `
 name: asked
