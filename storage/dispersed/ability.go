@@ -113,7 +113,11 @@ func (r retainer) RetentionCheck(ctx context.Context) error {
 		return struct{}{}, m.request(ctx, false, m.Backend.(backend.Retainer).RetentionCheck)
 	}) {
 		if a.err != nil {
-			all = append(all, fmt.Errorf("storage %d of %d: %w", i+1, r.of.n, a.err))
+			err := fmt.Errorf("storage %d of %d: %w", i+1, r.of.n, a.err)
+			if unanswered(a.err) || errors.Is(a.err, errSlow) { // it may well keep objects
+				err = fault.WithHint(err, fmt.Sprintf("see to it that storage %d can be reached, then ask again", i+1))
+			}
+			all = append(all, err)
 		}
 	}
 	return errors.Join(all...)

@@ -3,13 +3,17 @@ package dispersed_test
 import (
 	"context"
 	"errors"
+	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"mahavishnu/fault"
 	"mahavishnu/storage"
 	"mahavishnu/storage/backend"
 	"mahavishnu/storage/dispersed"
+	"mahavishnu/storage/local"
 	"mahavishnu/storage/metered"
 )
 
@@ -188,4 +192,39 @@ func TestThaw(t *testing.T) {
 	if want = (storage.ThawState{Ready: 3, Asked: 4}); err != nil || got != want {
 		t.Fatalf("Thaw = %+v, %v; want %+v", got, err, want)
 	}
+}
+
+// A storage that cannot be asked whether it keeps objects is not one that does not.
+func TestRetentionOfUnreachableStorage(t *testing.T) {
+	c := dispersed.Config{Data: 2, Parity: 1}
+	for i := range 3 {
+		be, err := local.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Backends = append(c.Backends, be)
+		if i == 1 {
+			c.Backends[i] = unreachable{be}
+		}
+	}
+	b, err := dispersed.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	err = b.Able().(storage.Retainer).RetentionCheck(t.Context())
+	if hints := fault.Hints(err); len(hints) != 1 || !strings.Contains(hints[0], "storage 2 can be reached") {
+		t.Errorf("%v: %q", err, hints)
+	}
+}
+
+// unreachable is a storage at whose address nothing listens.
+type unreachable struct{ *local.Backend }
+
+func (unreachable) RetentionCheck(context.Context) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 }
