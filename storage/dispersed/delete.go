@@ -79,7 +79,7 @@ func (b *Backend) bury(ctx context.Context, op, name string, v version, f *found
 		if err == nil {
 			err = b.removeWaiting(ctx, m, name, f)
 		}
-		return struct{}{}, err
+		return struct{}{}, m.counts(err)
 	})
 	if count(replies) < need {
 		return b.tooFew(ctx, op, name, need, errsOf(replies)...)

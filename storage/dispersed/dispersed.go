@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,7 +142,11 @@ func (b *Backend) tooFew(ctx context.Context, op, name string, need int, errs ..
 	if lasting == nil {
 		err = &backend.TemporaryError{Err: err, After: after}
 	}
-	return fault.New(op, name, err, fmt.Sprintf("at least %d of the %d storages must answer: mend those that are named", need, b.n))
+	hint := fmt.Sprintf("at least %d of the %d storages must answer: mend those that are named", need, b.n)
+	if slices.ContainsFunc(errs, func(err error) bool { return errors.Is(err, errRolledBack) }) {
+		hint += "; " + adviceFew
+	}
+	return fault.New(op, name, err, hint)
 }
 
 // fewError says why there were not enough storages, on one line.

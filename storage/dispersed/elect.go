@@ -146,7 +146,7 @@ func (e *election) write(base string) ([]reply[[]record], error) {
 			}
 			return nil
 		})
-		return all, err
+		return all, m.counts(err)
 	})
 	if count(replies) < e.b.majority() {
 		return nil, e.b.tooFew(e.ctx, opPut, e.name, e.b.majority(), errsOf(replies)...)

@@ -27,6 +27,7 @@ type history struct {
 	had    []uint64 // by storage: the highest mark that it is known to have had
 	has    []uint64 // the highest that it has
 	listed []bool   // whether it said so
+	sure   []bool   // whether it was asked again because that was less
 	past   []past
 }
 
@@ -36,8 +37,15 @@ type past struct{ marks, seals []version }
 func newHistory(n int) *history {
 	return &history{
 		turn: make(chan struct{}, 1), merged: map[version]bool{},
-		had: make([]uint64, n), has: make([]uint64, n), listed: make([]bool, n), past: make([]past, n),
+		had: make([]uint64, n), has: make([]uint64, n), listed: make([]bool, n), sure: make([]bool, n), past: make([]past, n),
 	}
+}
+
+// expire has the history read anew: a storage answers again, perhaps with an older state.
+func (h *history) expire() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.read = time.Time{}
 }
 
 // top is the highest mark.
@@ -49,13 +57,21 @@ func (p past) top() uint64 {
 	return top
 }
 
-// lags tells whether a storage is known to have had more than it has.
-func (h *history) lags(m *member) (has, had uint64, lags bool) {
+// seems tells whether a storage seems to have had more than it has.
+func (h *history) seems(m *member) (has, had uint64, seems bool) {
 	filling := m.filling() // which is known, and counts already
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := m.index
 	return h.has[i], h.had[i], !filling && h.listed[i] && h.has[i] < h.had[i]
+}
+
+// lags tells whether a storage is known to have had more than it has.
+func (h *history) lags(m *member) (has, had uint64, lags bool) {
+	has, had, lags = h.seems(m)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return has, had, lags && h.sure[m.index]
 }
 
 // against says that a storage was rolled back; nil when nothing is known of that.
@@ -149,7 +165,7 @@ func (b *Backend) readHistory(ctx context.Context) {
 	for _, m := range b.members {
 		// What a storage had is known from after it was listed, perhaps.
 		for range sureOfLag {
-			if h.against(m) == nil {
+			if _, _, seems := h.seems(m); !seems {
 				break
 			}
 			p, err := b.listHistory(ctx, m)
@@ -165,10 +181,13 @@ func (b *Backend) readHistory(ctx context.Context) {
 	}
 	h.mu.Lock()
 	h.read = b.clock.Now()
+	for i := range b.n {
+		h.sure[i] = h.listed[i] && h.has[i] < h.had[i]
+	}
 	h.mu.Unlock()
 	for _, m := range b.members {
 		if err := h.against(m); err != nil {
-			b.notify(m.notice(RolledBack, err))
+			b.notify(m.olderNotice(err))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/fault"
 	"mahavishnu/storage"
 	"mahavishnu/storage/dispersed"
 )
@@ -24,6 +25,9 @@ func (n *notices) tell(one dispersed.Notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.all = append(n.all, fmt.Sprintf("%d %s", one.Storage, one.Problem))
+	if one.TooMany && strings.Contains(one.Advice(), "what the others have") {
+		n.all = append(n.all, one.Advice())
+	}
 }
 
 func (n *notices) take() []string {
@@ -95,12 +99,37 @@ func wantLost(t *testing.T, be storage.Backend, name string, storages ...int) {
 				t.Errorf("%v does not name storage %d", err, i)
 			}
 		}
+		if n := len(err.Error()); n > 300 {
+			t.Errorf("%d characters for one object: %v", n, err)
+		}
+	}
+}
+
+// wantRefused checks that nothing is stored, and that these storages are named.
+func wantRefused(t *testing.T, p *place, id int, storages ...int) {
+	t.Helper()
+	for i, o := range []storage.PutOptions{{}, {IfAbsent: true}} {
+		name := fmt.Sprint("refused/", id, "-", i)
+		err := p.Put(t.Context(), name, noise(id, 5000), o)
+		if err == nil || temporary(err) || !strings.Contains(strings.Join(fault.Hints(err), " "), "newest state") {
+			t.Fatalf("put: %v, %q", err, strings.Join(fault.Hints(err), " "))
+		}
+		for _, n := range storages {
+			if !strings.Contains(err.Error(), fmt.Sprintf("storage %d, ", n)) {
+				t.Errorf("%v does not name storage %d", err, n)
+			}
+		}
+		for n, m := range p.memory {
+			if _, has := m.Objects()[name]; has {
+				t.Errorf("storage %d has something of what was refused", n+1)
+			}
+		}
 	}
 }
 
 // When more storages than may be lost are put back to an older state together, what was
-// stored since is told to be lost, by everything that meets it, and stays told: also after
-// others have stored more. It ends when the newer state is back, or what is lost was deleted.
+// stored since is told to be lost, by everything that meets it, and stays told. Nothing is
+// stored, for it would be lost when the newer state is back. It ends when the newer state is back, or what is lost was deleted.
 func TestRolledBackTogether(t *testing.T) {
 	for _, tc := range []struct {
 		quorum   int
@@ -148,17 +177,13 @@ func TestRolledBackTogether(t *testing.T) {
 				if found["unreadable at 0, repaired false"] != 2 || found[fmt.Sprintf("rolled back at %d, repaired false", numbers[0])] != 1 || r.Whole() {
 					t.Errorf("repair: %v", found)
 				}
+				wantRefused(t, p, round, numbers...)
 				p.settle(t)
-				p.session(t, 3+round)
 				told.take()
 			}
 
-			states := p.states(tc.reverted...)
-			for i, newer := range after { // what was stored meanwhile is there as well
-				maps.Copy(states[i], newer)
-			}
 			fallen := p.states(tc.reverted...)
-			p.revert(states)
+			p.revert(after)
 			p.open(t)
 			wantData(t, p, "snapshots/2", noise(2, 300))
 			wantRepaired(t, p)
@@ -219,6 +244,89 @@ func TestFewRolledBack(t *testing.T) {
 	p.open(t)
 	if bad, err := p.Examine(t.Context()); err != nil || len(bad) > 0 {
 		t.Errorf("examine after the repair: %v, %v", bad, err)
+	}
+	p.settle(t)
+}
+
+// Nothing counts on storages that were rolled back: what is stored meanwhile is there when
+// they are put back to their newest state, in which they have nothing of it.
+func TestStoredWhileRolledBack(t *testing.T) {
+	p := newPlace(t, 4, 2, quorum(4))
+	p.settle(t)
+	p.session(t, 1)
+	before := p.states(2, 3)
+	p.session(t, 2)
+	after := p.states(2, 3)
+	p.revert(before)
+	// With one more away, too few are left that can be counted on.
+	p.stop(5)
+	p.open(t)
+	for i, o := range []storage.PutOptions{{}, {IfAbsent: true}} {
+		err := p.Put(t.Context(), fmt.Sprint("packs/few", i), noise(1, 5000), o)
+		if err == nil || !strings.Contains(err.Error(), "storage 3: it holds an older state") || !strings.Contains(strings.Join(fault.Hints(err), " "), "newest state") {
+			t.Errorf("put: %v, %q", err, strings.Join(fault.Hints(err), " "))
+		}
+	}
+	p.settle(t)
+	p.start()
+	p.session(t, 3)
+	told := p.watch()
+	p.revert(after)
+	for _, away := range [][]int{nil, {2, 3}} {
+		p.stop(away...)
+		p.open(t)
+		for id := 1; id <= 3; id++ {
+			wantData(t, p, fmt.Sprint("packs/", id), noise(id, 90000))
+			wantData(t, p, fmt.Sprint("snapshots/", id), noise(id, 300))
+		}
+		p.settle(t)
+		p.start()
+	}
+	// What they lack is told, and made good.
+	p.open(t)
+	_, found := p.check(t, dispersed.CheckOptions{})
+	for _, i := range []int{3, 4} {
+		if found[fmt.Sprintf("missing at %d, repaired false", i)] != 2 {
+			t.Errorf("check: %v", found)
+		}
+	}
+	p.repair(t, dispersed.CheckOptions{KeepUnfinished: time.Nanosecond})
+	wantRepaired(t, p)
+	p.settle(t)
+	p.session(t, 4)
+	if all := told.take(); len(all) > 0 {
+		t.Errorf("with the newest state back: %v", all)
+	}
+}
+
+// Where the newer states are lost, one storage after the other is emptied and adopted: then
+// there is nothing to come back, and more can be stored.
+func TestRolledBackAreGivenUp(t *testing.T) {
+	p := newPlace(t, 4, 2)
+	p.settle(t)
+	p.session(t, 1)
+	before := p.states(2, 3, 4)
+	p.session(t, 2)
+	p.revert(before)
+	for _, i := range []int{2, 3, 4} {
+		p.open(t)
+		if i == 2 {
+			wantRefused(t, p, i, 3, 4, 5)
+		}
+		p.settle(t)
+		p.become(i, nil)
+		p.open(t)
+		if _, found := p.repair(t, dispersed.CheckOptions{}); found[fmt.Sprintf("emptied at %d, repaired true", i+1)] != 1 {
+			t.Errorf("repair: %v", found)
+		}
+		p.settle(t)
+	}
+	p.session(t, 3)
+	p.open(t)
+	wantData(t, p, "packs/1", noise(1, 90000))
+	wantData(t, p, "packs/3", noise(3, 90000))
+	if _, err := p.Stat(t.Context(), "packs/2"); !errors.Is(err, storage.ErrDamaged) {
+		t.Errorf("what was lost: %v", err)
 	}
 	p.settle(t)
 }

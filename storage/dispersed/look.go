@@ -323,7 +323,8 @@ func (b *Backend) damaged(op, name string, v view) error {
 		case v.top() != nil && errors.Is(r.err, backend.ErrNotFound) && r.m.lost(v.top().version):
 			reasons = append(reasons, fmt.Sprintf("storage %d: it was emptied, and may have had a shard", i+1))
 		case v.top() != nil && reverted(r, v.top().version):
-			reasons = append(reasons, fmt.Sprintf("storage %d: it was rolled back, and may have had a shard: %v", i+1, b.history.against(r.m)))
+			// To what it was put back is told once, of the storage: see [Notice].
+			reasons = append(reasons, fmt.Sprintf("storage %d: it was rolled back", i+1))
 		}
 	}
 	return fault.New(op, name, damagedError(reasons), fmt.Sprintf("%d good shards are needed: repair the storages, or take the object from a replica", b.k))

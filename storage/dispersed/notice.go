@@ -15,6 +15,8 @@ type Notice struct {
 	Problem Problem
 	// Err is what is known of why.
 	Err error
+	// TooMany says that more storages than may be lost have the problem RolledBack.
+	TooMany bool
 }
 
 // String is a sentence without its end.
@@ -33,6 +35,9 @@ func (n Notice) Advice() string {
 	case Foreign:
 		return "put the storages in the order in which they were, or mount the right one"
 	case RolledBack:
+		if n.TooMany {
+			return adviceOlder
+		}
 		return "put its newest state back; if there is none, what the others have is made good by: mahavishnu verify --repair"
 	}
 	return "what it lacks is made good by: mahavishnu verify --repair; mount first what should be mounted"
@@ -94,7 +99,7 @@ func (b *Backend) Examine(ctx context.Context) ([]Notice, error) {
 		b.survey(ctx, true)
 		for _, m := range b.members {
 			if err := b.history.against(m); err != nil {
-				all = append(all, m.notice(RolledBack, err))
+				all = append(all, m.olderNotice(err))
 			}
 		}
 	}

@@ -18,6 +18,9 @@ func (b *Backend) Put(ctx context.Context, name string, data []byte, o backend.P
 	if err := b.begin(ctx, "put", name, true); err != nil {
 		return err
 	}
+	if err := b.mayStore(ctx, name, o.IfAbsent); err != nil {
+		return err
+	}
 	l, unlock := b.lock(ctx, name)
 	defer unlock()
 	b.known.forget(name)
@@ -179,7 +182,7 @@ func (p *put) stage(s *shards) error {
 		if err != nil {
 			s.spoil()
 		}
-		return struct{}{}, err
+		return struct{}{}, m.counts(err)
 	})
 	if count(replies) < p.b.quorum {
 		return p.b.tooFew(p.ctx, opPut, p.name, p.b.quorum, errsOf(replies)...)

@@ -204,6 +204,7 @@ func (m *member) answers() {
 		return
 	}
 	m.of.aside.Add(-1)
+	m.of.history.expire()
 	m.figures.recovered()
 	m.mu.Lock()
 	m.checked = time.Time{} // another disk may have been put in its place

@@ -48,7 +48,9 @@ func (p *put) spread(s *shards, do, late shardPut) spreading {
 		r.errs[a.m.index] = a.err
 		switch {
 		case a.err == nil:
-			r.good++
+			if a.m.counts(nil) == nil {
+				r.good++
+			}
 			a.m.figures.recovered()
 		case errors.Is(a.err, backend.ErrExists):
 			r.taken = true
@@ -77,6 +79,11 @@ func (p *put) spread(s *shards, do, late shardPut) spreading {
 		cancel(nil)
 		for _, err := range r.errs {
 			b.fellBehind(r.good >= b.quorum && err != nil)
+		}
+		for i, m := range b.members {
+			if r.good < b.quorum {
+				r.errs[i] = m.counts(r.errs[i])
+			}
 		}
 		return r
 	}

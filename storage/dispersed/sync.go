@@ -46,7 +46,7 @@ func (b *Backend) Sync(ctx context.Context, names []string) error {
 		errs := errsOf(replies)
 		for i, r := range replies {
 			if r.err == nil {
-				if errs[i] = r.value[name]; errs[i] == nil {
+				if errs[i] = r.m.counts(r.value[name]); errs[i] == nil {
 					good++
 				}
 			}

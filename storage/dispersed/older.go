@@ -1,0 +1,74 @@
+package dispersed
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"mahavishnu/fault"
+)
+
+// Storages that were rolled back get shards, but nothing that is confirmed counts on those:
+// they are gone when the newest state of these storages is put back.
+
+// counts returns how a request came out that changed something, as far as a quorum counts
+// on it: not when the storage was rolled back.
+func (m *member) counts(err error) error {
+	if err != nil {
+		return err
+	}
+	return m.of.history.against(m)
+}
+
+// olderError says that more storages were rolled back than may be lost.
+type olderError struct{ reasons []string }
+
+func (e *olderError) Error() string {
+	return fmt.Sprintf("%d storages were rolled back, more than may be lost, so nothing is stored: %s", len(e.reasons), strings.Join(e.reasons, "; "))
+}
+
+func (e *olderError) Unwrap() error { return errRolledBack }
+
+// older says which storages were rolled back when they are more than may be lost; else it is
+// nil.
+func (b *Backend) older() *olderError {
+	e := &olderError{}
+	for _, m := range b.members {
+		if err := b.history.against(m); err != nil {
+			e.reasons = append(e.reasons, fmt.Sprintf("storage %d, %s: %v", m.index+1, m.Location(), err))
+		}
+	}
+	if len(e.reasons) <= b.n-b.k {
+		return nil
+	}
+	return e
+}
+
+func (m *member) olderNotice(err error) Notice {
+	n := m.notice(RolledBack, err)
+	n.TooMany = m.of.older() != nil
+	return n
+}
+
+// mayStore refuses to store while more storages are rolled back than may be lost: what is
+// stored then and what they had could not both be kept. A commit, which makes what was
+// stored before count, asks anew.
+func (b *Backend) mayStore(ctx context.Context, name string, commit bool) error {
+	if _, formed := b.identity.get(); !formed {
+		return nil
+	}
+	b.survey(ctx, commit)
+	if err := ended(ctx, opPut, name); err != nil {
+		return err
+	}
+	if err := b.older(); err != nil {
+		return fault.New(opPut, name, err, adviceOlder)
+	}
+	return nil
+}
+
+// What to do with storages that were rolled back: as many as may be lost, and more.
+const (
+	adviceFew   = "put the newest state of those back that were rolled back, or if it is lost: mahavishnu verify --repair"
+	adviceOlder = "put the newest state of these storages back; if it is lost, empty one of them after the other, each followed by: mahavishnu verify --repair"
+)
