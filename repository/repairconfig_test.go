@@ -69,3 +69,46 @@ func TestRecoverConfig(t *testing.T) {
 		t.Errorf("it was given a configuration: %v", err)
 	}
 }
+
+// A creation that was killed between its two objects is finished by the first session;
+// of a repository in use, an object that is gone was lost, and a check says so.
+func TestFirstSessionFinishesTheCreation(t *testing.T) {
+	dir, ring := memoryDir(t), buildProtected(t, testPack).ring
+	r, err := Create(t.Context(), openDir(t, dir), ring, CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeRepo(t, r)
+	gone := func() bool {
+		_, err := os.Stat(filepath.Join(dir, configName))
+		return errors.Is(err, os.ErrNotExist)
+	}
+	store := func(content string) {
+		if err := os.Remove(filepath.Join(dir, configName)); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open(t.Context(), openDir(t, dir), ring, OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeRepo(t, r)
+		s, err := r.Session(t.Context(), SessionOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Save(t.Context(), KindData, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Abort(t.Context()); err != nil { // keeps what was stored, and its index
+			t.Fatal(err)
+		}
+	}
+	store("one")
+	if gone() {
+		t.Fatal("the first session did not finish the creation")
+	}
+	store("two")
+	if !gone() {
+		t.Error("an object that was lost is back in silence")
+	}
+}

@@ -141,6 +141,28 @@ func writeConfig(ctx context.Context, be storage.Backend, cfg Config) error {
 	return nil
 }
 
+// finishCreation writes what a creation that died half-way did not come to: before
+// anything is stored, so that what is missing later was lost and not left out.
+func (r *Repository) finishCreation(ctx context.Context) error {
+	if len(r.index.fragments()) > 0 {
+		return nil
+	}
+	if _, err := r.be.Stat(ctx, configName); !errors.Is(err, storage.ErrNotFound) {
+		return nil // what cannot be looked at is told by whoever needs it
+	}
+	data, err := storage.ReadAll(ctx, r.be, configCopy, maxConfigSize, nil)
+	if err == nil {
+		_, err = decodeConfig(data)
+	}
+	if err == nil {
+		err = r.be.Put(ctx, configName, data, storage.PutOptions{IfAbsent: true, Sync: true})
+	}
+	if err != nil && !errors.Is(err, storage.ErrExists) {
+		return fault.New("finish creating the repository", r.be.Location(), err, "")
+	}
+	return nil
+}
+
 // Open opens the repository in the storage. The backend stays the caller's: it
 // is closed after the repository.
 func Open(ctx context.Context, be storage.Backend, ring *keyring.Ring, o OpenOptions) (*Repository, error) {

@@ -146,6 +146,9 @@ func (r *Repository) Session(ctx context.Context, o SessionOptions) (*Session, e
 	if err := r.mayChange(ctx, op); err != nil {
 		return nil, err
 	}
+	if err := r.finishCreation(ctx); err != nil {
+		return nil, err
+	}
 	encs, err := newEncoders(o.Compression)
 	if err != nil {
 		return nil, fault.New(op, r.be.Location(), err, "")
