@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mahavishnu/config"
+	"mahavishnu/messages"
 	"mahavishnu/metrics"
 	"mahavishnu/replication"
 )
@@ -42,7 +43,11 @@ func (b behind) age(now time.Time) time.Duration {
 
 // measureLag keeps the gauges of the copies that this region makes.
 func (a *App) measureLag(ctx context.Context) error {
-	replicas := Replicas{Config: a.config, Storage: StoragesOf(a.config(), a.Clock, a.metrics).Hasty(lagPatience)}
+	queue, err := a.bus.Store(messages.BucketLeases)
+	if err != nil {
+		return err
+	}
+	replicas := Replicas{Config: a.config, Storage: StoragesOf(a.config(), a.Clock, a.metrics).Hasty(lagPatience), Access: AccessTo(a.cfg), Known: queue}
 	known := map[config.RegionPair]behind{}
 	for {
 		cfg := a.config()
@@ -95,5 +100,8 @@ func (r Replicas) Measure(ctx context.Context, pair config.RegionPair) (lag repl
 		return lag, err
 	}
 	defer func() { err = errors.Join(err, primary.Close(), replica.Close()) }()
+	if err := r.Gone(ctx, pair, replica); err != nil {
+		return lag, err
+	}
 	return replication.Measure(ctx, primary, replica)
 }

@@ -24,6 +24,10 @@ type Replicas struct {
 	Storage *Storages
 	// Access is how this node's own repository is opened, where it holds the key.
 	Access Access
+	// Known is where the queue remembers copies; nil does without.
+	Known knownStore
+	// Anew begins a new copy where there was one and nothing is left of it.
+	Anew bool
 }
 
 // Replica implements handlers.Replicas.
@@ -37,12 +41,23 @@ func (r Replicas) Replica(ctx context.Context, from, to string) (*handlers.Repli
 	if err != nil {
 		return nil, err
 	}
+	if !r.Anew {
+		if err := r.Gone(ctx, pair, replica); err != nil {
+			return nil, errors.Join(err, r.Storage.close(primary), r.Storage.close(replica))
+		}
+	}
+	if err := r.rememberCopy(ctx, pair, primary, replica); err != nil { // this run may be killed
+		return nil, errors.Join(err, r.Storage.close(primary), r.Storage.close(replica))
+	}
 	settings := cfg.Backup.Replication
 	opened := &handlers.Replica{
 		From: primary, To: replica, Retention: CopyRetention(cfg, pair), Cold: coldCopy(cfg, pair),
 		DeleteAfter: time.Duration(settings.DeleteAfterDays) * 24 * time.Hour,
 		ReadBack:    float64(settings.VerifyShare),
-		Close:       func() error { return errors.Join(r.Storage.close(primary), r.Storage.close(replica)) },
+		Close: func() error {
+			err := r.rememberCopy(context.WithoutCancel(ctx), pair, primary, replica)
+			return errors.Join(err, r.Storage.close(primary), r.Storage.close(replica))
+		},
 	}
 	opened.Know = r.know(primary, replica)
 	if from == cfg.Node.Region {

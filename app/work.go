@@ -42,7 +42,7 @@ func (a *App) startWorker(context.Context) error {
 		Staging: node.StagingDir, Region: node.Region, Version: a.Version, Clock: a.Clock,
 		Sessions: Sessions(a.bus, node.Name),
 		Copies:   access.Copies,
-		Replicas: Replicas{Config: a.config, Storage: access.Storage, Access: access},
+		Replicas: Replicas{Config: a.config, Storage: access.Storage, Access: access, Known: known},
 	})
 	if err != nil {
 		return err

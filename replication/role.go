@@ -264,7 +264,7 @@ func mayCopy(ctx context.Context, from, to storage.Backend, src, dst Standing) e
 	case dst.Noted:
 		return nil
 	}
-	empty, err := isEmpty(ctx, to)
+	empty, err := Empty(ctx, to)
 	if err != nil || empty {
 		return err
 	}
@@ -272,8 +272,8 @@ func mayCopy(ctx context.Context, from, to storage.Backend, src, dst Standing) e
 		"it holds a repository that did not come by replication; name an empty place, or, if it may be overwritten: `mahavishnu replication demote COPY --copy`")
 }
 
-// isEmpty tells whether a place holds nothing of a repository.
-func isEmpty(ctx context.Context, be storage.Backend) (bool, error) {
+// Empty tells whether a place holds nothing of a repository.
+func Empty(ctx context.Context, be storage.Backend) (bool, error) {
 	for _, name := range []string{configName, configCopy} {
 		if _, err := be.Stat(ctx, name); !errors.Is(err, storage.ErrNotFound) {
 			return false, err

@@ -22,6 +22,7 @@ type replicateOptions struct {
 	direct bool
 	detach bool
 	force  bool
+	anew   bool
 }
 
 func newReplicateCommand(e *env) *cobra.Command {
@@ -38,6 +39,7 @@ copied restores at every moment: a snapshot shows in the copy when all that it n
 is there. An interrupted run goes on where it stopped. What was deleted in the primary
 goes from the copy after backup.replication.delete_after_days, never while a source is
 held, and never because the primary is suddenly empty: --force says that it is meant.
+Where there was a copy and is none, nothing is copied: its disk is more likely not mounted.
 
 Workers of the region that copies do it, asked through the queue; this happens by
 itself after each backup and by interval. With --direct it is done here.`,
@@ -51,6 +53,7 @@ itself after each backup and by interval. With --direct it is done here.`,
 	flags.BoolVar(&o.direct, "direct", false, "do the work here, without the queue")
 	flags.BoolVar(&o.detach, "detach", false, "put the jobs into the queue and do not wait for them")
 	flags.BoolVar(&o.force, "force", false, "believe the primary although most of what it had is gone from it")
+	flags.BoolVar(&o.anew, "new", false, "with --direct: begin a new copy where there was one and nothing is left of it")
 	return exits(cmd, exitIntegrity)
 }
 
@@ -82,6 +85,9 @@ func (e *env) copies(command string, args []string) (*config.Config, []config.Re
 func (e *env) replicas(cfg *config.Config) app.Replicas {
 	access := app.AccessTo(cfg)
 	access.Clock = e.clock
+	if cfg.File() == "" {
+		access.CacheDir, access.DataDir = "", "" // the defaults' directories were nobody's choice
+	}
 	if e.KeyPath != "" {
 		access.KeyPath = e.KeyPath
 	}
@@ -96,6 +102,9 @@ func runReplicate(ctx context.Context, e *env, args []string, o replicateOptions
 	}
 	if o.direct && o.detach {
 		return usagef(command, "give --direct or --detach, not both")
+	}
+	if o.anew && !o.direct {
+		return usagef(command, "--new goes with --direct")
 	}
 	var failures []error
 	for _, pair := range pairs {
@@ -115,7 +124,9 @@ func runReplicate(ctx context.Context, e *env, args []string, o replicateOptions
 
 // replicateHere copies in this process.
 func (e *env) replicateHere(ctx context.Context, cfg *config.Config, pair config.RegionPair, o replicateOptions) (err error) {
-	opened, err := e.replicas(cfg).Replica(ctx, pair.Primary, pair.Secondary)
+	replicas := e.replicas(cfg)
+	replicas.Anew = o.anew
+	opened, err := replicas.Replica(ctx, pair.Primary, pair.Secondary)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func newReplicationStatusCommand(e *env) *cobra.Command {
 		Short: "Show how far copies are behind, and which storage is the primary",
 		Long: `Look at both ends of each copy, and tell what is not copied yet: objects, bytes,
 and for how long the oldest snapshot among it has waited. It ends with 1 when an end
-cannot be seen, and when no storage is the primary, or two are.`,
+cannot be seen, when a copy that was there is gone, and when no storage is the primary, or two are.`,
 		Example: "  mahavishnu replication status\n  mahavishnu replication status --json",
 		RunE:    func(cmd *cobra.Command, args []string) error { return runReplicationStatus(cmd.Context(), e, args) },
 	})
@@ -57,6 +57,7 @@ type copyStatus struct {
 	Error string `json:"error,omitempty"`
 
 	headless string
+	gone     bool
 }
 
 // end is one end of a copy.
@@ -119,6 +120,13 @@ func lookAtCopy(ctx context.Context, replicas app.Replicas, pair config.RegionPa
 		s.Replica.stand(to)
 	}
 	if err = errors.Join(err, replicaErr); err != nil {
+		return s, err
+	}
+	if err := replicas.Gone(ctx, pair, replica); err != nil {
+		s.gone = errors.Is(err, app.ErrGone)
+		if hints := fault.Hints(err); len(hints) > 0 {
+			s.Next = hints[0]
+		}
 		return s, err
 	}
 	s.headless, err = headless(ctx, replicas, pair, from, to)
@@ -211,6 +219,8 @@ func (e *env) printCopies(all []copyStatus) {
 // state is one word for how a copy is.
 func (s copyStatus) state() string {
 	switch {
+	case s.gone:
+		return "GONE"
 	case s.headless != "":
 		return s.headless
 	case s.Replica.Role == replication.Primary && s.Replica.Epoch > 0:
