@@ -42,8 +42,9 @@ type planner struct {
 	clock    clock.Clock
 	events   chan messages.Event // wait to be published
 
-	mu   sync.Mutex
-	eyes eyes
+	mu      sync.Mutex
+	eyes    eyes
+	noticed string // what plans were last evaluated for; see notice
 }
 
 // eyes are what actions and conditions see of the world: the coordinator.
@@ -121,9 +122,10 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.desk = plan.NewDesk(executor, plan.DeskOptions{Plans: plans, Failed: func(err error) {
-		p.log.Warn().Err(err).Msg("plans")
-	}})
+	p.desk = plan.NewDesk(executor, plan.DeskOptions{
+		Plans: plans, Reload: func() (plan.Plans, error) { return plan.All(registry, f.Plans) },
+		Failed: func(err error) { p.log.Warn().Err(err).Msg("plans") },
+	})
 	return p, nil
 }
 
@@ -185,6 +187,7 @@ func (p *planner) Lead(ctx context.Context, epoch uint64) error {
 
 // React implements coordinator.Reactor: the death of a primary starts its plan.
 func (p *planner) React(ctx context.Context, s coordinator.Situation) error {
+	p.notice(s)
 	var errs []error
 	for _, service := range s.Status.Services {
 		configured, ok := p.cfg.Failover.Services[service.Service]

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mahavishnu/config"
+	"mahavishnu/coordinator"
 	"mahavishnu/coordinator/keeper"
 	"mahavishnu/coordinator/plan"
 	"mahavishnu/fault"
@@ -133,6 +135,36 @@ func (p *planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 		}
 	}
 	return found, nil
+}
+
+// notice has the plans evaluated when what they depend on has changed.
+func (p *planner) notice(s coordinator.Situation) {
+	now := plansDependOn(s)
+	p.mu.Lock()
+	same := p.noticed == now
+	p.noticed = now
+	p.mu.Unlock()
+	if !same {
+		p.desk.Changed()
+	}
+}
+
+// plansDependOn is who leads, who is reached, and how members are.
+func plansDependOn(s coordinator.Situation) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, s.Epoch, s.Status.Quorum.Have)
+	for _, n := range s.Status.Nodes {
+		fmt.Fprintln(&b, n.Node, n.Verdict)
+	}
+	for _, service := range s.Status.Services {
+		for _, m := range service.Members {
+			fmt.Fprintln(&b, service.Service, m.Member, m.Verdict)
+			if k := m.Keeper; k != nil {
+				fmt.Fprintln(&b, k.Role, k.Healthy, k.Holds, k.Writable)
+			}
+		}
+	}
+	return b.String()
 }
 
 // sensible tells which regions take over from which: those that have a copy of its

@@ -52,7 +52,9 @@ func (e *env) askLeader(ctx context.Context, q *queue, request plan.Request) (pl
 			if reply, err = plan.DecodeReply(answer); err != nil {
 				return reply, fault.New("ask", messages.SubjectPlanControl, err, "")
 			}
-			err = reply.Err()
+			if err = reply.Err(); reply.Warning != "" && !errors.Is(err, plan.ErrNotLeading) && !errors.Is(err, plan.ErrFenced) {
+				e.term.Warnf("%s", reply.Warning)
+			}
 		}
 		again := errors.Is(err, bus.ErrNobody) || errors.Is(err, plan.ErrNotLeading) || errors.Is(err, plan.ErrFenced)
 		if !again || attempt == attempts {

@@ -57,14 +57,16 @@ func runFailoverExecute(ctx context.Context, e *env, name string, o failoverExec
 	}
 	return e.withJournal(ctx, func(q *queue, x *plan.Executor) error {
 		reply, err := e.askLeader(ctx, q, request)
+		if o.dryRun && reply.Evaluation != nil {
+			e.term.Document(reply.Evaluation)
+			e.printEvaluation(reply.Evaluation)
+		}
 		switch {
 		case err != nil:
 			return err
 		case o.dryRun && reply.Evaluation == nil:
 			return fault.New("try plan", name, errors.New("the leading coordinator sent no findings"), "")
 		case o.dryRun:
-			e.term.Document(reply.Evaluation)
-			e.printEvaluation(reply.Evaluation)
 			if broken := reply.Evaluation.Broken(); broken != "" {
 				return fault.New("try plan", name, errors.New(broken), "mend it, then look again")
 			}

@@ -177,6 +177,9 @@ func (e *env) printEvaluation(v *plan.Evaluation) {
 	if v.Error != "" {
 		e.term.Printf("  %s", v.Error)
 	}
+	if v.Refused != "" {
+		e.term.Printf("  %s", v.Refused)
+	}
 	table := terminal.NewTable("step", "kind", "uses", "found")
 	for _, f := range v.Findings {
 		found := f.Seen

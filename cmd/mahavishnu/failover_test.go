@@ -122,7 +122,7 @@ func (l *leading) serve(url, dir string, approvers map[string]plan.PublicKey) (s
 	if err != nil {
 		return fail(err)
 	}
-	desk := plan.NewDesk(x, plan.DeskOptions{Plans: plans})
+	desk := plan.NewDesk(x, plan.DeskOptions{Plans: plans, Reload: func() (plan.Plans, error) { return plan.All(registry, dir) }})
 	var running sync.WaitGroup
 	running.Go(func() { _ = desk.Lead(lease.Context(), lease.Epoch()) }) // ends with the lease
 	unserve, err := b.ServePlans(ctx, desk.Answer)

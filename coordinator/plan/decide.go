@@ -84,6 +84,9 @@ func (e *Execution) allows(v Verb) error {
 		good = e.State == StateStopped
 		hint = "only what has stopped can be continued"
 	}
+	if e.State == StateRolledBack || e.State == StateRefused {
+		hint = "it has ended, and nothing of it is left to decide about"
+	}
 	switch {
 	case !good:
 		return fault.New(string(v), e.ID, fmt.Errorf("%w: it is %s", ErrRefused, e.State), hint)

@@ -24,6 +24,9 @@ const retryEvery = time.Second
 type DeskOptions struct {
 	// Plans are what can be executed; see SetPlans.
 	Plans Plans
+	// Reload reads them anew, before each evaluation and each order of a person. What
+	// it cannot read changes nothing, and is told. Optional.
+	Reload func() (Plans, error)
 	// Every is how often they are evaluated; 0 is [EvaluateEvery].
 	Every time.Duration
 	// Failed hears of what failed and is tried again: a journal out of reach, an
@@ -36,6 +39,9 @@ type Desk struct {
 	x       *Executor
 	o       DeskOptions
 	changed chan struct{}
+
+	reading sync.Mutex // held while plans are read
+	trouble string     // what was last told about that
 
 	mu    sync.Mutex
 	plans Plans
@@ -181,19 +187,6 @@ func (d *Desk) failed(err error) {
 	}
 }
 
-// evaluate evaluates the plans at once, when something changes, and by interval,
-// until the term ends.
-func (d *Desk) evaluate(t *term) {
-	for t.ctx.Err() == nil {
-		if _, err := d.x.EvaluateAll(t.ctx, d.Plans()); err != nil && t.ctx.Err() == nil {
-			d.failed(err)
-		}
-		if _, err := d.x.pause(t.ctx, d.o.Every, d.changed); err != nil {
-			return
-		}
-	}
-}
-
 // leading returns the term under way.
 func (d *Desk) leading() (*term, error) {
 	d.mu.Lock()
@@ -230,12 +223,17 @@ func (d *Desk) Start(ctx context.Context, o Order) (Execution, error) {
 
 // Handle answers a request.
 func (d *Desk) Handle(ctx context.Context, q Request) Reply {
+	trouble := ""
+	if q.Ask == AskTry || q.Ask == AskExecute || q.Ask == AskFailback {
+		trouble = d.fresh()
+	}
 	r, err := d.handle(ctx, q)
 	if err != nil {
 		f := failed(err)
 		f.Execution, f.Evaluation = r.Execution, r.Evaluation
-		return f
+		r = f
 	}
+	r.Warning = trouble
 	return r
 }
 
@@ -255,11 +253,11 @@ func (d *Desk) handle(ctx context.Context, q Request) (Reply, error) {
 		}
 		o := Order{Plan: p, Variant: q.Variant, Params: q.Params, Trigger: ByHand, By: q.By, Reason: q.Reason}
 		if q.Ask == AskTry {
-			evaluation := d.x.Evaluate(ctx, o)
-			return Reply{Evaluation: &evaluation}, nil
+			evaluation, err := d.x.Try(ctx, o)
+			return Reply{Evaluation: &evaluation}, err
 		}
-		if p.Returns {
-			return Reply{}, fault.New("execute plan", p.Name, fmt.Errorf("%w: it is a failback", ErrRefused), "mahavishnu failover failback EXECUTION")
+		if err := o.allowed(); err != nil {
+			return Reply{}, err
 		}
 		e, err = d.Start(ctx, o)
 		return replyWith(e), err
@@ -301,6 +299,8 @@ func (d *Desk) failback(ctx context.Context, q Request) (Execution, error) {
 	}
 	const op = "failback from"
 	switch {
+	case from.State == StateRolledBack || from.State == StateRefused:
+		return from, fault.New(op, from.ID, fmt.Errorf("%w: it is %s", ErrRefused, from.State), "there is nothing to go back from")
 	case from.State != StateCommitted:
 		return from, fault.New(op, from.ID, fmt.Errorf("%w: it is %s", ErrRefused, from.State),
 			"commit it, or roll it back: mahavishnu failover commit "+from.ID)

@@ -201,7 +201,68 @@ func TestDeposedDeskEndsItsTerm(t *testing.T) {
 		if s := young.state(t, e.ID); s != StateRolledBack || w.value("db") != "home" {
 			t.Errorf("%s, db is %s", s, w.value("db"))
 		}
+		for _, ask := range []Ask{AskFailback, AskRollback} {
+			r := young.Handle(t.Context(), Request{Ask: ask, Execution: e.ID})
+			if r.Err() == nil || len(r.Hints) != 1 || strings.Contains(r.Hints[0], "commit") {
+				t.Errorf("%s of what is taken back: %v, hints %q", ask, r.Err(), r.Hints)
+			}
+		}
 		if err := young.end(); !errors.Is(err, errGone) {
+			t.Error(err)
+		}
+	})
+}
+
+// A plan that was edited is carried out as it is now; a file that cannot be read keeps
+// the plans from before, and whoever orders is told.
+func TestOrdersReadThePlansAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []error
+		text, broken := asked, error(nil)
+		l := lead(t, newWorld(), 5)
+		l.o.Reload = func() (Plans, error) { return Plans{"asked": load(t, text)}, broken }
+		l.o.Failed = func(err error) { told = append(told, err) }
+		text = strings.Replace(asked, "default: here", "default: there", 1)
+		try := func() (string, string) {
+			r := l.Handle(t.Context(), Request{Ask: AskTry, Plan: "asked"})
+			return r.Evaluation.Params["to"], r.Warning
+		}
+		if to, warning := try(); to != "there" || warning != "" {
+			t.Errorf("after an edit: %s %s", to, warning)
+		}
+		text, broken = asked, errors.New("line 3: no such key")
+		for range 2 {
+			if to, warning := try(); to != "there" || !strings.Contains(warning, "line 3") || len(told) != 1 {
+				t.Errorf("of a bad file: %s %q, told %v", to, warning, told)
+			}
+		}
+		if err := l.end(); !errors.Is(err, errGone) {
+			t.Error(err)
+		}
+	})
+}
+
+// Looking says what ordering would be told, and takes nothing.
+func TestTryIsRefusedAsTheOrderIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lead(t, newWorld(), 5)
+		db := map[string]string{"which": "db"}
+		if _, err := l.ask(t, Request{Ask: AskExecute, Plan: "small", Params: db}); err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range []Request{{Plan: "small", Params: db}, {Plan: "back", Params: db}} {
+			q.Ask = AskExecute
+			_, want := l.ask(t, q)
+			q.Ask = AskTry
+			r := l.Handle(t.Context(), q)
+			if want == nil || r.Err() == nil || r.Err().Error() != want.Error() || r.Evaluation == nil || r.Evaluation.Broken() != want.Error() {
+				t.Errorf("%s: the order: %v\ntried: %v %+v", q.Plan, want, r.Err(), r.Evaluation)
+			}
+		}
+		if r := l.Handle(t.Context(), Request{Ask: AskTry, Plan: "small", Params: map[string]string{"which": "web"}}); r.Err() != nil || r.Evaluation.Broken() != "" {
+			t.Errorf("what nobody holds: %+v", r)
+		}
+		if err := l.end(); !errors.Is(err, errGone) {
 			t.Error(err)
 		}
 	})

@@ -14,7 +14,7 @@
 //     be carried out now.
 //   - A [Desk] is what a leading coordinator does with all of these: it continues
 //     what a dead leader began, starts what it is asked for, evaluates every half
-//     hour, and answers requests.
+//     hour and when something changes, reads plans anew, and answers requests.
 //   - [Runbook] prints a plan for people.
 //
 // # Wiring

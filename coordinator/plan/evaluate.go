@@ -48,7 +48,10 @@ type Evaluation struct {
 	// Node is who looked.
 	Node string `json:"node"`
 	// Error says why there are no findings: a parameter that cannot be filled in.
-	Error    string    `json:"error,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Refused says why an order would be refused now though every step is ready: what
+	// the plan protects is held. Only looking for one order asks that.
+	Refused  string    `json:"refused,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
 }
 
@@ -58,6 +61,9 @@ func (e *Evaluation) Broken() string {
 		return e.Error
 	}
 	var all []string
+	if e.Refused != "" {
+		all = append(all, e.Refused)
+	}
 	for _, f := range e.Findings {
 		if f.Error != "" && !f.Optional {
 			all = append(all, fmt.Sprintf("step %s: %s", f.Step, f.Error))
@@ -103,6 +109,44 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 		result.Findings = append(result.Findings, f)
 	}
 	return result
+}
+
+// Try is Evaluate for one order: it also tells, as the error too, why the order would
+// be refused if it were given now.
+func (x *Executor) Try(ctx context.Context, o Order) (Evaluation, error) {
+	result := x.Evaluate(ctx, o)
+	if result.Error != "" {
+		return result, nil
+	}
+	err := o.allowed()
+	if err == nil {
+		err = x.free(ctx, o)
+	}
+	if err != nil {
+		result.Refused = err.Error()
+	}
+	return result, err
+}
+
+// free tells whether nobody holds what an order needs.
+func (x *Executor) free(ctx context.Context, o Order) error {
+	e, err := x.prepare(ctx, o)
+	if err != nil {
+		return err
+	}
+	b, _, err := x.readBoard(ctx)
+	if err != nil {
+		return err
+	}
+	return b.take(&e, x.now())
+}
+
+// allowed refuses what is only begun as the failback of an execution.
+func (o Order) allowed() error {
+	if o.Plan.Returns && o.Returns == "" {
+		return fault.New("execute plan", o.Plan.Name, fmt.Errorf("%w: it is a failback", ErrRefused), "mahavishnu failover failback EXECUTION")
+	}
+	return nil
 }
 
 // lookAt asks a step's own check.

@@ -196,7 +196,7 @@ func TestDeskEvaluatesByIntervalAndOnChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		x := node{w: w}.executor(t)
-		d := NewDesk(x, DeskOptions{Plans: Plans{"small": load(t, strings.Replace(small, "failback: back\n", "", 1))}})
+		d := NewDesk(x, DeskOptions{Plans: Plans{"small": load(t, strings.Replace(small, "about: what}", "about: what, default: db}", 1))}})
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- d.Lead(ctx, 5) }()
@@ -220,8 +220,16 @@ func TestDeskEvaluatesByIntervalAndOnChange(t *testing.T) {
 			t.Errorf("%d evaluations after half an hour", n)
 		}
 		d.SetPlans(Plans{"a": load(t, small), "b": load(t, small)})
+		d.Changed()
+		time.Sleep(settle / 2)
+		d.Changed()
+		time.Sleep(settle)
 		if n := count(); n != 4 {
-			t.Errorf("%d evaluations after a change", n)
+			t.Errorf("%d evaluations after a flock of changes", n)
+		}
+		time.Sleep(2 * soon) // which is missing a parameter now
+		if n := count(); n != 6 {
+			t.Errorf("%d evaluations while something is in the way", n)
 		}
 		cancel(errGone)
 		if err := <-ended; !errors.Is(err, errGone) {

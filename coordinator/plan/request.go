@@ -45,6 +45,9 @@ type Reply struct {
 	Error string   `json:"error,omitempty"`
 	Code  string   `json:"code,omitempty"`
 	Hints []string `json:"hints,omitempty"`
+	// Warning is what the one who asks should know either way: the leader's plan files
+	// cannot be read, for one.
+	Warning string `json:"warning,omitempty"`
 	// Execution is as it is now.
 	Execution  *Execution  `json:"execution,omitempty"`
 	Evaluation *Evaluation `json:"evaluation,omitempty"`
