@@ -44,6 +44,7 @@ func newTrio(t *testing.T) *trio {
 		a, b := x.member("a"), x.member("b")
 		return a.Holds && a.Writable && b.Healthy && b.Role == "standby"
 	})
+	x.until("a coordinator leads", func() bool { return x.leader() != "" })
 	x.a.Exec("CREATE TABLE orders (n int)")
 	x.a.Exec("INSERT INTO orders VALUES (1)")
 	return x
@@ -92,10 +93,10 @@ func (x *trio) member(name string) messages.MemberState {
 	return reply.State
 }
 
-// leader is who holds the lease of the coordinators.
+// leader is who holds the lease of the coordinators; nobody at first.
 func (x *trio) leader() string {
 	lease, err := x.bus.Leases().Get(x.t.Context(), messages.LeaseCoordinator)
-	if err != nil {
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		x.t.Fatal(err)
 	}
 	return lease.Holder
