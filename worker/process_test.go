@@ -122,7 +122,8 @@ func TestKilledWorkerCostsOneAckWait(t *testing.T) {
 	r := newRig(t, ackWait)
 	first := r.process("first")
 	id := r.submit("hold")
-	r.eventually("the job began", func() bool { return first.has("began " + id) })
+	// The work begins while the event is on its way; the kill must not overtake that.
+	r.eventually("the job began", func() bool { return first.has("began "+id) && len(r.events(id)) == 1 })
 	killed := time.Now()
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
