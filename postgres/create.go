@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"mahavishnu/durable"
 	"mahavishnu/fault"
 )
 
@@ -51,7 +52,7 @@ func (s *Server) copyFrom(ctx context.Context, primary *pgx.Conn, from Peer) err
 	if err := os.Rename(fresh, s.o.DataDir); err != nil {
 		return fault.New("make a standby in", s.o.DataDir, err, "the data directory must not be a mount point; use a directory in it")
 	}
-	if err := syncDir(filepath.Dir(s.o.DataDir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(s.o.DataDir)); err != nil {
 		return fault.New("make a standby in", s.o.DataDir, err, "")
 	}
 	if err := s.follow(from); err != nil {
@@ -115,5 +116,5 @@ func (s *Server) aside() (string, error) {
 	if err := os.Rename(s.o.DataDir, to); err != nil {
 		return "", fault.New("move aside", s.o.DataDir, err, "the data directory must not be a mount point; use a directory in it")
 	}
-	return to, syncDir(filepath.Dir(s.o.DataDir))
+	return to, durable.SyncDir(filepath.Dir(s.o.DataDir))
 }

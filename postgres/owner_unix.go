@@ -98,12 +98,3 @@ func (o owner) give(f *os.File) error {
 	}
 	return f.Chown(int(o.uid), int(o.gid))
 }
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

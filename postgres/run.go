@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"mahavishnu/durable"
 )
 
 // program is the file name of one of PostgreSQL's programs.
@@ -130,7 +132,7 @@ func putFile(path string, data []byte, who owner) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 func (s *Server) has(name string) bool {

@@ -7,7 +7,7 @@ import (
 	"os"
 	"sync"
 
-	"mahavishnu/coordinator/standby"
+	"mahavishnu/durable"
 	"mahavishnu/fault"
 )
 
@@ -84,7 +84,7 @@ func (s *state) change(fn func(*memory)) error {
 	if err != nil {
 		return err
 	}
-	if err := standby.WriteFile(s.path, append(data, '\n')); err != nil {
+	if err := durable.WriteFile(s.path, append(data, '\n')); err != nil {
 		return fault.New("write the keeper's state", s.path, err, "")
 	}
 	s.now = next

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"mahavishnu/durable"
 	"mahavishnu/fault"
 )
 
@@ -56,20 +56,5 @@ func (f *File) store(r Remembered) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(f.path)
-	fresh, err := os.CreateTemp(dir, "."+filepath.Base(f.path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = fresh.Write(append(data, '\n'))
-	if err == nil {
-		err = fresh.Sync()
-	}
-	if err := errors.Join(err, fresh.Close()); err != nil {
-		return errors.Join(err, os.Remove(fresh.Name()))
-	}
-	if err := os.Rename(fresh.Name(), f.path); err != nil {
-		return errors.Join(err, os.Remove(fresh.Name()))
-	}
-	return syncDir(dir)
+	return durable.WriteFile(f.path, append(data, '\n'))
 }

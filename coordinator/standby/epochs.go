@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 
+	"mahavishnu/durable"
 	"mahavishnu/fault"
 )
 
@@ -61,33 +61,9 @@ func (e *Epochs) Accept(epoch uint64) error {
 	case epoch == e.seen:
 		return nil
 	}
-	if err := WriteFile(e.path, []byte(strconv.FormatUint(epoch, 10)+"\n")); err != nil {
+	if err := durable.WriteFile(e.path, []byte(strconv.FormatUint(epoch, 10)+"\n")); err != nil {
 		return fault.New("remember the epoch in", e.path, err, "")
 	}
 	e.seen = epoch
 	return nil
-}
-
-// WriteFile writes a small file so that after a crash it has either its old content or
-// the new one, and after WriteFile has returned the new one.
-func WriteFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return syncDir(dir)
 }

@@ -1,4 +1,0 @@
-package standby
-
-// syncDir has nothing to do: Windows keeps directories by itself.
-func syncDir(string) error { return nil }

@@ -1,0 +1,4 @@
+package durable
+
+// SyncDir has nothing to do: Windows keeps directories by itself.
+func SyncDir(string) error { return nil }
