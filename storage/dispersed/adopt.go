@@ -59,11 +59,11 @@ func (c *checking) members(ctx context.Context) error {
 // settled has storages count again of which some were emptied or rolled back, when a repair
 // ended with everything whole. It tells of those that were rolled back: a check does no more.
 func (c *checking) settled(ctx context.Context) error {
-	whole := c.repair && c.o.Prefix == "" && c.report.Whole()
+	whole := c.repair && c.o.Prefix == "" && c.whole()
 	filling := slices.ContainsFunc(c.b.members, (*member).filling)
 	var unmarked error
-	if whole && (filling || len(c.older) > 0) {
-		unmarked = c.b.record(ctx, true)
+	if whole && (filling || len(c.older) > 0 || c.o.LetGo != nil) {
+		unmarked = c.b.record(ctx, recording{all: true, given: c.o.LetGo != nil})
 	}
 	for _, r := range c.older {
 		found := Finding{Name: recordName, Storage: r.m.index + 1, Problem: RolledBack, Err: r.err}

@@ -2,6 +2,7 @@ package dispersed
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -46,3 +47,12 @@ type tooDamaged string
 func (e tooDamaged) Error() string { return string(e) }
 
 func (e tooDamaged) Unwrap() error { return backend.ErrDamaged }
+
+// Cause returns why an object of a dispersed storage cannot be read, without its name: the
+// same for all that are lost for the same reason. "" says that err tells no such thing.
+func Cause(err error) string {
+	if d, ok := errors.AsType[tooDamaged](err); ok {
+		return string(d)
+	}
+	return ""
+}

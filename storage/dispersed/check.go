@@ -79,6 +79,9 @@ type CheckOptions struct {
 	// KeepUnfinished is how long remainders of puts and deletions that nobody finished
 	// stay before a repair removes them: longer than any put may take. 0 is a day.
 	KeepUnfinished time.Duration
+	// LetGo names objects that a repair lets go of if too few good shards of them are left
+	// and all storages say so. [Backend.LetGo] sees to it that they were accepted.
+	LetGo map[string]bool
 	// Found is told of every problem, one at a time, if not nil. Its error ends the
 	// check.
 	Found func(Finding) error
@@ -132,7 +135,18 @@ type checking struct {
 
 	mu     sync.Mutex
 	report Report
+	fresh  int             // remainders that are kept for now
 	open   map[string]bool // directories of objects that are not as they should be
+}
+
+// whole tells whether all storages have every object. What a put left that was never
+// confirmed, or is under way, is none.
+func (c *checking) whole() bool {
+	open := 0
+	for _, n := range c.report.Problems {
+		open += n
+	}
+	return open == c.report.Repaired+c.fresh && len(c.report.Away) == 0
 }
 
 // atOnce is how many objects are checked at the same time.
@@ -200,7 +214,7 @@ func (c *checking) object(ctx context.Context, name string, e *entry) error {
 	case f.head != nil && err == nil:
 		return c.shards(ctx, l, name, e, f)
 	case err != nil && errors.Is(err, backend.ErrDamaged):
-		return c.found(ctx, Finding{Name: name, Problem: Unreadable, Err: err}, nil)
+		return c.lost(ctx, name, f, err)
 	case err != nil:
 		c.keep(name)
 		return c.found(ctx, Finding{Name: name, Problem: Unreadable, Err: err}, nil)
@@ -314,6 +328,9 @@ func (c *checking) found(ctx context.Context, f Finding, mend func(context.Conte
 		c.report.Repaired++
 	} else {
 		c.open[dirOf(f.Name)] = true
+		if errors.Is(f.Err, errFresh) {
+			c.fresh++
+		}
 	}
 	if c.o.Found != nil {
 		return c.o.Found(f)

@@ -29,6 +29,10 @@ type history struct {
 	listed []bool   // whether it said so
 	sure   []bool   // whether it was asked again because that was less
 	past   []past
+	// given is when losses were last accepted, by seals, and first what it was when this
+	// process began.
+	given, first uint64
+	begun        bool
 }
 
 // past is what a storage lists.
@@ -184,6 +188,9 @@ func (b *Backend) readHistory(ctx context.Context) {
 	for i := range b.n {
 		h.sure[i] = h.listed[i] && h.has[i] < h.had[i]
 	}
+	if !h.begun {
+		h.begun, h.first = true, h.given
+	}
 	h.mu.Unlock()
 	for _, m := range b.members {
 		if err := h.against(m); err != nil {
@@ -201,6 +208,7 @@ func (h *history) merge(v version, s seal) {
 	if h.quorum == 0 || s.quorum < h.quorum {
 		h.quorum = s.quorum
 	}
+	h.given = max(h.given, s.given)
 }
 
 // forget lets go of seals that nobody has any more; the caller holds mu.

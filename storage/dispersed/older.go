@@ -2,6 +2,7 @@ package dispersed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -64,11 +65,34 @@ func (b *Backend) mayStore(ctx context.Context, name string, commit bool) error 
 	if err := b.older(); err != nil {
 		return fault.New(opPut, name, err, adviceOlder)
 	}
+	if b.history.gaveUp() {
+		return fault.New(opPut, name, errGiven, "begin again")
+	}
 	return nil
+}
+
+// errGiven is why a process stores nothing any more that was at work when losses were
+// accepted: what it counts on may be among them.
+var errGiven = errors.New("objects that were lost with an older state of the storages were let go of since this process began")
+
+// gaveUp tells whether losses were accepted since this process began.
+func (h *history) gaveUp() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.begun && h.given > h.first
+}
+
+// MayStore returns why nothing can be stored for as long as more storages are rolled back
+// than may be lost; else nil.
+func (b *Backend) MayStore(ctx context.Context) error {
+	if err := b.ready(ctx, opPut, b.Location(), false); err != nil {
+		return err
+	}
+	return b.mayStore(ctx, b.Location(), true)
 }
 
 // What to do with storages that were rolled back: as many as may be lost, and more.
 const (
 	adviceFew   = "put the newest state of those back that were rolled back, or if it is lost: mahavishnu verify --repair"
-	adviceOlder = "put the newest state of these storages back; if it is lost, empty one of them after the other, each followed by: mahavishnu verify --repair"
+	adviceOlder = "put the newest state of these storages back; only if it is nowhere: mahavishnu verify says what is lost without it, and how to go on"
 )

@@ -20,7 +20,7 @@ func (b *Backend) committed() {
 	b.running.Go(func() {
 		for b.moreToRecord() {
 			// Without it a loss of more than m storages may go unnoticed, which is all.
-			_ = b.record(b.life, false)
+			_ = b.record(b.life, recording{})
 		}
 	})
 }
@@ -36,10 +36,16 @@ func (b *Backend) moreToRecord() bool {
 	return more
 }
 
+// recording is what is to be recorded beside that the storages were there.
+type recording struct {
+	all   bool // those that were rolled back have everything again
+	given bool // what they lack was let go of
+}
+
 // record gives every storage a mark, and then all of them a seal that says who has it.
-// Storages that were rolled back get no mark, since that would hide it, unless all says
-// that they have everything again.
-func (b *Backend) record(ctx context.Context, all bool) error {
+// Storages that were rolled back get no mark, since that would hide it, unless all of them
+// have everything again.
+func (b *Backend) record(ctx context.Context, what recording) error {
 	h := b.history
 	select {
 	case h.turn <- struct{}{}:
@@ -57,12 +63,12 @@ func (b *Backend) record(ctx context.Context, all bool) error {
 		switch {
 		case !listed[m.index]:
 			return struct{}{}, errSlow // nobody knows what it has
-		case err != nil && !all:
+		case err != nil && !what.all:
 			return struct{}{}, err
 		}
 		return struct{}{}, m.Put(ctx, markName(v), nil, backend.PutOptions{Sync: true})
 	})
-	s := b.seal(v, marked)
+	s := b.seal(v, marked, what.given)
 	sealed := ask(ctx, b, b.quorum, func(ctx context.Context, m *member) (struct{}, error) {
 		return struct{}{}, m.Put(ctx, sealName(v), s.encode(), backend.PutOptions{Sync: true})
 	})
@@ -94,13 +100,16 @@ func (b *Backend) nextMark() version {
 }
 
 // seal returns what is known when some storages have a new mark.
-func (b *Backend) seal(v version, marked []reply[struct{}]) seal {
+func (b *Backend) seal(v version, marked []reply[struct{}], given bool) seal {
 	h := b.history
 	set, _ := b.identity.get()
 	quorum := b.leastQuorum()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := seal{set: set, quorum: quorum, marks: slices.Clone(h.had)}
+	if given {
+		h.given, h.first = v.seq, v.seq
+	}
+	s := seal{set: set, quorum: quorum, given: h.given, marks: slices.Clone(h.had)}
 	for i, r := range marked {
 		if r.err == nil {
 			s.marks[i], h.has[i] = v.seq, v.seq

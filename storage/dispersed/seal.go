@@ -32,6 +32,7 @@ var errSeal = errors.New("damaged seal")
 type seal struct {
 	set    setID
 	quorum int      // the least that confirmed what was stored before
+	given  uint64   // the mark with which losses were last accepted; 0: never
 	marks  []uint64 // by storage; 0: none
 }
 
@@ -40,6 +41,7 @@ func (s seal) encode() []byte {
 	copy(buf, sealMagic)
 	binary.LittleEndian.PutUint16(buf[4:], format)
 	buf[6], buf[7] = uint8(len(s.marks)), uint8(s.quorum)
+	binary.LittleEndian.PutUint64(buf[8:], s.given)
 	copy(buf[16:], s.set[:])
 	for i, seq := range s.marks {
 		binary.LittleEndian.PutUint64(buf[sealHeadLen+8*i:], seq)
@@ -61,10 +63,10 @@ func parseSeal(buf []byte) (seal, error) {
 		return seal{}, fmt.Errorf("%w: its checksum does not match", errSeal)
 	case binary.LittleEndian.Uint16(buf[4:]) != format:
 		return seal{}, fmt.Errorf("%w: of a format that this program does not know", errSeal)
-	case n > MaxShards, end != sealHeadLen+8*n, buf[7] == 0 || int(buf[7]) > n:
+	case n > MaxShards, end != sealHeadLen+8*n, buf[7] == 0 || int(buf[7]) > n, binary.LittleEndian.Uint64(buf[8:]) > math.MaxInt64:
 		return seal{}, fmt.Errorf("%w: it contradicts itself", errSeal)
 	}
-	s := seal{set: setID(buf[16:32]), quorum: int(buf[7]), marks: make([]uint64, n)}
+	s := seal{set: setID(buf[16:32]), quorum: int(buf[7]), given: binary.LittleEndian.Uint64(buf[8:]), marks: make([]uint64, n)}
 	for i := range s.marks {
 		if s.marks[i] = binary.LittleEndian.Uint64(buf[sealHeadLen+8*i:]); s.marks[i] > math.MaxInt64 {
 			return seal{}, fmt.Errorf("%w: it contradicts itself", errSeal)

@@ -9,7 +9,7 @@ import (
 
 // Every single flipped bit of a seal is noticed.
 func TestFlippedBitsInSeals(t *testing.T) {
-	want := seal{set: newSetID(), quorum: 5, marks: []uint64{1, 0, math.MaxInt64, 1 << 60, 2, 3}}
+	want := seal{set: newSetID(), quorum: 5, given: 1 << 61, marks: []uint64{1, 0, math.MaxInt64, 1 << 60, 2, 3}}
 	buf := want.encode()
 	if got, err := parseSeal(buf); err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%+v, %v; want %+v", got, err, want)
@@ -50,6 +50,7 @@ func TestNamesOfTheHistory(t *testing.T) {
 
 func FuzzSeal(f *testing.F) {
 	f.Add(seal{set: newSetID(), quorum: 2, marks: []uint64{1, 2, 0}}.encode())
+	f.Add(seal{set: newSetID(), quorum: 2, given: 2, marks: []uint64{1, 2, 0}}.encode())
 	f.Add([]byte(sealMagic))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := parseSeal(data)
