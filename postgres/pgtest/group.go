@@ -19,7 +19,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,6 +26,7 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/postgres"
+	"mahavishnu/postgres/sandbox"
 )
 
 // patience is how long anything may take: longer than any machine needs, since only a broken
@@ -43,18 +43,11 @@ type Group struct {
 // BinDir returns where the programs of PostgreSQL are.
 func BinDir(t testing.TB) string {
 	t.Helper()
-	if path, err := exec.LookPath("pg_controldata"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Base(real) == "pg_controldata" {
-			return filepath.Dir(real)
-		}
+	dir, err := sandbox.BinDir()
+	if err != nil {
+		t.Fatal(err)
 	}
-	// Debian keeps versions side by side and none of them on the path.
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_controldata")
-	if err != nil || len(found) == 0 {
-		t.Fatal("PostgreSQL is not there: run .ci/packages in the root of the repository")
-	}
-	slices.Sort(found)
-	return filepath.Dir(found[len(found)-1])
+	return dir
 }
 
 // New returns a group without members.
@@ -137,7 +130,9 @@ func (g *Group) primary(name string, own bool) *Member {
 	g.t.Helper()
 	m := g.member(g.Options(name))
 	g.initialize(m.Options.DataDir, own)
-	m.append("postgresql.conf", settings)
+	if err := sandbox.Append(m.Options.DataDir, "postgresql.conf", settings); err != nil {
+		g.t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(g.t.Context(), patience)
 	defer cancel()
 	if _, err := m.Promote(ctx); err != nil {
@@ -174,7 +169,9 @@ func (g *Group) initialize(dir string, own bool) {
 
 func (g *Group) initdb(dir string) {
 	g.t.Helper()
-	g.run(filepath.Join(BinDir(g.t), "initdb"), "-D", dir, "-U", "postgres", "-A", "trust", "-k", "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale", "--wal-segsize=4")
+	if err := sandbox.Init(g.t.Context(), BinDir(g.t), dir); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 func (g *Group) copy(from, to string) {
@@ -241,11 +238,8 @@ func (m *Member) Other(change func(*postgres.Options)) *postgres.Server {
 // run runs a program as the servers' owner.
 func (g *Group) run(name string, args ...string) {
 	g.t.Helper()
-	cmd := exec.CommandContext(g.t.Context(), name, args...)
-	cmd.Dir = g.dir
-	become(g.t, cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		g.t.Fatalf("%s: %v\n%s", name, err, out)
+	if err := sandbox.Run(g.t.Context(), g.dir, name, args...); err != nil {
+		g.t.Fatal(err)
 	}
 }
 

@@ -2,16 +2,13 @@ package pgtest
 
 import (
 	"context"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"mahavishnu/postgres"
+	"mahavishnu/postgres/sandbox"
 )
 
 // Member is a server of a group.
@@ -78,93 +75,37 @@ func (m *Member) Text(sql string, args ...any) string {
 }
 
 // Postmaster returns the pid of the server's first process, 0 when there is none.
-func (m *Member) Postmaster() int {
-	text, err := os.ReadFile(filepath.Join(m.DataDir(), "postmaster.pid"))
-	if err != nil {
-		return 0
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || workingDir(pid) != m.DataDir() {
-		return 0
-	}
-	return pid
-}
+func (m *Member) Postmaster() int { return sandbox.Postmaster(m.DataDir()) }
 
 // Pids returns all processes of the server that run a program; those that are just ending do not.
 func (m *Member) Pids() []int {
 	m.t.Helper()
-	names, err := os.ReadDir("/proc")
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var pids []int
-	for _, n := range names {
-		pid, err := strconv.Atoi(n.Name())
-		if err != nil || workingDir(pid) != m.DataDir() {
-			continue
-		}
-		if _, err := os.Readlink(filepath.Join("/proc", n.Name(), "exe")); err == nil {
-			pids = append(pids, pid)
-		}
-	}
+	pids, err := sandbox.Processes(m.DataDir())
+	m.must(err)
 	return pids
 }
 
-func workingDir(pid int) string {
-	dir, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
-	if err != nil {
-		return ""
-	}
-	return dir
-}
-
 // Kill ends the postmaster with SIGKILL, as a program that went wrong would; its children follow.
-func (m *Member) Kill() {
-	m.t.Helper()
-	if pid := m.Postmaster(); pid != 0 {
-		signal(pid, syscall.SIGKILL)
-	}
-}
+func (m *Member) Kill() { sandbox.Kill(m.DataDir()) }
 
 // Freeze stops all of the server's processes, which stay where they are.
 func (m *Member) Freeze() {
 	m.t.Helper()
-	if pid := m.Postmaster(); pid != 0 {
-		freeze(pid) // first, so that it starts no more
-	}
-	for _, pid := range m.Pids() {
-		freeze(pid)
-	}
+	m.must(sandbox.FreezeAll(m.DataDir()))
 }
 
 // FreezePostmaster stops only the first process: open connections go on.
-func (m *Member) FreezePostmaster() {
-	m.t.Helper()
-	if pid := m.Postmaster(); pid != 0 {
-		freeze(pid)
-	}
-}
+func (m *Member) FreezePostmaster() { sandbox.FreezePostmaster(m.DataDir()) }
 
 // Thaw lets what was frozen go on.
 func (m *Member) Thaw() {
 	m.t.Helper()
-	for _, pid := range m.Pids() {
-		thaw(pid)
-	}
+	m.must(sandbox.ThawAll(m.DataDir()))
 }
 
-// append adds to a file of the data directory.
-func (m *Member) append(name, text string) {
+func (m *Member) must(err error) {
 	m.t.Helper()
-	f, err := os.OpenFile(filepath.Join(m.Options.DataDir, name), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		m.t.Fatal(err)
-	}
-	if _, err := f.WriteString(text); err != nil {
-		m.t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
 		m.t.Fatal(err)
 	}
 }

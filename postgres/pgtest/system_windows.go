@@ -2,7 +2,6 @@ package pgtest
 
 import (
 	"os/exec"
-	"syscall"
 	"testing"
 )
 
@@ -12,8 +11,4 @@ func directory(t testing.TB) string {
 	return ""
 }
 
-func become(testing.TB, *exec.Cmd) {}
-func detach(*exec.Cmd)             {}
-func signal(int, syscall.Signal)   {}
-func freeze(int)                   {}
-func thaw(int)                     {}
+func detach(*exec.Cmd) {}

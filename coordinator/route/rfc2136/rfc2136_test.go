@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -37,7 +36,7 @@ func TestConformanceOfSeveralPrimaries(t *testing.T) {
 }
 
 // suite runs the conformance suite with a name of its own for each test.
-func suite(t *testing.T, kind route.Kind, servers ...*named) {
+func suite(t *testing.T, kind route.Kind, servers ...*nameServer) {
 	t.Helper()
 	var addresses []string
 	for _, n := range servers {
@@ -85,7 +84,7 @@ func TestClientsSee(t *testing.T) {
 	}
 
 	host, port, _ := net.SplitHostPort(n.address)
-	stale := exec.CommandContext(t.Context(), program(t, "nsupdate"), "-v", "-k", filepath.Join(n.dir, "good.key"))
+	stale := exec.CommandContext(t.Context(), program(t, "nsupdate"), "-v", "-k", n.KeyFile("mahavishnu"))
 	stale.Stdin = strings.NewReader("server " + host + " " + port + "\nzone " + zone + "\n" +
 		"prereq yxrrset _epoch." + dbName + `. TXT "epoch=41" "member=pg1"` + "\n" +
 		"update delete " + dbName + ". A\nupdate add " + dbName + ". 5 A 192.0.2.66\nsend\n")
@@ -105,7 +104,7 @@ func TestRestartedServerRemembers(t *testing.T) {
 	n := startNamed(t)
 	r := n.server(route.KindAddress, goodKey(t))
 	point(t, r, pg2, 42)
-	n.stop()
+	n.Stop()
 	if err := r.Point(t.Context(), pg1, 43); err == nil || errors.Is(err, route.ErrStale) || errors.Is(err, route.ErrUnknown) {
 		t.Errorf("with the server down: %v", err)
 	}
@@ -314,7 +313,7 @@ func TestUnknownOutcomeIsReadBack(t *testing.T) {
 // told of, and Keep brings it up to date when it is back.
 func TestPrimaryCutOff(t *testing.T) {
 	t.Parallel()
-	servers := []*named{startNamed(t), startNamed(t), startNamed(t)}
+	servers := []*nameServer{startNamed(t), startNamed(t), startNamed(t)}
 	var mu sync.Mutex
 	lagged := map[string]bool{}
 	r := servers[0].router(Options{
@@ -323,7 +322,7 @@ func TestPrimaryCutOff(t *testing.T) {
 		OnLag:   func(server string, _ error) { mu.Lock(); lagged[server] = true; mu.Unlock() },
 	})
 	point(t, r, pg1, 41)
-	servers[2].stop()
+	servers[2].Stop()
 	point(t, r, pg2, 42)
 	mu.Lock()
 	if len(lagged) != 1 || !lagged[servers[2].address] {
@@ -351,8 +350,8 @@ func TestPrimaryCutOff(t *testing.T) {
 	cancel()
 	<-kept
 	// Two of three down is no majority.
-	servers[0].stop()
-	servers[1].stop()
+	servers[0].Stop()
+	servers[1].Stop()
 	if err := r.Point(t.Context(), pg1, 43); err == nil || errors.Is(err, route.ErrStale) {
 		t.Errorf("one of three primaries: %v", err)
 	}
