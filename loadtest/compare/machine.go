@@ -2,9 +2,13 @@ package compare
 
 import (
 	"bufio"
+	"cmp"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
+
+	"mahavishnu/terminal"
 )
 
 // Machine is where something was measured.
@@ -16,6 +20,13 @@ type Machine struct {
 	Memory     int64  `json:"memory,omitempty"` // bytes
 	FileSystem string `json:"file_system,omitempty"`
 	Go         string `json:"go"`
+}
+
+// String is the machine in a line.
+func (m Machine) String() string {
+	known := func(text string) string { return cmp.Or(text, "unknown") }
+	return fmt.Sprintf("%s, %s, %s, file system %s, %s, %s", known(m.CPU), terminal.Plural(m.Cores, "core"),
+		terminal.Bytes(m.Memory), known(m.FileSystem), known(m.Kernel), m.Go)
 }
 
 // Inspect tells what is known of this machine and the file system of dir. What

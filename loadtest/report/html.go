@@ -2,19 +2,19 @@ package report
 
 import (
 	"bytes"
-	_ "embed" // the page's template
+	"embed"
 	"fmt"
 	"html/template"
 
 	"mahavishnu/loadtest/compare"
 )
 
-//go:embed page.html
-var pageText string
+//go:embed *.html
+var pages embed.FS
 
-// page is what the template shows. It is well-formed XML too, so that any tool
-// can read it.
-var page = template.Must(template.New("page").Parse(pageText))
+// templates are the pages and their common parts. They are well-formed XML too, so that
+// any tool can read them.
+var templates = template.Must(template.New("").ParseFS(pages, "*.html"))
 
 // section is a comparison as the template has it.
 type section struct {
@@ -48,7 +48,7 @@ func HTML(all []compare.Comparison) ([]byte, error) {
 		sections[i] = newSection(c)
 	}
 	var b bytes.Buffer
-	if err := page.Execute(&b, struct {
+	if err := templates.ExecuteTemplate(&b, "page.html", struct {
 		Sections []section
 		Method   string
 	}{sections, upper(method)}); err != nil {

@@ -12,19 +12,7 @@ func Markdown(c compare.Comparison) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### Corpus %s\n\n%s.\n", c.Corpus.Kind, upper(c.Corpus.Description))
 	for _, g := range grids(c) {
-		fmt.Fprintf(&b, "\n**%s**\n\n", upper(g.title))
-		line(&b, g.head)
-		marks := make([]string, len(g.head))
-		for i := range marks {
-			marks[i] = "---"
-			if i >= g.text {
-				marks[i] = "---:"
-			}
-		}
-		line(&b, marks)
-		for _, row := range g.rows {
-			line(&b, append(row, make([]string, len(g.head)-len(row))...))
-		}
+		g.writeMarkdown(&b)
 	}
 	b.WriteString("\n")
 	for _, fact := range facts(c) {
@@ -32,6 +20,22 @@ func Markdown(c compare.Comparison) string {
 		fmt.Fprintf(&b, "- %s: %s\n", name, escape(strings.TrimSpace(text)))
 	}
 	return b.String()
+}
+
+func (g grid) writeMarkdown(b *strings.Builder) {
+	fmt.Fprintf(b, "\n**%s**\n\n", upper(g.title))
+	line(b, g.head)
+	marks := make([]string, len(g.head))
+	for i := range marks {
+		marks[i] = "---"
+		if i >= g.text {
+			marks[i] = "---:"
+		}
+	}
+	line(b, marks)
+	for _, row := range g.rows {
+		line(b, append(row, make([]string, len(g.head)-len(row))...))
+	}
 }
 
 func line(b *strings.Builder, cells []string) {

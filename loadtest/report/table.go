@@ -20,19 +20,7 @@ import (
 func Text(c compare.Comparison) string {
 	var b strings.Builder
 	for _, g := range grids(c) {
-		fmt.Fprintf(&b, "\n%s\n", g.title)
-		head := make([]string, len(g.head))
-		for i, name := range g.head {
-			head[i] = name
-			if i >= g.text {
-				head[i] += ">"
-			}
-		}
-		table := terminal.NewTable(head...)
-		for _, row := range g.rows {
-			table.Row(row...)
-		}
-		b.WriteString(table.String())
+		g.write(&b)
 	}
 	b.WriteString("\n")
 	for _, line := range facts(c) {
@@ -47,6 +35,23 @@ type grid struct {
 	text  int // how many columns are text
 	head  []string
 	rows  [][]string
+}
+
+// write puts the table out for a terminal.
+func (g grid) write(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%s\n", g.title)
+	head := make([]string, len(g.head))
+	for i, name := range g.head {
+		head[i] = name
+		if i >= g.text {
+			head[i] += ">"
+		}
+	}
+	table := terminal.NewTable(head...)
+	for _, row := range g.rows {
+		table.Row(row...)
+	}
+	b.WriteString(table.String())
 }
 
 // grids are all tables of a comparison.
@@ -159,8 +164,7 @@ func facts(c compare.Comparison) []string {
 	m := c.Machine
 	lines := []string{
 		fmt.Sprintf("data      %s; in all %s, %s; seed %d", c.Corpus.Description, terminal.Plural(c.Corpus.Files, "file"), terminal.Bytes(c.Corpus.Bytes), c.Corpus.Seed),
-		fmt.Sprintf("machine   %s, %s, %s, file system %s, %s, %s", orUnknown(m.CPU), terminal.Plural(m.Cores, "core"),
-			terminal.Bytes(m.Memory), orUnknown(m.FileSystem), orUnknown(m.Kernel), m.Go),
+		"machine   " + m.String(),
 		fmt.Sprintf("runs      %d, %s, in all %s", c.Runs, c.When.Format(time.RFC3339), terminal.Duration(c.Duration)),
 		"method    " + method,
 	}
@@ -190,13 +194,6 @@ func failures(c compare.Comparison) []string {
 		}
 	}
 	return all
-}
-
-func orUnknown(text string) string {
-	if text == "" {
-		return "unknown"
-	}
-	return text
 }
 
 // seconds has three digits that matter, whatever the size.
