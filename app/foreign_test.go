@@ -92,10 +92,10 @@ func TestTheQueueKnowsTheRepository(t *testing.T) {
 	jobs := func(dataDir string) repositories {
 		a := AccessTo(cfg)
 		a.DataDir = dataDir
-		return repositories{access: a, create: "auto", known: known, key: knownKey("eu"), log: zerolog.Nop()}
+		return repositories{access: a, create: "auto", known: known, log: zerolog.Nop()}
 	}
 	use := func(r repositories) error {
-		_, done, err := r.Open(context.Background(), true)
+		_, done, err := r.Open(context.Background(), "eu", true)
 		if err != nil {
 			return err
 		}

@@ -47,6 +47,7 @@ func (a *App) heartbeat(sequence uint64) messages.Heartbeat {
 	if a.pool != nil {
 		status := a.pool.Status()
 		h.Slots, h.Busy, h.Kinds, h.Jobs = status.Slots, len(status.Jobs), status.Kinds, status.Jobs
+		h.Serves = status.Serves
 	}
 	h.Members = a.members()
 	return h

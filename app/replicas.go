@@ -26,6 +26,8 @@ type Replicas struct {
 	Access Access
 	// Known is where the queue remembers copies; nil does without.
 	Known knownStore
+	// Moved knows whose repository another region's copy is the primary of; nil of none.
+	Moved *moves
 	// Anew begins a new copy where there was one and nothing is left of it.
 	Anew bool
 }
@@ -37,7 +39,7 @@ func (r Replicas) Replica(ctx context.Context, from, to string) (*handlers.Repli
 	if !slices.Contains(cfg.Backup.Replication.Regions, pair) {
 		return nil, noPair(cfg, pair)
 	}
-	primary, replica, err := r.Ends(ctx, pair)
+	primary, replica, err := r.endsNow(ctx, pair)
 	if err != nil {
 		return nil, err
 	}

@@ -62,8 +62,8 @@ func TestJobsMakeNoRepositoryWhenToldSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := repositories{access: AccessTo(cfg), create: "never", known: known, key: knownKey("eu")}
-	if _, _, err := r.Open(t.Context(), true); !errors.Is(err, repository.ErrNotRepository) || !strings.Contains(err.Error(), "create is never") {
+	r := repositories{access: AccessTo(cfg), create: "never", known: known}
+	if _, _, err := r.Open(t.Context(), "eu", true); !errors.Is(err, repository.ErrNotRepository) || !strings.Contains(err.Error(), "create is never") {
 		t.Errorf("opened: %v", err)
 	}
 	access := AccessTo(cfg) // as a person does
@@ -75,7 +75,7 @@ func TestJobsMakeNoRepositoryWhenToldSo(t *testing.T) {
 	if err := made.Close(); err != nil {
 		t.Fatal(err)
 	}
-	repo, closeRepo, err := r.Open(t.Context(), true)
+	repo, closeRepo, err := r.Open(t.Context(), "eu", true)
 	if err != nil {
 		t.Fatal(err)
 	}

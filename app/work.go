@@ -14,7 +14,7 @@ import (
 )
 
 // startWorker runs the pool that does the jobs.
-func (a *App) startWorker(context.Context) error {
+func (a *App) startWorker(ctx context.Context) error {
 	if !a.Roles.Worker {
 		return nil
 	}
@@ -29,9 +29,10 @@ func (a *App) startWorker(context.Context) error {
 	if err != nil {
 		return err
 	}
+	moved := &moves{}
 	registry, err := handlers.New(handlers.Setup{
 		Repositories: repositories{
-			access: access, create: a.cfg.Backup.Storage.Create, known: known, key: knownKey(node.Region),
+			access: access, cfg: a.cfg, create: a.cfg.Backup.Storage.Create, known: known,
 			log: a.Log.With().Str("part", "worker").Logger(),
 		},
 		Settings: func() handlers.Settings {
@@ -41,8 +42,14 @@ func (a *App) startWorker(context.Context) error {
 		},
 		Staging: node.StagingDir, Region: node.Region, Version: a.Version, Clock: a.Clock,
 		Sessions: Sessions(a.bus, node.Name),
-		Copies:   access.Copies,
-		Replicas: Replicas{Config: a.config, Storage: access.Storage, Access: access, Known: known},
+		Copies: func(ctx context.Context, region string) ([]repository.Replica, func() error) {
+			of, err := access.of(a.cfg, region)
+			if err != nil {
+				of = Access{} // the job could not open its repository either
+			}
+			return of.Copies(ctx)
+		},
+		Replicas: Replicas{Config: a.config, Storage: access.Storage, Access: access, Known: known, Moved: moved},
 	})
 	if err != nil {
 		return err
@@ -65,7 +72,16 @@ func (a *App) startWorker(context.Context) error {
 	if err != nil {
 		return err
 	}
+	all, err := regionsNow(ctx, known)
+	if err != nil {
+		return err
+	}
+	moved.set(all)
+	if err := a.pool.Serve(ctx, all.TakenBy(node.Region)); err != nil {
+		return err
+	}
 	a.launch("worker", a.pool.Run)
+	a.launch("regions", a.again("regions", a.serve(known, moved)))
 	if len(a.cfg.Backup.Replication.Regions) > 0 {
 		a.launch("replication lag", a.lead(leaseLag(node.Region), a.measureLag))
 	}

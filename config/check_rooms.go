@@ -100,6 +100,7 @@ func (l *loader) checkSources(c *Config) {
 			l.missing(key+".path", "is missing: name the directory to protect", key)
 		}
 		l.checkSourceRegion(c, key+".region", s.Region)
+		l.checkAlsoFrom(c, key+".also_from", s)
 		for i, pattern := range s.Exclude {
 			if strings.TrimSpace(pattern) == "" {
 				l.value(element(key+".exclude", i), "is empty: write a pattern, or remove it")
@@ -125,6 +126,22 @@ func (l *loader) checkSourceRegion(c *Config, key, region string) {
 		l.missing(key, fmt.Sprintf(`there are several regions: say which can read the path (%s), or "any"`, strings.Join(c.Regions, ", ")), "regions")
 	default:
 		l.about(key, noSuch("region", region, "regions", c.Regions), nearest(region, c.Regions))
+	}
+}
+
+// checkAlsoFrom checks who else can read a source.
+func (l *loader) checkAlsoFrom(c *Config, key string, s Source) {
+	for i, region := range s.AlsoFrom {
+		switch {
+		case s.Region == AnyRegion:
+			l.value(element(key, i), `is of no use: region "any" says that all regions can read the path`)
+		case region == s.Region:
+			l.valuef(element(key, i), "%s is the source's own region: name others", region)
+		case !slices.Contains(c.Regions, region):
+			l.about(element(key, i), noSuch("region", region, "regions", c.Regions), nearest(region, c.Regions))
+		case slices.Contains(s.AlsoFrom[:i], region):
+			l.valuef(element(key, i), "%q is listed twice", region)
+		}
 	}
 }
 

@@ -8,6 +8,11 @@ type Source struct {
 	// The region whose workers can read the path; "any": all of them can. May be
 	// left out when there is only one region.
 	Region string `yaml:"region"`
+	// Other regions whose machines see the same files under the same path, a shared
+	// file system for example: while such a region takes the jobs of the source's
+	// own, which was failed over, its workers go on with the backups. Elsewhere
+	// such a job ends with an error.
+	AlsoFrom []string `yaml:"also_from"`
 	// What to leave out: patterns as in .gitignore, relative to the path. "!"
 	// takes back, a leading "/" anchors, a trailing "/" means directories only,
 	// "**" crosses directories.

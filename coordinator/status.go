@@ -39,7 +39,7 @@ func (v *view) status(now time.Time) messages.CoordinatorStatus {
 	for _, name := range slices.Sorted(maps.Keys(v.nodes)) {
 		n := v.nodes[name]
 		s.Nodes = append(s.Nodes, messages.NodeStatus{
-			Node: name, Region: n.last.Region, Roles: n.last.Roles, Version: n.last.Version, Starts: n.starts,
+			Node: name, Region: n.last.Region, Roles: n.last.Roles, Version: n.last.Version, Serves: n.last.Serves, Starts: n.starts,
 			Seen: v.seen(NodeTarget(name), &n.opinion, n.detector, now),
 		})
 	}

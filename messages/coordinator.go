@@ -64,6 +64,8 @@ type NodeStatus struct {
 	Region  string   `json:"region"`
 	Roles   []string `json:"roles"`
 	Version string   `json:"version,omitempty"`
+	// Serves are the regions whose jobs its worker takes, or still runs.
+	Serves []string `json:"serves,omitempty"`
 	// Starts counts how often it started anew while it was watched.
 	Starts int `json:"starts"`
 	Seen

@@ -129,6 +129,8 @@ type Heartbeat struct {
 	Kinds []Kind `json:"kinds,omitempty"`
 	// Jobs are the ids a worker runs.
 	Jobs []string `json:"jobs,omitempty"`
+	// Serves are the regions whose jobs a worker takes, or still runs.
+	Serves []string `json:"serves,omitempty"`
 	// Leaving is set in a node's last heartbeat: it stops because it was told to.
 	Leaving bool `json:"leaving,omitempty"`
 	// Members are the members of services that live on the node, as their keepers

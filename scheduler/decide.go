@@ -22,11 +22,14 @@ type decision struct {
 	next, due time.Time
 }
 
+// window is how late a slot may start.
+func (s Schedule) window() time.Duration { return max(s.CatchUp, punctual) }
+
 // decide looks at the slots after decided that are due now. It takes about two
 // microseconds a slot.
 func (s Schedule) decide(t Target, decided, now time.Time) decision {
 	d := decision{decided: decided}
-	window := max(s.CatchUp, punctual)
+	window := s.window()
 	for {
 		slot, ok := s.Next(d.decided)
 		if !ok {

@@ -36,6 +36,10 @@
 //     behind it, or run beside it ([Overlap]).
 //   - Jitter delays a job by a part of it that depends on its id only.
 //   - Paused schedules skip their slots and catch nothing up.
+//   - Regions are paused by plans ([Regions]). A slot belongs to the region whose workers
+//     would do its job. The newest slot that came due meanwhile runs when the pause ends,
+//     if it is not older than the catch-up window; the others are told as paused. Copies
+//     to a place that was promoted rest in the same way.
 //   - Every slot becomes a job, or is told as missed or skipped by an event and a
 //     counter. After a crash between telling and noting so, it may be told twice.
 //   - A changed plan ([Scheduler.Update], or a restart) replaces schedules and

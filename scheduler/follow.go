@@ -140,7 +140,7 @@ func (s *Scheduler) followEvent(ctx context.Context, e messages.Event) error {
 	if err != nil {
 		s.fail("follow up", err)
 	}
-	for _, job := range jobs {
+	for _, job := range s.wanted(jobs) {
 		_, err := s.queue.Submit(ctx, job)
 		if err == nil {
 			continue

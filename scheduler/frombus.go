@@ -27,6 +27,13 @@ func (o *Options) Connect(b *bus.Bus, timing messages.LeaseTiming) error {
 	o.Elector = busElector{b, bus.LeaseOptions{Name: LeaseName, Holder: o.Holder, Timing: timing}}
 	o.Store = busStore{store}
 	o.Events = busEvents{b}
+	if o.Regions == nil {
+		regions, err := b.Store(messages.BucketLeases)
+		if err != nil {
+			return err
+		}
+		o.Regions = busRegions{regions}
+	}
 	return nil
 }
 
@@ -97,4 +104,14 @@ func (e busEvents) Publish(ctx context.Context, event messages.Event) error {
 
 func (e busEvents) Follow(ctx context.Context, fn func(context.Context, messages.Event) error) error {
 	return e.bus.Events(ctx, EventReader, func(ctx context.Context, m bus.EventMessage) error { return fn(ctx, m.Event) })
+}
+
+// busRegions are the records of regions in the queue.
+type busRegions struct{ store *bus.Store }
+
+func (r busRegions) Follow(ctx context.Context, fn func(messages.Regions)) error {
+	return bus.FollowRegions(ctx, r.store, func(all messages.Regions) error {
+		fn(all)
+		return nil
+	})
 }

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"mahavishnu/messages"
 )
 
 // TestEverySlotIsAccountedFor runs schedulers that crash at any call, before
 // or after it took effect, are replaced after any outage, overlap with a
-// leader that does not know it is deposed, lose the queue for a while and are
-// reloaded. No slot ever has two jobs, and every slot has a job or was told to
+// leader that does not know it is deposed, lose the queue for a while, are
+// reloaded, and have their region paused. No slot ever has two jobs, and every slot has a job or was told to
 // be missed or skipped; exactly one of the two when no leader died.
 func TestEverySlotIsAccountedFor(t *testing.T) {
 	zones := []*time.Location{zone(t, "UTC"), zone(t, "Europe/Berlin"), zone(t, "Australia/Lord_Howe"), zone(t, "America/New_York")}
@@ -49,6 +51,8 @@ type chaos struct {
 	plan        Plan
 	count       *count
 	leader, old *process
+	// rests is set while the region is paused.
+	rests bool
 	// unclean is set when a leader crashed or was deposed without knowing.
 	unclean bool
 }
@@ -67,7 +71,17 @@ func (c *chaos) replace() {
 		c.rt.Fatal(err)
 	}
 	c.leader = &process{n, s, term}
+	c.tell()
 	c.tick(c.leader)
+}
+
+// tell has the leader know whether the region is paused.
+func (c *chaos) tell() {
+	eu := messages.RegionRecord{Region: "eu"}
+	if c.rests {
+		eu.Paused = &messages.RegionChange{Execution: "x"}
+	}
+	c.leader.s.moved.Store(&messages.Regions{"eu": eu})
 }
 
 func (c *chaos) tick(p *process) {
@@ -78,7 +92,7 @@ func (c *chaos) tick(p *process) {
 }
 
 func (c *chaos) step() {
-	switch rapid.IntRange(0, 9).Draw(c.rt, "what") {
+	switch rapid.IntRange(0, 10).Draw(c.rt, "what") {
 	case 0, 1, 2, 3: // time passes
 		for range rapid.IntRange(1, 40).Draw(c.rt, "ticks") {
 			c.clock.Advance(time.Duration(rapid.IntRange(1, 1800).Draw(c.rt, "seconds")) * time.Second)
@@ -117,11 +131,16 @@ func (c *chaos) step() {
 		if err := c.leader.s.reenter(context.Background(), c.leader.term); err != nil && !errors.Is(err, ErrStale) {
 			c.rt.Fatal(err)
 		}
+	case 10: // a plan pauses the region, or takes that back
+		c.rests = !c.rests
+		c.tell()
 	}
 }
 
 // settle lets all that was begun come to an end.
 func (c *chaos) settle() {
+	c.rests = false
+	c.tell()
 	for range 3 {
 		c.finish()
 		c.clock.Advance(15 * time.Minute)

@@ -60,6 +60,13 @@ type Events interface {
 	Follow(ctx context.Context, fn func(context.Context, messages.Event) error) error
 }
 
+// Regions tells what plans have changed about regions.
+type Regions interface {
+	// Follow calls fn with what was changed about all regions, first as it is, then
+	// whenever it changes, until ctx ends or it fails, and returns why.
+	Follow(ctx context.Context, fn func(messages.Regions)) error
+}
+
 // SlotOutcome is what became of a slot, for the metrics.
 type SlotOutcome string
 
@@ -74,7 +81,7 @@ const (
 	SlotMissed SlotOutcome = "missed"
 	// SlotOverlapped was skipped because the previous run was not finished.
 	SlotOverlapped SlotOutcome = "overlapped"
-	// SlotPaused was skipped because the schedule is paused.
+	// SlotPaused was skipped because the schedule is paused, or its region.
 	SlotPaused SlotOutcome = "paused"
 	// SlotRefused could not become a job: the queue does not take it as it is.
 	SlotRefused SlotOutcome = "refused"

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mahavishnu/clock"
+	"mahavishnu/messages"
 )
 
 // Options make a [Scheduler]. The first five are required.
@@ -20,6 +21,8 @@ type Options struct {
 	Elector Elector
 	Store   Store
 	Events  Events
+	// Regions may be nil: then nothing is ever changed about regions.
+	Regions Regions
 	// Holder names this scheduler in what it writes.
 	Holder string
 	// Settle is how long a new leader waits before it acts, so that an old one
@@ -42,6 +45,7 @@ type Scheduler struct {
 	elector Elector
 	store   Store
 	events  Events
+	regions Regions
 	holder  string
 	settle  time.Duration
 	metrics Metrics
@@ -50,6 +54,8 @@ type Scheduler struct {
 
 	plan    atomic.Pointer[Plan]
 	changed chan struct{}
+	moved   atomic.Pointer[messages.Regions]
+	turned  chan struct{} // moved was replaced
 
 	mu     sync.Mutex
 	status Status
@@ -61,9 +67,9 @@ func New(o Options) (*Scheduler, error) {
 		return nil, err
 	}
 	s := &Scheduler{
-		queue: o.Queue, elector: o.Elector, store: o.Store, events: o.Events,
+		queue: o.Queue, elector: o.Elector, store: o.Store, events: o.Events, regions: o.Regions,
 		holder: o.Holder, settle: o.Settle, metrics: o.Metrics, report: o.Report,
-		clock: clock.Or(o.Clock), changed: make(chan struct{}, 1),
+		clock: clock.Or(o.Clock), changed: make(chan struct{}, 1), turned: make(chan struct{}, 1),
 	}
 	if s.settle == 0 {
 		s.settle = 3 * time.Second
@@ -164,7 +170,20 @@ func (s *Scheduler) serve(ctx context.Context, t *term) error {
 	}
 	s.metrics.Leading(true, t.lease.Epoch())
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.schedule(ctx, t) })
+	known := make(chan struct{})
+	if s.regions == nil {
+		close(known)
+	} else {
+		group.Go(func() error { return s.watchRegions(ctx, known) })
+	}
+	group.Go(func() error {
+		select {
+		case <-known:
+			return s.schedule(ctx, t)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
 	group.Go(func() error { return s.follow(ctx) })
 	return group.Wait()
 }
@@ -181,6 +200,7 @@ func (s *Scheduler) schedule(ctx context.Context, t *term) error {
 			if err := s.reenter(ctx, t); err != nil {
 				return err
 			}
+		case <-s.turned:
 		case <-timer.C():
 		}
 		wake, err := s.tick(ctx, t)

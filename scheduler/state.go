@@ -28,6 +28,8 @@ type targetState struct {
 	Slot time.Time `json:"slot,omitzero"`
 	// Waiting is a slot that waits for Job to finish.
 	Waiting time.Time `json:"waiting,omitzero"`
+	// Held is a slot that came due while no jobs were made for its region.
+	Held time.Time `json:"held,omitzero"`
 	// Epoch and By tell who wrote this, for people.
 	Epoch uint64 `json:"epoch"`
 	By    string `json:"by"`

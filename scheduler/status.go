@@ -20,6 +20,9 @@ type Upcoming struct {
 	Schedule string `json:"schedule"`
 	Source   string `json:"source"`
 	Paused   bool   `json:"paused,omitempty"`
+	// Rests is why no jobs are made for the source, or the copy, although the schedule is
+	// not paused: what a plan changed about its region.
+	Rests string `json:"rests,omitempty"`
 	// Slot is zero when there is none; Due is Slot with its jitter.
 	Slot time.Time `json:"slot,omitzero"`
 	Due  time.Time `json:"due,omitzero"`
@@ -28,6 +31,8 @@ type Upcoming struct {
 	LastSlot time.Time `json:"last_slot,omitzero"`
 	// Waiting is a slot that waits for LastJob to finish.
 	Waiting time.Time `json:"waiting,omitzero"`
+	// Held is a slot that waits for the end of the rest.
+	Held time.Time `json:"held,omitzero"`
 }
 
 // Status returns what the scheduler is doing, as of its last look at the clock.
@@ -64,6 +69,7 @@ func (s *Scheduler) publishStatus(t *term, now time.Time) {
 		status.Upcoming = append(status.Upcoming, Upcoming{
 			Schedule: e.schedule.Name, Source: e.target.Source, Paused: e.schedule.Paused,
 			Slot: e.next, Due: e.due, LastJob: e.state.Job, LastSlot: e.state.Slot, Waiting: e.state.Waiting,
+			Rests: s.rests(e.target), Held: e.state.Held,
 		})
 		if first, ok := next[e.schedule.Name]; !ok || first.IsZero() || (!e.due.IsZero() && e.due.Before(first)) {
 			next[e.schedule.Name] = e.due

@@ -37,7 +37,7 @@ func (s *Scheduler) tick(ctx context.Context, t *term) (time.Time, error) {
 	}
 	var ready []*entry
 	for _, e := range t.book.entries {
-		if !e.known || !e.state.Waiting.IsZero() || (!e.due.IsZero() && !e.due.After(now)) {
+		if !e.known || !e.state.Waiting.IsZero() || !e.state.Held.IsZero() || (!e.due.IsZero() && !e.due.After(now)) {
 			ready = append(ready, e)
 		}
 	}
@@ -105,6 +105,9 @@ func (s *Scheduler) clockWentBack(t *term, now time.Time) {
 		if e.state.Waiting.After(now) {
 			e.state.Waiting = time.Time{}
 		}
+		if e.state.Held.After(now) {
+			e.state.Held = time.Time{}
+		}
 		e.known, e.dirty = false, true
 	}
 	t.book.seen = now.UTC()
@@ -128,7 +131,11 @@ func (s *Scheduler) workOn(ctx context.Context, t *term, e *entry, now time.Time
 		}
 		state.Waiting = time.Time{}
 	}
-	if !d.run.IsZero() || !state.Waiting.IsZero() {
+	rests, err := s.hold(ctx, e, &state, &d, now)
+	if err != nil {
+		return err
+	}
+	if !rests && (!d.run.IsZero() || !state.Waiting.IsZero()) {
 		if err := s.start(ctx, e, &state, d.run, now); err != nil {
 			return err
 		}

@@ -41,9 +41,9 @@ func (a *attempt) judge(r result) verdict {
 	case errors.Is(cause, ErrCancelled):
 		return a.cancelled()
 	case errors.Is(cause, ErrInterrupted):
-		return verdict{outcome: messages.OutcomeInterrupted, apply: func(rec messages.Record, now time.Time) (messages.Record, error) {
-			return rec.Interrupt(attempt, now, "worker "+a.task.Worker+" is stopping")
-		}}
+		return a.interrupted("worker " + a.task.Worker + " is stopping")
+	case errors.Is(cause, ErrMoved):
+		return a.interrupted("worker " + a.task.Worker + " takes no jobs of region " + a.task.Job.Region + " any more")
 	case errors.Is(cause, ErrDeadline), errors.Is(cause, ErrTooLong):
 		return a.retry(cause)
 	case errors.As(r.err, &snooze):
@@ -76,6 +76,12 @@ func (a *attempt) retry(err error) verdict {
 	chance := rand.Float64()
 	return verdict{outcome: messages.OutcomeRetrying, apply: func(rec messages.Record, now time.Time) (messages.Record, error) {
 		return rec.Retry(a.task.Attempt, now, now.Add(a.pool.Retry.Delay(rec.Spent+1, chance)), f)
+	}}
+}
+
+func (a *attempt) interrupted(why string) verdict {
+	return verdict{outcome: messages.OutcomeInterrupted, apply: func(rec messages.Record, now time.Time) (messages.Record, error) {
+		return rec.Interrupt(a.task.Attempt, now, why)
 	}}
 }
 

@@ -18,6 +18,9 @@ var (
 	// ErrInterrupted means that this worker stops. The job goes back to the
 	// queue and the attempt is not counted.
 	ErrInterrupted = errors.New("the worker is stopping")
+	// ErrMoved means that this worker does not take the jobs of the job's region any
+	// more. The job goes back to the queue and the attempt is not counted.
+	ErrMoved = errors.New("workers of another region take these jobs now")
 	// ErrDeadline means that the job's deadline passed.
 	ErrDeadline = errors.New("the job's deadline passed")
 	// ErrTooLong means that the attempt took longer than this worker allows

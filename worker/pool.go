@@ -23,7 +23,8 @@ type Options struct {
 	Bus *bus.Bus
 	// Node names this worker in records and events.
 	Node string
-	// Region is whose jobs are taken, besides those for any region.
+	// Region is whose jobs are taken, besides those for any region, until Serve says
+	// otherwise.
 	Region string
 	// Kinds are the kinds taken; nil is every kind that has a handler.
 	Kinds []messages.Kind
@@ -118,7 +119,9 @@ type Pool struct {
 
 	mu          sync.Mutex
 	running     map[*attempt]struct{}
-	interrupted bool // attempts that start now are interrupted at once
+	interrupted bool     // attempts that start now are interrupted at once
+	serves      []string // the regions whose jobs are taken
+	from        *source  // nil while the pool does not run
 }
 
 // NewPool returns a pool that does nothing until Run.
@@ -127,12 +130,14 @@ func NewPool(o Options) (*Pool, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	return &Pool{Options: o, running: map[*attempt]struct{}{}}, nil
+	return &Pool{Options: o, running: map[*attempt]struct{}{}, serves: []string{o.Region}}, nil
 }
 
 // Status is what a pool does right now.
 type Status struct {
 	Region string
+	// Serves are the regions whose jobs are taken, or still run, sorted.
+	Serves []string
 	Kinds  []messages.Kind
 	Slots  int
 	// Jobs are the ids of the jobs that run, sorted.
@@ -143,10 +148,15 @@ type Status struct {
 func (p *Pool) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Region: p.Region, Kinds: slices.Clone(p.Kinds), Slots: p.Slots}
+	s := Status{Region: p.Region, Serves: slices.Clone(p.serves), Kinds: slices.Clone(p.Kinds), Slots: p.Slots}
 	for a := range p.running {
 		s.Jobs = append(s.Jobs, a.task.Job.ID)
+		if !p.mine(a) {
+			s.Serves = append(s.Serves, a.task.Job.Region)
+		}
 	}
+	slices.Sort(s.Serves)
+	s.Serves = slices.Compact(s.Serves)
 	slices.Sort(s.Jobs)
 	return s
 }
@@ -156,6 +166,9 @@ func (p *Pool) Status() Status {
 // outcome is written or given up. A pool runs once.
 func (p *Pool) Run(ctx context.Context) error {
 	from := newSource(ctx, p)
+	p.mu.Lock()
+	p.from = from
+	p.mu.Unlock()
 	if err := from.open(); err != nil {
 		from.end()
 		return fmt.Errorf("start worker %s: %w", p.Node, err)
@@ -227,8 +240,11 @@ func (p *Pool) enter(ctx context.Context, d *bus.Delivery, c *claim) *attempt {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running[a] = struct{}{}
-	if p.interrupted {
+	switch {
+	case p.interrupted:
 		a.cancel(ErrInterrupted)
+	case !p.mine(a): // it came while another region took over
+		a.cancel(ErrMoved)
 	}
 	return a
 }

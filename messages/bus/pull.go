@@ -31,6 +31,8 @@ type PullOptions struct {
 	// Region is the worker's; "" takes jobs for any region only. Those are
 	// always taken.
 	Region string
+	// Also are other regions whose jobs are taken, too.
+	Also []string
 	// Distance of this worker's region from the home of jobs for any region,
 	// 0 to 9: a worker further away gets one only while no nearer worker waits.
 	Distance int
@@ -70,8 +72,10 @@ func (b *Bus) Puller(ctx context.Context, o PullOptions) (*Puller, error) {
 		}
 	}
 	regions := []string{messages.AnyRegion}
-	if o.Region != "" && o.Region != messages.AnyRegion {
-		regions = append(regions, o.Region)
+	for _, region := range append([]string{o.Region}, o.Also...) {
+		if region != "" && !slices.Contains(regions, region) {
+			regions = append(regions, region)
+		}
 	}
 	for _, k := range o.Kinds {
 		for _, region := range regions {

@@ -55,18 +55,18 @@ func (h *backup) Check(job messages.Job) error {
 	if err := checkPatterns("exclude", spec.Exclude); err != nil {
 		return err
 	}
-	_, err := h.source(spec.Source, messages.KindBackup)
+	_, err := h.source(spec.Source, job)
 	return err
 }
 
 // Run implements worker.Handler.
 func (h *backup) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	spec := t.Job.Spec.(*messages.BackupSpec)
-	src, err := h.source(spec.Source, messages.KindBackup)
+	src, err := h.source(spec.Source, t.Job)
 	if err != nil {
 		return nil, err
 	}
-	repo, closeRepo, err := h.open(ctx, true)
+	repo, closeRepo, err := h.open(ctx, t.Job, true)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (h *forgetting) Check(messages.Job) error { return nil }
 // Run implements worker.Handler.
 func (h *forgetting) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	spec := t.Job.Spec.(*messages.ForgetSpec)
-	repo, closeRepo, err := h.open(ctx, false)
+	repo, closeRepo, err := h.open(ctx, t.Job, false)
 	if err != nil {
 		return nil, err
 	}

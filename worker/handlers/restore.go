@@ -54,7 +54,7 @@ func (h *restore) Check(job messages.Job) error {
 // Run implements worker.Handler.
 func (h *restore) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	spec := t.Job.Spec.(*messages.RestoreSpec)
-	repo, closeRepo, err := h.open(ctx, false)
+	repo, closeRepo, err := h.open(ctx, t.Job, false)
 	if err != nil {
 		return nil, err
 	}

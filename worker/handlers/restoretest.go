@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/repository"
@@ -71,7 +70,7 @@ func (h *restoreTest) Run(ctx context.Context, t *worker.Task) (_ any, err error
 		return nil, err
 	}
 	begin := h.Clock.Now()
-	repo, closeRepo, err := h.open(ctx, false)
+	repo, closeRepo, err := h.open(ctx, t.Job, false)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +81,7 @@ func (h *restoreTest) Run(ctx context.Context, t *worker.Task) (_ any, err error
 	}
 	defer closing(done, &err)
 	opening := h.Clock.Now().Sub(begin)
-	refs, err := h.subjects(ctx, repo, spec)
+	refs, err := h.subjects(ctx, repo, spec, h.regionOf(t.Job))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +107,7 @@ type subject struct{ source, ref string }
 
 // subjects are the snapshot the job names, or the newest one of each source:
 // the one it names, or all that are configured here or have snapshots.
-func (h *restoreTest) subjects(ctx context.Context, repo *repository.Repository, spec *messages.RestoreTestSpec) ([]subject, error) {
+func (h *restoreTest) subjects(ctx context.Context, repo *repository.Repository, spec *messages.RestoreTestSpec, region string) ([]subject, error) {
 	if spec.Snapshot != "" {
 		snap, err := find(ctx, repo, spec.Snapshot, spec.Source)
 		return []subject{{snap.Source, snap.ID}}, err
@@ -123,7 +122,7 @@ func (h *restoreTest) subjects(ctx context.Context, repo *repository.Repository,
 	}
 	configured := h.Settings().Sources
 	for name, src := range configured {
-		if spec.Source == name || spec.Source == "" && (src.Region == "" || src.Region == h.Region) {
+		if spec.Source == name || spec.Source == "" && (src.Region == "" || src.Region == region) {
 			names[name] = true
 		}
 	}
@@ -210,17 +209,13 @@ func onlyPrivileged(c snapshot.Change) bool {
 func (h *restoreTest) sample(ctx context.Context, t *worker.Task, target string, test *RestoreTest) error {
 	share := t.Job.Spec.(*messages.RestoreTestSpec).Sample
 	src, ok := h.Settings().Sources[test.Source]
-	if share <= 0 || !ok || !h.local(src) {
+	if share <= 0 || !ok || !h.reads(src) {
 		return nil
 	}
 	s := sampler{restored: target, live: src.Path, share: share, seed: t.Job.ID}
 	var err error
 	test.Sample, err = s.run(ctx)
 	return err
-}
-
-func (h *restoreTest) local(src config.Source) bool {
-	return src.Region == "" || src.Region == messages.AnyRegion || src.Region == h.Region
 }
 
 // judge decides whether the test passed.

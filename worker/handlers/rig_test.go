@@ -119,7 +119,7 @@ func (r *rig) start() {
 }
 
 // Open implements Repositories.
-func (r *rig) Open(ctx context.Context, create bool) (*repository.Repository, func() error, error) {
+func (r *rig) Open(ctx context.Context, _ string, create bool) (*repository.Repository, func() error, error) {
 	be, err := storage.Open(ctx, "file://"+r.store)
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +147,7 @@ func (r *rig) Open(ctx context.Context, create bool) (*repository.Repository, fu
 // change does something to the repository, beside the worker.
 func (r *rig) change(fn func(*repository.Repository) error) {
 	r.Helper()
-	repo, closeRepo, err := r.Open(r.Context(), false)
+	repo, closeRepo, err := r.Open(r.Context(), region, false)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func (r *rig) backup() BackupResult {
 
 func (r *rig) snapshots() []repository.Snapshot {
 	r.Helper()
-	repo, closeRepo, err := r.Open(r.Context(), false)
+	repo, closeRepo, err := r.Open(r.Context(), region, false)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -22,12 +22,15 @@ import (
 	"mahavishnu/worker"
 )
 
-// Repositories opens the repository of the worker's region.
+// Repositories opens the repositories of the worker's region, and of those whose jobs it
+// takes.
 type Repositories interface {
-	// Open returns the repository, made first where there is none and create is
-	// set. The caller calls close when it is done with it. One that is known to
-	// exist elsewhere or to have been there is an error marked by Away.
-	Open(ctx context.Context, create bool) (repo *repository.Repository, close func() error, err error)
+	// Open returns a region's repository, made first where there is none, create is set
+	// and the region is the worker's own: of another one it is the copy that the
+	// worker's region keeps. The caller calls close when it is done with it. One that is
+	// known to exist elsewhere or to have been there is an error marked by Away; a
+	// *messages.RefusedError says that none of the region's is kept here.
+	Open(ctx context.Context, region string, create bool) (repo *repository.Repository, close func() error, err error)
 }
 
 // Settings are what a reload of the configuration may change.
@@ -85,9 +88,9 @@ type Setup struct {
 	Version string
 	// Replicas opens what replicate jobs copy; nil refuses such jobs.
 	Replicas Replicas
-	// Copies opens what other regions keep of this one's repository, as far as it can be
+	// Copies opens what else is kept of a region's repository, as far as it can be
 	// reached: a repair fetches from there what nothing else mends. nil is none.
-	Copies func(ctx context.Context) (copies []repository.Replica, done func() error)
+	Copies func(ctx context.Context, region string) (copies []repository.Replica, done func() error)
 	// Sessions keeps the leases of sessions in the queue; nil leaves it to signs of
 	// life in the storage.
 	Sessions lease.Keeper
@@ -127,11 +130,19 @@ type awayError struct{ error }
 
 func (e *awayError) Unwrap() error { return e.error }
 
-// open opens the repository. That there is none, or another than the key and this
+// regionOf is the region that a job is about: the worker's own for a job that any may do.
+func (s Setup) regionOf(job messages.Job) string {
+	if job.Region == messages.AnyRegion || job.Region == "" {
+		return s.Region
+	}
+	return job.Region
+}
+
+// open opens the repository of the job's region. That there is none, or another than the key and this
 // program are for, is final: no attempt finds another one. A storage that does not
 // answer may answer the next one.
-func (s Setup) open(ctx context.Context, create bool) (*repository.Repository, func() error, error) {
-	repo, closeRepo, err := s.Repositories.Open(ctx, create)
+func (s Setup) open(ctx context.Context, job messages.Job, create bool) (*repository.Repository, func() error, error) {
+	repo, closeRepo, err := s.Repositories.Open(ctx, s.regionOf(job), create)
 	if away := (*awayError)(nil); errors.As(err, &away) {
 		return nil, nil, err
 	}
@@ -143,22 +154,37 @@ func (s Setup) open(ctx context.Context, create bool) (*repository.Repository, f
 	return repo, closeRepo, err
 }
 
-// source returns a configured source that workers of this region can read. The
-// error is a *messages.RefusedError.
-func (s Setup) source(name string, kind messages.Kind) (config.Source, error) {
+// source returns a configured source of the job's region that this worker can read.
+// The error is a *messages.RefusedError.
+func (s Setup) source(name string, job messages.Job) (config.Source, error) {
 	sources := s.Settings().Sources
 	src, ok := sources[name]
+	region := s.regionOf(job)
 	switch {
 	case !ok:
 		return src, unknownSource(name, slices.Sorted(maps.Keys(sources)))
-	case src.Region != "" && src.Region != messages.AnyRegion && src.Region != s.Region:
+	case src.Region != "" && src.Region != messages.AnyRegion && src.Region != region:
 		return src, &messages.RefusedError{
-			Reason: fmt.Sprintf("source %q is in region %s, and this job went to region %s", name, src.Region, s.Region),
+			Reason: fmt.Sprintf("source %q is in region %s, and this job went to region %s", name, src.Region, region),
 			Field:  "source",
-			Hint:   "publish it to " + messages.JobSubject(kind, src.Region),
+			Hint:   "publish it to " + messages.JobSubject(job.Kind, src.Region),
+		}
+	case !s.reads(src):
+		return src, &messages.RefusedError{
+			Reason: fmt.Sprintf("workers of region %s take the jobs of region %s, and cannot read source %q there", s.Region, src.Region, name),
+			Field:  "source",
+			Hint: fmt.Sprintf("it is backed up again when region %s is back; where machines of %s see the same files under the same path, name that region under sources.%s.also_from",
+				src.Region, s.Region, name),
 		}
 	}
 	return src, nil
+}
+
+// reads tells whether workers of this region see a source's files under its path. The
+// same path on another region's machines is something else, unless the configuration
+// says that it is not.
+func (s Setup) reads(src config.Source) bool {
+	return src.Region == "" || src.Region == messages.AnyRegion || src.Region == s.Region || slices.Contains(src.AlsoFrom, s.Region)
 }
 
 func unknownSource(name string, known []string) error {

@@ -47,7 +47,7 @@ func (h *verify) Check(messages.Job) error { return nil }
 // Run implements worker.Handler.
 func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	spec := t.Job.Spec.(*messages.VerifySpec)
-	repo, closeRepo, err := h.open(ctx, false)
+	repo, closeRepo, err := h.open(ctx, t.Job, false)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (h *verify) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 	result := VerifyResult{Source: spec.Source, ReadData: spec.ReadData, New: spec.New, Oldest: spec.Oldest}
 	if spec.Repair {
 		if h.Copies != nil {
-			copies, letGo := h.Copies(ctx)
+			copies, letGo := h.Copies(ctx, h.regionOf(t.Job))
 			defer closing(letGo, &err)
 			options.Replicas = copies
 		}
