@@ -140,13 +140,22 @@ func (a *App) members() []messages.MemberState {
 	return all
 }
 
-// obey passes a command on to a keeper, and its answer back.
+// errNoPatience ends a command whose commander has stopped waiting for it.
+var errNoPatience = errors.New("whoever ordered it waits for it no longer")
+
+// obey passes a command on to a keeper, and its answer back. It is in force as long as it
+// is waited for: nobody would expect a member to be promoted later.
 func obey(k *keeper.Keeper) func(context.Context, messages.MemberCommand) messages.MemberReply {
 	return func(ctx context.Context, c messages.MemberCommand) messages.MemberReply {
-		if c.Verb == messages.VerbStatus {
-			return messages.MemberReply{OK: true, State: memberState(k.Status())}
-		}
 		order := keeper.Command{Verb: keeper.Verb(c.Verb), Epoch: c.Epoch, Tenure: c.Tenure, Floor: c.Floor, Force: c.Force}
+		if c.Verb == messages.VerbStatus {
+			if c.Epoch == 0 {
+				return messages.MemberReply{OK: true, State: memberState(k.Status())}
+			}
+			order.Verb = keeper.Heed
+		}
+		ctx, cancel := context.WithTimeoutCause(ctx, c.Patience(), errNoPatience)
+		defer cancel()
 		var answer keeper.Answer
 		var err error
 		if c.Verb == messages.VerbRejoin {
@@ -158,7 +167,7 @@ func obey(k *keeper.Keeper) func(context.Context, messages.MemberCommand) messag
 		}
 		reply := messages.MemberReply{OK: err == nil, Tenure: answer.Epoch, State: memberState(k.Status())}
 		if err != nil {
-			reply.Message, reply.Code = err.Error(), memberCode(err)
+			reply.Message, reply.Hint, reply.Code = err.Error(), strings.Join(fault.Hints(err), "; "), memberCode(err)
 		}
 		return reply
 	}

@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"mahavishnu/coordinator/plan"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 )
-
-// silentPatience is how long a keeper is given to obey whose node is silent: it may
-// only be slow, and a failover must not wait for the dead.
-const silentPatience = 300 * time.Millisecond
 
 // bind says who carries out what plans name. What is not bound here cannot be carried
 // out by a coordinator yet; evaluating a plan that uses it says so.
@@ -66,69 +61,6 @@ func (p *planner) member(service, member string) (messages.MemberStatus, error) 
 		}
 	}
 	return messages.MemberStatus{}, fault.New("find member", service+"/"+member, errors.New("no such member is configured"), "see failover.services in the configuration")
-}
-
-// ordering is an action that a keeper carries out. It is done once the keeper's member
-// is as it should be and the keeper has seen the epoch: one that did not hear of it may
-// still obey somebody older.
-func (p *planner) ordering(verb messages.Verb, done func(messages.MemberState) bool) plan.Action {
-	return plan.ActionFuncs{
-		Checks: func(_ context.Context, c plan.Call) (string, error) {
-			m, err := p.member(c.Text("service"), c.Text("member"))
-			switch {
-			case err != nil:
-				return "", err
-			case m.Keeper == nil:
-				return "", fault.New(string(verb), m.Member, errors.New("its keeper was never heard"), "run mahavishnu coordinator on node "+m.Node)
-			}
-			return fmt.Sprintf("its keeper is heard; it is %s", m.Keeper.State), nil
-		},
-		Does: func(ctx context.Context, c plan.Call) (string, error) { return p.order(ctx, verb, c) },
-		IsDone: func(_ context.Context, c plan.Call) (bool, error) {
-			m, err := p.member(c.Text("service"), c.Text("member"))
-			return err == nil && m.Keeper != nil && m.Keeper.Epoch >= c.Epoch && done(*m.Keeper), err
-		},
-	}
-}
-
-// order commands a keeper.
-func (p *planner) order(ctx context.Context, verb messages.Verb, c plan.Call) (string, error) {
-	m, err := p.member(c.Text("service"), c.Text("member"))
-	if err != nil {
-		return "", err
-	}
-	command := messages.MemberCommand{
-		Verb: verb, Service: c.Text("service"), Member: m.Member, Epoch: c.Epoch, By: c.Node, Reason: c.Execution,
-	}
-	if primary := c.Text("primary"); primary != "" {
-		followed, err := p.member(command.Service, primary)
-		if err != nil {
-			return "", err
-		}
-		command.Primary, command.Address = followed.Member, followed.Address
-	}
-	if p.away(m.Node) {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, silentPatience, fmt.Errorf("node %s is silent", m.Node))
-		defer cancel()
-	}
-	reply, err := p.bus.CommandMember(ctx, command)
-	switch {
-	case err != nil:
-		return "", err
-	case reply.Code == messages.MemberStale:
-		return "", fault.New(string(verb), m.Member, fmt.Errorf("%w: %s", plan.ErrFenced, reply.Message), "")
-	case !reply.OK:
-		return "", fault.New(string(verb), m.Member, errors.New(reply.Message), "see: mahavishnu failover status")
-	}
-	return fmt.Sprintf("%s is %s, tenure %d", m.Member, reply.State.State, reply.Tenure), nil
-}
-
-// away reports whether a node's heartbeats are missed.
-func (p *planner) away(node string) bool {
-	nodes := p.looking().Status().Nodes
-	i := slices.IndexFunc(nodes, func(n messages.NodeStatus) bool { return n.Node == node })
-	return i < 0 || nodes[i].State == "down"
 }
 
 // checkRoute tries what leading clients needs.

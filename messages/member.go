@@ -1,5 +1,10 @@
 package messages
 
+import (
+	"math"
+	"time"
+)
+
 // MemberState is one member of a service as its keeper sees it. It travels with
 // the node's heartbeats and answers status requests.
 type MemberState struct {
@@ -38,7 +43,9 @@ const (
 )
 
 // MemberCommand is what the leading coordinator tells a keeper to do. A keeper
-// refuses one whose epoch is below the highest it has seen.
+// refuses one whose epoch is below the highest it has seen. [VerbStatus] changes nothing;
+// with an epoch it is obeyed like the others, so that commands of an older
+// coordinator that are still under way come too late.
 type MemberCommand struct {
 	Verb    Verb   `json:"verb"`
 	Service string `json:"service"`
@@ -57,15 +64,32 @@ type MemberCommand struct {
 	// primary is reached.
 	Primary string `json:"primary,omitempty"`
 	Address string `json:"address,omitempty"`
-	By      string `json:"by,omitempty"`
-	Reason  string `json:"reason,omitempty"`
+	// PatienceMillis is how long whoever commands waits for the answer: a command that
+	// has not begun to take effect by then is no longer in force. 0 is
+	// [DefaultPatience].
+	PatienceMillis int64  `json:"patience_ms,omitempty"`
+	By             string `json:"by,omitempty"`
+	Reason         string `json:"reason,omitempty"`
+}
+
+// DefaultPatience is how long a command is in force that does not say how long.
+const DefaultPatience = time.Minute
+
+// Patience is how long the command is in force.
+func (c MemberCommand) Patience() time.Duration {
+	if c.PatienceMillis <= 0 || c.PatienceMillis > math.MaxInt64/int64(time.Millisecond) {
+		return DefaultPatience
+	}
+	return time.Duration(c.PatienceMillis) * time.Millisecond
 }
 
 // MemberReply answers a command.
 type MemberReply struct {
 	OK bool `json:"ok"`
-	// Message is why not, for people; Code names reasons that programs decide on.
+	// Message is why not, for people, and Hint what to do about it; Code names reasons
+	// that programs decide on.
 	Message string     `json:"message,omitempty"`
+	Hint    string     `json:"hint,omitempty"`
 	Code    MemberCode `json:"code,omitempty"`
 	// Tenure is the epoch of the lease that a promotion won.
 	Tenure uint64      `json:"tenure,omitempty"`
@@ -81,7 +105,7 @@ const (
 	MemberStale MemberCode = "stale"
 	// MemberBehind: the member may lack what was acknowledged.
 	MemberBehind MemberCode = "behind"
-	// MemberBusy: something else is being done.
+	// MemberBusy: something else was commanded meanwhile.
 	MemberBusy MemberCode = "busy"
 	// MemberDeposed: another member has claimed the service.
 	MemberDeposed MemberCode = "deposed"

@@ -22,6 +22,8 @@ const (
 	Demote Verb = "demote"
 	// Rejoin makes the member a standby of a primary.
 	Rejoin Verb = "rejoin"
+	// Heed changes nothing: the keeper obeys nobody with a lower epoch from then on.
+	Heed Verb = "heed"
 )
 
 // Command is an order of the coordinator that leads. Each may be repeated: what is done
@@ -76,16 +78,18 @@ func (q *request) reply(a Answer, err error) {
 	}
 }
 
-// Do carries a command out and returns when it is done. When ctx ends first, a promotion
-// that has not won the lease is given up; everything else goes on, and is found
-// done when the command is repeated.
+// Do carries a command out and returns when it is done. One that comes while something is
+// done to the member waits for the end of that; it fails with [ErrBusy] when another
+// takes its place meanwhile. When ctx ends first, a command that waits, and a promotion that
+// has not won the lease, are given up; everything else goes on, and is found done
+// when the command is repeated.
 func (k *Keeper) Do(ctx context.Context, c Command) (Answer, error) {
 	q := &request{ctx: ctx, command: c, answer: make(chan outcome, 1)}
 	fail := func(err error) (Answer, error) {
 		return Answer{}, fault.New(string(c.Verb), k.o.Service+" on "+k.o.Member, err, "")
 	}
 	switch c.Verb {
-	case Promote, Fence, Demote, Rejoin:
+	case Promote, Fence, Demote, Rejoin, Heed:
 	default:
 		return fail(fmt.Errorf("%q is nothing that a keeper can do", c.Verb))
 	}

@@ -4,18 +4,66 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mahavishnu/fault"
 )
 
-// obey carries out a command, or begins to.
-func (r *runner) obey(q *request) {
-	if err := r.state.obey(q.command.Epoch); err != nil {
-		q.reply(Answer{}, fault.WithHint(err, "another coordinator leads now"))
+// hear takes a command that has come: one that may be obeyed takes the place of others
+// that wait, which were given before it.
+func (r *runner) hear(q *request) {
+	if !r.heed(q) || q.command.Verb == Heed {
 		return
 	}
+	r.waiting = slices.DeleteFunc(r.waiting, func(before *request) bool {
+		if before.command.Verb == q.command.Verb {
+			return false
+		}
+		before.reply(Answer{}, fmt.Errorf("%w: it was ordered to %s meanwhile", ErrBusy, q.command.Verb))
+		return true
+	})
+	r.obey(q)
+}
+
+// heed remembers a command's epoch, or refuses the command.
+func (r *runner) heed(q *request) bool {
+	if err := r.state.obey(q.command.Epoch); err != nil {
+		q.reply(Answer{}, fault.WithHint(err, "another coordinator leads now"))
+		return false
+	}
 	r.update(func(s *Status) { s.CommandEpoch = q.command.Epoch })
+	if q.command.Verb == Heed {
+		epoch := r.state.get().Tenure
+		if r.tenure != nil {
+			epoch = r.tenure.Epoch()
+		}
+		q.reply(r.answer(epoch, "it obeys nobody older from now on"), nil)
+	}
+	return true
+}
+
+// later puts a command off until what is being done is over. Whatever that is, it ends
+// soon, and mostly it is the very thing that is ordered: begun by the keeper
+// itself, or by order of a coordinator that is no more.
+func (r *runner) later(q *request) { r.waiting = append(r.waiting, q) }
+
+// takeUp carries out what was put off, unless whoever ordered it has given up.
+func (r *runner) takeUp() {
+	for range len(r.waiting) {
+		if r.op != nil || r.unfenced {
+			return
+		}
+		q := r.waiting[0]
+		r.waiting = slices.Delete(r.waiting, 0, 1)
+		if q.ctx.Err() == nil && r.heed(q) {
+			r.obey(q)
+		}
+	}
+}
+
+// obey carries out a command, or begins to.
+func (r *runner) obey(q *request) {
 	switch q.command.Verb {
 	case Fence:
 		r.obeyFence(q)
@@ -76,14 +124,12 @@ func (r *runner) obeyPromote(q *request) {
 	switch {
 	case r.tenure != nil && r.Status().State == Leading:
 		q.reply(r.answer(r.tenure.Epoch(), "it is the primary already"), nil)
-	case r.unfenced:
-		q.reply(Answer{}, fmt.Errorf("%w: it is being fenced", ErrBusy))
 	case r.op != nil && r.tenure == nil && r.Status().State == Waiting:
 		// A campaign of its own, or one whose caller has gone: this one has an epoch.
 		r.abort(ErrBusy)
 		r.campaign(q)
-	case r.op != nil || r.tenure != nil:
-		q.reply(Answer{}, fmt.Errorf("%w: it is %s", ErrBusy, r.Status().State))
+	case r.unfenced || r.op != nil || r.tenure != nil:
+		r.later(q)
 	default:
 		r.campaign(q)
 	}
@@ -95,13 +141,10 @@ func (r *runner) obeyDemote(q *request) {
 		return
 	}
 	switch {
-	case r.unfenced:
-		q.reply(Answer{}, fmt.Errorf("%w: it is being fenced", ErrBusy))
-		return
 	case r.op != nil && r.tenure == nil && r.Status().State == Waiting:
 		r.abort(ErrFenced)
-	case r.op != nil:
-		q.reply(Answer{}, fmt.Errorf("%w: it is %s", ErrBusy, r.Status().State))
+	case r.unfenced || r.op != nil:
+		r.later(q)
 		return
 	}
 	if r.tenure == nil {
@@ -144,19 +187,16 @@ func (r *runner) obeyDemote(q *request) {
 
 func (r *runner) obeyRejoin(q *request) {
 	switch {
-	case r.unfenced:
-		q.reply(Answer{}, fmt.Errorf("%w: it is being fenced", ErrBusy))
-		return
-	case r.tenure != nil:
-		q.reply(Answer{}, fault.WithHint(errors.New("it is the primary"), "demote or fence it first"))
-		return
 	case q.command.Primary.Name == r.o.Member:
 		q.reply(Answer{}, errors.New("it cannot follow itself"))
 		return
 	case r.op != nil && r.Status().State == Waiting:
 		r.abort(ErrFenced)
-	case r.op != nil:
-		q.reply(Answer{}, fmt.Errorf("%w: it is %s", ErrBusy, r.Status().State))
+	case r.unfenced || r.op != nil:
+		r.later(q)
+		return
+	case r.tenure != nil:
+		q.reply(Answer{}, fault.WithHint(errors.New("it is the primary"), "demote or fence it first"))
 		return
 	}
 	r.retake = time.Time{}

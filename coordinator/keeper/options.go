@@ -17,7 +17,7 @@ var (
 	ErrStale = standby.ErrStale
 	// ErrBehind: the member may lack what was acknowledged.
 	ErrBehind = errors.New("the member may lack what was acknowledged")
-	// ErrBusy: something else is being done.
+	// ErrBusy: something else was ordered before this could be done.
 	ErrBusy = errors.New("the keeper is busy")
 	// ErrDeposed: another member has claimed the service.
 	ErrDeposed = errors.New("another member has claimed the service")

@@ -24,6 +24,8 @@ type runner struct {
 	highest uint64
 	dog     Watchdog
 	op      *operation
+	// waiting are commands put off until op has ended, all with the same verb.
+	waiting []*request
 	// unfenced: the member must be stopped and an attempt to do so failed. letGo: the
 	// lease is given back when it is.
 	unfenced, letGo bool
@@ -87,7 +89,7 @@ func (r *runner) run() error {
 		case <-finished:
 			event = r.complete
 		case q := <-r.requests:
-			event = func() { r.obey(q) }
+			event = func() { r.hear(q) }
 		case o := <-r.observed:
 			event = func() { r.looking = false; r.judge(o) }
 		case <-r.tick.C():
@@ -97,6 +99,7 @@ func (r *runner) run() error {
 		// last line, and the lease with it.
 		r.checkTenure()
 		event()
+		r.takeUp()
 	}
 }
 

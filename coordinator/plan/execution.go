@@ -48,8 +48,9 @@ const (
 	OutcomeRetry Outcome = "retry"
 	// OutcomeFailed: it failed for good.
 	OutcomeFailed Outcome = "failed"
-	// OutcomeInterrupted: its leader was lost before it took effect, or somebody
-	// decided otherwise meanwhile. It counts as no attempt.
+	// OutcomeInterrupted: its leader was lost before it took effect, somebody decided
+	// otherwise meanwhile, or what was left out has to be done after all. It counts
+	// as no attempt.
 	OutcomeInterrupted Outcome = "interrupted"
 	// OutcomeSkipped: there was nothing to do.
 	OutcomeSkipped Outcome = "skipped"

@@ -49,8 +49,10 @@ type Call struct {
 	Undo bool
 	// Epoch is the leader's; resources refuse a lower one than they have seen.
 	Epoch uint64
-	// Attempt counts from 1.
+	// Attempt counts from 1. Timeout is when it is given up: what it ordered must not
+	// take effect later.
 	Attempt int
+	Timeout time.Duration
 	// Token is the same for all attempts, and different for everything else.
 	Token string
 	// Node is the leader.

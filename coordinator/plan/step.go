@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mahavishnu/fault"
@@ -63,7 +64,7 @@ func (x *Executor) call(r *record, u unit) (Call, error) {
 	}
 	return Call{
 		Execution: r.exec.ID, Plan: r.exec.Plan.Name, Step: u.step.Name, Variant: r.exec.Variant, Undo: u.undo,
-		Epoch: r.epoch, Attempt: r.exec.attempts(u.step.Name, u.undo), Token: r.exec.ID + "/" + u.step.Name + "/" + u.verb(),
+		Epoch: r.epoch, Attempt: r.exec.attempts(u.step.Name, u.undo), Timeout: u.timeout, Token: r.exec.ID + "/" + u.step.Name + "/" + u.verb(),
 		Node: x.o.Node, Params: params,
 	}, nil
 }
@@ -214,7 +215,7 @@ func (x *Executor) end(ctx context.Context, r *record, u unit, res result) error
 		if res.err == nil {
 			return nil
 		}
-		entry.Error = cut(res.err.Error())
+		entry.Error = cut(explain(res.err))
 		if e.failures(u.step.Name, u.undo) < u.retries {
 			entry.Outcome = OutcomeRetry
 			return nil
@@ -223,6 +224,11 @@ func (x *Executor) end(ctx context.Context, r *record, u unit, res result) error
 		e.fail(u, entry.Error, x.now())
 		return nil
 	})
+}
+
+// explain is an error with what to do about it: the journal keeps text alone.
+func explain(err error) string {
+	return strings.Join(append([]string{err.Error()}, fault.Hints(err)...), "; ")
 }
 
 // fail moves an execution on after a unit has failed for good.
@@ -243,8 +249,34 @@ func (e *Execution) fail(u unit, why string, now time.Time) {
 	}
 }
 
+// notEffective is why a step is not taken back.
+const notEffective = "it had not taken effect"
+
+// overtaken finds a step that was not taken back because it had not taken effect, and
+// has done so since: what was ordered and given up came all the same. What comes
+// before it cannot be undone while it stands, so it is taken back after all.
+func (x *Executor) overtaken(ctx context.Context, r *record) (found bool, err error) {
+	for _, s := range slices.Backward(r.exec.Steps()) {
+		last := r.exec.last(s.Name, true)
+		if last == nil || last.Outcome != OutcomeSkipped || last.Output != notEffective {
+			continue
+		}
+		done, err := x.done(ctx, r, doing(s))
+		if fatal(ctx, err) != nil {
+			return false, fatal(ctx, err)
+		}
+		if err == nil && done {
+			return true, x.note(ctx, r, undoing(s), OutcomeInterrupted, "it has taken effect since")
+		}
+	}
+	return false, nil
+}
+
 // retreat undoes the last thing that is not undone yet.
 func (x *Executor) retreat(ctx context.Context, r *record) error {
+	if found, err := x.overtaken(ctx, r); found || err != nil {
+		return err
+	}
 	s, _, ok := r.exec.Current()
 	if !ok {
 		return r.change(ctx, func(e *Execution) error {
@@ -262,7 +294,7 @@ func (x *Executor) retreat(ctx context.Context, r *record) error {
 			return fatal(ctx, err)
 		}
 		if err == nil && !done {
-			return x.skip(ctx, r, u, "it had not taken effect")
+			return x.skip(ctx, r, u, notEffective)
 		}
 	}
 	return x.attempt(ctx, r, u, nil)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"mahavishnu/coordinator/program"
 	"mahavishnu/fault"
 )
 
@@ -27,10 +28,6 @@ type CommandOptions struct {
 	// ProbeTimeout bounds one look; 0 is one second.
 	ProbeTimeout time.Duration `json:"probe_timeout,omitempty"`
 }
-
-// exitStale is how a program says that the epoch is lower than one it has seen; the same code as
-// this system's own "lease lost or fenced".
-const exitStale = 5
 
 // What is done to a member, as errors say it.
 const (
@@ -107,7 +104,7 @@ func (d *Command) run(ctx context.Context, verb string, argv []string, epoch uin
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	// What it started may hold the pipes; nobody waits for that.
 	cmd.WaitDelay = 100 * time.Millisecond
-	together(cmd)
+	program.Together(cmd)
 	if verb == promoteVerb || verb == rejoinVerb {
 		// One that outlives this process would make the member writable after the
 		// watchdog has stopped it.
@@ -123,7 +120,7 @@ func (d *Command) run(ctx context.Context, verb string, argv []string, epoch uin
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == exitStale {
+	if errors.As(err, &exit) && exit.ExitCode() == program.Stale {
 		err = fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	return out.data, fault.New(verb+" the service", d.o.Service, fmt.Errorf("%s: %w: %s", argv[0], err, quote(complaints.data)), "")

@@ -14,7 +14,7 @@
 //	MAHAVISHNU_ROUTE_PORT       its port
 //
 // Exit code 0 is done; the command is run again with the same epoch when in doubt,
-// so it must be safe to repeat. Exit code 9 says that it found a higher epoch than
+// so it must be safe to repeat. Exit code 5 says that it found a higher epoch than
 // its own where it was to change something: that is route.ErrStale. Every other
 // code is a failure. It is killed, with what it started, after Options.Timeout.
 // The last lines of what it wrote are in the error.
@@ -22,7 +22,7 @@
 // # Fencing
 //
 // A command that can compare epochs where it changes something (a tag at the load
-// balancer, a line in the file) must do so and exit with 9: only then is a stale
+// balancer, a line in the file) must do so and exit with 5: only then is a stale
 // coordinator on another machine refused. What this package adds is for this
 // machine alone: a file remembers the highest epoch the command was begun with, and
 // a lower one is refused without running it.

@@ -12,14 +12,12 @@ import (
 	"time"
 
 	"mahavishnu/clock"
+	"mahavishnu/coordinator/program"
 	"mahavishnu/coordinator/route"
 	"mahavishnu/fault"
 )
 
 const (
-	// StaleExit is the exit code of a command that found a higher epoch.
-	StaleExit = 9
-
 	defaultTimeout = 30 * time.Second
 	// keepOutput is how much of what a command wrote is kept, in bytes: its end.
 	keepOutput = 64 << 10
@@ -199,7 +197,7 @@ func (h *Hook) run(ctx context.Context, args []string, t route.Target, epoch uin
 	cmd := exec.CommandContext(limited, args[0], args[1:]...)
 	cmd.Env = append(clean(os.Environ()), h.variables(t, epoch)...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &out, killedIn
-	asGroup(cmd)
+	program.Together(cmd)
 	began := h.clock.Now()
 	err := cmd.Run()
 	var exit *exec.ExitError
@@ -207,7 +205,7 @@ func (h *Hook) run(ctx context.Context, args []string, t route.Target, epoch uin
 	case err == nil:
 	case limited.Err() != nil:
 		err = fmt.Errorf("%w: %w", route.ErrUnknown, context.Cause(limited))
-	case errors.As(err, &exit) && exit.ExitCode() == StaleExit:
+	case errors.As(err, &exit) && exit.ExitCode() == program.Stale:
 		err = fmt.Errorf("%s found a higher epoch than %d: %w", args[0], epoch, route.ErrStale)
 	}
 	r := Run{Args: args, Epoch: epoch, Output: out.String(), Took: h.clock.Now().Sub(began), Err: err}

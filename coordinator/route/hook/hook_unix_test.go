@@ -35,7 +35,7 @@ until mkdir lock 2>/dev/null; do sleep 0.01; done
 trap 'rmdir lock' EXIT
 found=$(cut -d' ' -f1 now 2>/dev/null)
 found=${found#epoch=}
-[ "${found:-0}" -le "$MAHAVISHNU_ROUTE_EPOCH" ] || { echo "epoch $found is there"; exit 9; }
+[ "${found:-0}" -le "$MAHAVISHNU_ROUTE_EPOCH" ] || { echo "epoch $found is there"; exit 5; }
 env | grep ^MAHAVISHNU_ | sort >said
 echo "epoch=$MAHAVISHNU_ROUTE_EPOCH member=$MAHAVISHNU_ROUTE_MEMBER" >fresh
 mv fresh now

@@ -1,20 +1,21 @@
-//go:build !windows
+//go:build unix
 
-package standby
+package program
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"syscall"
 )
 
-// together makes a program end with all that it started when its time is up.
-func together(cmd *exec.Cmd) {
+// Together has a command end with all that it started when its context does.
+func Together(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {
 		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		if errors.Is(err, syscall.ESRCH) {
-			return nil
+			return os.ErrProcessDone
 		}
 		return err
 	}

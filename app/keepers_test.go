@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mahavishnu/coordinator/keeper"
+	"mahavishnu/coordinator/standby"
+	"mahavishnu/coordinator/standby/standbytest"
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+	"mahavishnu/messages/natsserver/natstest"
+)
+
+// kept is a standby with its keeper, and the bus on which another holds the lease of
+// its service.
+func kept(t *testing.T) (*keeper.Keeper, *bus.Lease) {
+	t.Helper()
+	const service = "counter"
+	server := natstest.Start(t)
+	conn, err := bus.Connect(t.Context(), bus.Options{URL: server.ClientURL(), Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() }) //nolint:errcheck // the server goes away as well
+	if err := bus.Provision(t.Context(), conn, bus.ProvisionOptions{Regions: []string{"eu"}}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Bind(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := b.Store(messages.BucketLeases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	timing := messages.TimingFor(2 * time.Second)
+	held, err := b.Leases().Acquire(t.Context(), bus.LeaseOptions{Name: messages.ServiceLease(service), Holder: "a", Timing: timing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { held.Release(context.WithoutCancel(t.Context())) }) //nolint:errcheck // it may be released already
+	group := standbytest.NewGroup()
+	group.Member(t, "a")
+	driver, err := standby.NewHTTP(standby.HTTPOptions{Endpoint: group.Member(t, "b").URL(), Service: service})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := newTenures(b, service, "b", timing, nil)
+	k, err := keeper.New(keeper.Options{
+		Service: service, Member: "b", Driver: driver, Leases: line, Records: keeper.BusRecords(store), Timing: timing,
+		StateFile: filepath.Join(t.TempDir(), "b.json"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = line.run(ctx) })
+	running.Go(func() {
+		if err := k.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return k, held
+}
+
+// A promotion that nobody waits for any more is not in force: the member does not take
+// over when the lease becomes free later.
+func TestAnOrderIsInForceAsLongAsItIsWaitedFor(t *testing.T) {
+	k, held := kept(t)
+	ordered := make(chan messages.MemberReply, 1)
+	go func() {
+		ordered <- obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbPromote, Epoch: 5, PatienceMillis: 1500})
+	}()
+	comes(t, "the keeper waits for the lease", func() bool { return k.Status().State == keeper.Waiting })
+	if reply := <-ordered; reply.OK || !strings.Contains(reply.Message, errNoPatience.Error()) {
+		t.Errorf("%+v", reply)
+	}
+	comes(t, "the keeper waits for it no longer", func() bool { return k.Status().State == keeper.Following })
+	if err := held.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	reply := obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbPromote, Epoch: 6})
+	if !reply.OK || !reply.State.Holds {
+		t.Errorf("the lease is free, and it is ordered again: %+v", reply)
+	}
+}
+
+// What to do about a refusal comes back with it.
+func TestARefusalComesWithItsHint(t *testing.T) {
+	k, _ := kept(t)
+	if reply := obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbStatus, Epoch: 9}); !reply.OK || reply.State.Epoch != 9 {
+		t.Errorf("asked by a coordinator: %+v", reply)
+	}
+	reply := obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbFence, Epoch: 8})
+	if reply.OK || reply.Code != messages.MemberStale || reply.Hint != "another coordinator leads now" {
+		t.Errorf("%+v", reply)
+	}
+	if reply = obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbStatus, Epoch: 8}); reply.OK || reply.Code != messages.MemberStale {
+		t.Errorf("a question of an older one: %+v", reply)
+	}
+}
