@@ -79,7 +79,7 @@ func noPair(cfg *config.Config, pair config.RegionPair) error {
 
 // CopyRetention is how the copy of a pair is kept from being deleted.
 func CopyRetention(cfg *config.Config, pair config.RegionPair) replication.Retention {
-	return replication.Retention{For: time.Duration(cfg.CopyImmutableDays(pair)) * 24 * time.Hour}
+	return replication.Retention{For: time.Duration(cfg.CopyImmutableDays(pair)) * 24 * time.Hour, Unable: cfg.CopyUnlocked(pair)}
 }
 
 // BackRetention is the same of what is copied back to the repository of a pair.

@@ -64,6 +64,20 @@ func (c *Config) CopyImmutableDays(pair RegionPair) int {
 	return c.Backup.Storage.ImmutableDays
 }
 
+// CopyUnlocked says why the copy of a pair is not kept from being deleted although the
+// repository is, and nobody said that it should not be; else it is "".
+func (c *Config) CopyUnlocked(pair RegionPair) string {
+	if s, ok := c.Backup.Replication.Storages[pair.Secondary]; ok && s.Replicas.ImmutableDays != Inherit {
+		return ""
+	}
+	place, ok := c.ReplicaPlace(pair.Primary, pair.Secondary)
+	if !ok || place.Locks() || c.Backup.Storage.ImmutableDays <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("the repository is kept for %d days (backup.storage.immutable_days), and the copy's storage has none of object_lock, immutability and retention",
+		c.Backup.Storage.ImmutableDays)
+}
+
 // checkCopyImmutable refuses a number of days that a copy's storage cannot keep, or that
 // runs do not extend in time.
 func (l *loader) checkCopyImmutable(c *Config) {
@@ -124,7 +138,7 @@ func (c *Config) lockNotices() []Notice {
 			number = "backup.replication.storages." + pair.Secondary + ".replicas.immutable_days"
 		}
 		idle(p, c.CopyImmutableDays(pair), number)
-		if days > 0 && number == own && !p.Locks() {
+		if c.CopyUnlocked(pair) != "" {
 			all = append(all, Notice{"backup.replication.regions", fmt.Sprintf("The repository is kept from being deleted for %d days (%s), its copy %s is not: that storage has none of object_lock, immutability and retention.",
 				days, own, pair)})
 		}

@@ -27,16 +27,18 @@ func locked(own, lock, copies string) string {
 func TestCopyImmutableDays(t *testing.T) {
 	const plain, lock = `{s3: {enabled: true, bucket: copies, region: r`, `{s3: {enabled: true, bucket: copies, region: r, object_lock: governance`
 	for name, c := range map[string]struct {
-		text string
-		want int
+		text     string
+		want     int
+		unlocked bool
 	}{
-		"that of the repository":            {locked("30", "compliance", lock+"}}"), 30},
-		"storage that keeps nothing":        {locked("30", "compliance", plain+"}}"), 0},
-		"a number of its own":               {locked("30", "compliance", lock+"}, immutable_days: 90}"), 90},
-		"not at all":                        {locked("30", "compliance", lock+"}, immutable_days: 0}"), 0},
-		"its own, and the repository's not": {locked("0", `""`, lock+"}, immutable_days: 14}"), 14},
-		"a directory":                       {locked("30", "compliance", "{local: {enabled: true, path: /copies}}"), 30},
-		"beside the region's own":           {locked("30", "compliance", "{}"), 0},
+		"that of the repository":            {locked("30", "compliance", lock+"}}"), 30, false},
+		"storage that keeps nothing":        {locked("30", "compliance", plain+"}}"), 0, true},
+		"a number of its own":               {locked("30", "compliance", lock+"}, immutable_days: 90}"), 90, false},
+		"not at all":                        {locked("30", "compliance", lock+"}, immutable_days: 0}"), 0, false},
+		"its own, and the repository's not": {locked("0", `""`, lock+"}, immutable_days: 14}"), 14, false},
+		"a directory":                       {locked("30", "compliance", "{local: {enabled: true, path: /copies}}"), 30, false},
+		"beside the region's own":           {locked("30", "compliance", "{}"), 0, true},
+		"nothing kept anywhere":             {locked("0", `""`, plain+"}}"), 0, false},
 	} {
 		cfg, err := load("c.yaml", []byte(c.text), nil)
 		if err != nil {
@@ -45,6 +47,9 @@ func TestCopyImmutableDays(t *testing.T) {
 		}
 		if got := cfg.CopyImmutableDays(RegionPair{"a", "b"}); got != c.want {
 			t.Errorf("%s: %d days, want %d", name, got, c.want)
+		}
+		if why := cfg.CopyUnlocked(RegionPair{"a", "b"}); (why != "") != c.unlocked {
+			t.Errorf("%s: %q", name, why)
 		}
 	}
 	for name, c := range map[string]struct{ text, want string }{

@@ -19,6 +19,9 @@ type Retention struct {
 	// of it over; 0 is not at all. Storage that cannot do it gets copies all the same,
 	// which is better than none, and [Result.Unretained] says why nothing is kept.
 	For time.Duration
+	// Unable is why For is 0 although the repository is kept, for [Result.Unretained]: the
+	// replica's storage is not set up for it. "" when nothing is to be kept.
+	Unable string
 }
 
 // retainedName says until when everything that is wanted was last kept for longer.
@@ -48,6 +51,7 @@ func (o Retention) until(now time.Time) time.Time {
 // canRetain finds out whether the replica's storage keeps what it is asked to.
 func (r *run) canRetain(ctx context.Context) error {
 	if r.Retention.For <= 0 {
+		r.result.Unretained = r.Retention.Unable
 		return nil
 	}
 	keeper, ok := r.To.(storage.Retainer)

@@ -221,6 +221,14 @@ func TestStorageThatKeepsNothing(t *testing.T) {
 	if _, err := Protected(t.Context(), w.to, w.clock.Now()); !errors.Is(err, storage.ErrUnsupported) {
 		t.Errorf("its protection: %v", err)
 	}
+	// So is by every run that it is not even set up for it.
+	o := w.options()
+	o.Retention = Retention{Unable: "no lock"}
+	for range 2 {
+		if r, err := Run(t.Context(), o); err != nil || r.Unretained != "no lock" {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
 }
 
 // Protection is claimed when it is true of every object, also of one that came another way.

@@ -33,7 +33,17 @@ func damage(err error) error {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
+	if errors.Is(err, storage.ErrDamaged) && !mayPass(err) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	return err
+}
+
+// mayPass tells bytes that were damaged on their way, and may arrive well another time,
+// from what the storage itself says is lost.
+func mayPass(err error) bool {
+	_, temporary := errors.AsType[*storage.TemporaryError](err)
+	return temporary
 }
 
 // isDamage tells damage from trouble that may pass.

@@ -3,6 +3,7 @@ package repository
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -306,5 +307,21 @@ func TestSecondCopyIsFound(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a storage says is lost is damage, as one does that is spread over several of which too
+// many lack their shards; bytes that were damaged on their way may arrive well another time.
+func TestStorageSaysThatItIsDamaged(t *testing.T) {
+	said := &storage.Error{Op: "get", Object: "packs/a", Err: fmt.Errorf("%w: too few shards", storage.ErrDamaged)}
+	if !Damaged(said) || !errors.Is(damage(said), ErrDamaged) {
+		t.Error("what the storage lost is no damage")
+	}
+	if err := readCause(t.Context(), said); errors.Is(err, ErrUnreadable) {
+		t.Errorf("%v may pass", err)
+	}
+	passing := &storage.TemporaryError{Err: said}
+	if Damaged(passing) || !errors.Is(readCause(t.Context(), passing), ErrUnreadable) {
+		t.Error("what was damaged on its way counts as lost")
 	}
 }

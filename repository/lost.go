@@ -58,6 +58,40 @@ func (r *Repository) AcceptLoss(ctx context.Context, now time.Time, id string) e
 	return fault.New("accept the loss of snapshot", id, ErrNoSnapshot, "give the whole id of one that `mahavishnu verify` names as gone")
 }
 
+// Missed notes that these snapshots were there, so that they are missed from now on:
+// Repair looks for them in copies, and a check names them.
+func (r *Repository) Missed(ctx context.Context, now time.Time, snaps []Snapshot) error {
+	return r.noteFates(ctx, snaps, func(f *ledger.Fate) { f.Seen = now.Unix() })
+}
+
+// LetGo notes of snapshots that are lost that they are not missed any more. Other than
+// forgetting them it leaves what copies have of them there.
+func (r *Repository) LetGo(ctx context.Context, now time.Time, snaps []Snapshot) error {
+	return r.noteFates(ctx, snaps, func(f *ledger.Fate) { f.Forgotten = now.Unix() })
+}
+
+func (r *Repository) noteFates(ctx context.Context, snaps []Snapshot, note func(*ledger.Fate)) error {
+	if len(snaps) == 0 {
+		return nil
+	}
+	fates := make([]ledger.Fate, len(snaps))
+	for i, s := range snaps {
+		fates[i].Name = snapshotObject(s.Source, s.Time, s.ID)
+		note(&fates[i])
+	}
+	return r.Record(ctx, ledger.New(nil, fates))
+}
+
+// Lost returns the snapshots that are gone although nobody forgot them.
+func (r *Repository) Lost(ctx context.Context, now time.Time) (all []Snapshot, err error) {
+	missing, err := r.lost(ctx, now)
+	for _, f := range missing {
+		ref, _ := parseSnapshotObject(f.Name)
+		all = append(all, Snapshot{Source: ref.source, Time: ref.time, ID: ref.id})
+	}
+	return all, err
+}
+
 // lostSnapshots names snapshots that vanished.
 func (c *checker) lostSnapshots(ctx context.Context) error {
 	missing, err := c.r.lost(ctx, c.now)

@@ -146,6 +146,38 @@ func (x *repairer) lostSnapshots(ctx context.Context) error {
 		if !mended {
 			a.Left = errors.New("no replica has it")
 			x.did(a)
+			continue
+		}
+		if err := x.fragmentsOf(ctx, fate.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fragmentsOf brings back the parts of the index that a snapshot relies on, which was
+// brought back itself: they name the packs that are to be looked for next. What no replica
+// has is left to those who make the index from packs.
+func (x *repairer) fragmentsOf(ctx context.Context, object string) error {
+	snap, _, err := x.r.readSnapshot(ctx, object)
+	if err != nil {
+		return nil //nolint:nilerr // it was written and compared; whoever checks it tells
+	}
+	for _, name := range snap.Index {
+		if x.r.index.standsIn(name) {
+			continue
+		}
+		none := one{err: storage.ErrNotFound}
+		for _, place := range []string{name, copyOf(name)} {
+			if _, err := x.r.be.Stat(ctx, place); !errors.Is(err, storage.ErrNotFound) {
+				none.err = err
+			}
+		}
+		if !errors.Is(none.err, storage.ErrNotFound) {
+			continue // it is there, or nobody can say
+		}
+		if _, err := x.twiceFromReplicas(ctx, Action{Object: name, Kind: ObjectIndex, Found: ErrMissing}, none, none); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -214,7 +214,7 @@ func (e *env) verifyNew(ctx context.Context, repo *repository.Repository, snap r
 	})
 	if err != nil {
 		for _, p := range report.Problems {
-			e.tellProblem(p)
+			e.tellProblem(p, p.Err.Error())
 		}
 		e.term.Event("verify", report)
 		return err

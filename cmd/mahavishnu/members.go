@@ -26,9 +26,16 @@ func (m *members) tell(n storage.MemberNotice) {
 		m.told = map[string]bool{}
 	}
 	m.told[key] = true
+	advice := n.Advice()
+	advised := m.told[advice] // of others with the same problem
+	m.told[advice] = true
 	m.mu.Unlock()
-	if !told {
-		m.warnf("%s; %s", n, n.Advice())
+	switch {
+	case told:
+	case advised:
+		m.warnf("%s", n)
+	default:
+		m.warnf("%s; %s", n, advice)
 	}
 }
 

@@ -201,7 +201,7 @@ func (e *env) tellCopied(pair config.RegionPair, r replication.Result) {
 		e.term.Sayf("  nothing is deleted: %s", r.Kept)
 	}
 	if r.Unretained != "" {
-		e.term.Warnf("%s: the copy is not kept from being deleted, though that is configured: %s", pair, r.Unretained)
+		e.term.Warnf("%s: the copy is not kept from being deleted: %s", pair, r.Unretained)
 	}
 	if r.Extended > 0 {
 		e.term.Sayf("  %s kept from being deleted until %s", terminal.Plural(r.Extended, "object"), terminal.Moment(r.RetainedUntil.Local()))

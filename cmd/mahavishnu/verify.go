@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +22,7 @@ type verifyOptions struct {
 	scrub      bool
 	acceptLoss string
 	repair     bool
+	acceptBack string
 }
 
 func newVerifyCommand(e *env) *cobra.Command {
@@ -60,13 +60,21 @@ with immutability=, Google Cloud Storage with versions) is brought back first: o
 each object the newest version that is whole, so that what was overwritten before
 comes back as well. It ends with 0 when everything that was found is mended, with 4
 when something is left. Add --read-data 100 to find damage in data, too, and not
-only in the structure.`,
+only in the structure.
+
+A repository that is dispersed over several storages stores nothing while more of them
+are rolled back to an older state than may be lost. When their newest state is nowhere,
+--accept-rolled-back goes on without it: it takes what the storages have now for what
+counts, after it has named what is lost, fetches that from copies in other regions as far
+as they have it, and gives the rest up. Verify names it all before, and the TOKEN that
+stands for exactly that. Let no backup run meanwhile.`,
 		Example: `  mahavishnu verify
   mahavishnu verify --read-data 100
   mahavishnu verify latest:home --read-data 5
   mahavishnu verify --oldest 100GiB
   mahavishnu verify --scrub --repository /mnt/backups
-  mahavishnu verify --repair --read-data 100`,
+  mahavishnu verify --repair --read-data 100
+  mahavishnu verify --accept-rolled-back 4f2a91bc`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), e, args, o) },
 	}
@@ -78,6 +86,7 @@ only in the structure.`,
 	flags.BoolVar(&o.scrub, "scrub", false, "compare stored checksums only; works without the key ring")
 	flags.StringVar(&o.acceptLoss, "accept-loss", "", "stop missing the lost snapshot of this `ID`")
 	flags.BoolVar(&o.repair, "repair", false, "mend what is damaged, and make parity that is missing")
+	flags.StringVar(&o.acceptBack, "accept-rolled-back", "", "go on without what rolled back storages lost, for which `TOKEN` stands")
 	return exits(cmd, exitIntegrity)
 }
 
@@ -94,6 +103,8 @@ func (o verifyOptions) check(refs []string) error {
 		return usagef(command, "--new reads what the backups of snapshots stored: name them, without --read-data, for example latest:SOURCE")
 	case o.scrub && (len(refs) > 0 || o.source != "" || o.readData > 0 || o.oldest > 0 || o.fresh || o.repair || o.acceptLoss != ""):
 		return usagef(command, "--scrub compares everything that is stored; it goes with no snapshot and no other flag")
+	case o.acceptBack != "" && (len(refs) > 0 || o.source != "" || o.readData > 0 || o.oldest > 0 || o.fresh || o.repair || o.scrub || o.acceptLoss != ""):
+		return usagef(command, "--accept-rolled-back goes alone: give it the token that verify names")
 	case o.acceptLoss != "" && (len(refs) > 0 || o.repair || o.fresh):
 		return usagef(command, "--accept-loss goes alone: give it the id that verify names")
 	}
@@ -104,8 +115,11 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err := o.check(refs); err != nil {
 		return err
 	}
-	if o.scrub {
+	switch {
+	case o.scrub:
 		return runScrub(ctx, e)
+	case o.acceptBack != "":
+		return runAcceptRolledBack(ctx, e, o.acceptBack)
 	}
 	if o.repair {
 		if err := e.undelete(ctx); err != nil {
@@ -142,7 +156,7 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 		return err
 	}
 	verify := e.verify
-	if o.repair {
+	if o.repair && shards == nil || o.repair && e.mayMend(ctx, repo) {
 		verify = e.repair
 	}
 	clean := "no problem found"
@@ -209,9 +223,7 @@ func (e *env) verify(ctx context.Context, repo *repository.Repository, clean str
 
 // tellVerified prints what a verification looked at and what is wrong.
 func (e *env) tellVerified(report snapshot.VerifyReport) {
-	for _, p := range report.Problems {
-		e.tellProblem(p)
-	}
+	e.tellProblems(report.Problems)
 	if hidden := report.ProblemsTotal - len(report.Problems); hidden > 0 {
 		e.term.Printf("and %s", terminal.Plural(hidden, "more problem"))
 	}
@@ -256,47 +268,6 @@ func overdue(c repository.Coverage) string {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// tellProblem prints what is wrong with an object, and what it means.
-func (e *env) tellProblem(p snapshot.VerifyProblem) {
-	if e.term.JSON {
-		return // the event "verify" holds it
-	}
-	if p.Harmless {
-		e.term.Sayf("harmless: %s: %v", p.Object, p.Err)
-		return
-	}
-	var b strings.Builder
-	word := "DAMAGED"
-	if p.Unreadable {
-		word = "UNREADABLE"
-	}
-	fmt.Fprintf(&b, "%s %s: %v\n", e.term.Mark(terminal.Bad, word), p.Object, p.Err)
-	if len(p.Affected) == 0 {
-		b.WriteString("  " + nobodyAffected(p) + "\n")
-	}
-	for _, a := range p.Affected {
-		fmt.Fprintf(&b, "  snapshot %s of %s, %s: %s\n", a.Snapshot, terminal.Name(a.Source), terminal.Moment(a.Time.Local()), terminal.Plural(a.Entries, "damaged entry"))
-		for _, path := range a.Paths {
-			fmt.Fprintf(&b, "    %s\n", shownText(path))
-		}
-		if hidden := a.Entries - int64(len(a.Paths)); hidden > 0 {
-			fmt.Fprintf(&b, "    and %s more\n", terminal.Count(hidden))
-		}
-	}
-	e.term.Printf("%s", b.String())
-}
-
-// nobodyAffected says what damage means that no snapshot was found to suffer from.
-func nobodyAffected(p snapshot.VerifyProblem) string {
-	switch {
-	case errors.Is(p.Err, repository.ErrLost):
-		return "if it was deleted by hand, say so: mahavishnu verify --accept-loss " + p.Object[strings.LastIndexByte(p.Object, '-')+1:]
-	case p.Mendable:
-		return "nothing is lost: parity makes it whole"
-	}
-	return "no file of a snapshot that was verified is affected"
-}
 
 // shownText is a path that was made printable already.
 func shownText(path string) string {

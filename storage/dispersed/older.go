@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mahavishnu/fault"
+	"mahavishnu/storage/backend"
 )
 
 // Storages that were rolled back get shards, but nothing that is confirmed counts on those:
@@ -28,7 +29,8 @@ func (e *olderError) Error() string {
 	return fmt.Sprintf("%d storages were rolled back, more than may be lost, so nothing is stored: %s", len(e.reasons), strings.Join(e.reasons, "; "))
 }
 
-func (e *olderError) Unwrap() error { return errRolledBack }
+// Unwrap lets those go on who would only have taken a note.
+func (e *olderError) Unwrap() []error { return []error{errRolledBack, backend.ErrReadOnly} }
 
 // older says which storages were rolled back when they are more than may be lost; else it is
 // nil.
