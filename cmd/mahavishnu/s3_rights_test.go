@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,24 +9,44 @@ import (
 	"testing"
 
 	"mahavishnu/loadtest/corpus"
+	"mahavishnu/storage"
 	"mahavishnu/storage/storagetest/servers"
 )
 
-// fewRights is the policy of docs/storage-s3.md for backups, and may delete what is
-// below gc/. The server at hand knows no conditions, so the right to list is of the whole bucket here.
-const fewRights = `{"Version": "2012-10-17", "Statement": [
-	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::backups/site-a/*"},
-	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:DeleteObject"], "Resource": "arn:aws:s3:::backups/site-a/gc/*"},
-	{"Effect": "Allow", "Principal": {"AWS": ["backup"]}, "Action": ["s3:ListBucket", "s3:GetBucketVersioning"], "Resource": "arn:aws:s3:::backups"}
-]}`
+// documented returns the policy of docs/storage-s3.md for backups, word for word, as one of
+// the bucket "backups": there the user has to be named.
+func documented(t *testing.T, more ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "storage-s3.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "```json\n")
+	policy, _, closed := strings.Cut(rest, "```")
+	if !found || !closed || !strings.Contains(policy, `"Condition": {"StringLike": {"s3:prefix": "site-a/*"}}`) {
+		t.Fatal("docs/storage-s3.md shows no policy with a condition on the prefix")
+	}
+	for _, statement := range more {
+		policy = strings.Replace(policy, `"Statement": [`, `"Statement": [`+statement+",", 1)
+	}
+	return strings.ReplaceAll(policy, `"Effect": "Allow",`, `"Effect": "Allow", "Principal": {"AWS": ["backup"]},`)
+}
+
+// tidy lets a backup delete what it made for its own use, and look whether versions are kept.
+var tidy = []string{
+	`{"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::backups/site-a/gc/*"}`,
+	`{"Effect": "Allow", "Action": "s3:GetBucketVersioning", "Resource": "arn:aws:s3:::backups"}`,
+}
 
 // Credentials that may put and get below a prefix, list, and delete nothing but what
-// a backup makes for its own use, are enough to back up, verify and restore. What they may not do
+// a backup makes for its own use, are enough to back up, verify and restore; they list nothing beyond the
+// prefix, which the server sees to by the documented condition. What they may not do
 // ends with the right that is missing, and nothing ever shows the secret.
 func TestBackupWithFewRights(t *testing.T) {
 	s := servers.S3(t, servers.Users())
 	const user, secret = "backup", "planted-secret-of-the-user"
 	s.AddUser(user, secret)
+	fewRights := documented(t, tidy...)
 	s.SetPolicy(fewRights)
 	dir := t.TempDir()
 	t.Setenv("HOME", dir)
@@ -68,9 +89,24 @@ func TestBackupWithFewRights(t *testing.T) {
 		t.Errorf("unpin without the right to delete does not say which is missing:\n%s", text)
 	}
 	run(0, "verify")
+	// The condition is what the server goes by: neighbours, the whole bucket and what merely
+	// begins alike are not to be listed.
+	for _, beyond := range []string{"site-b", "", "site", "site-aa"} {
+		be, err := storage.Open(t.Context(), s.URL(beyond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = be.List(t.Context(), "", func(storage.Info) error { return nil })
+		if !errors.Is(err, storage.ErrDenied) {
+			t.Errorf("listing %q: %v, want it denied", beyond, err)
+		}
+		if err := be.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 
 	// Without any right to delete the same work; what sessions leave is cleared by prune.
-	s.SetPolicy(strings.Replace(fewRights, `"s3:DeleteObject"`, `"s3:GetObjectTagging"`, 1))
+	s.SetPolicy(documented(t))
 	run(0, "backup", tree, "--direct")
 	// Reading alone is enough to restore.
 	s.SetPolicy(strings.Replace(fewRights, `"s3:PutObject", `, "", 1))
