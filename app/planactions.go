@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"mahavishnu/coordinator/plan"
@@ -11,8 +12,7 @@ import (
 	"mahavishnu/messages"
 )
 
-// bind says who carries out what plans name. What is not bound here cannot be carried
-// out by a coordinator yet; evaluating a plan that uses it says so.
+// bind says who carries out what plans name.
 func (p *planner) bind(r *plan.Registry) error {
 	actions := map[string]plan.Action{
 		"fence":              p.ordering(messages.VerbFence, func(m messages.MemberState) bool { return !m.Writable && m.Role == "fenced" }),
@@ -30,6 +30,7 @@ func (p *planner) bind(r *plan.Registry) error {
 			IsDone: func(context.Context, plan.Call) (bool, error) { return false, nil },
 		},
 	}
+	maps.Copy(actions, p.regionActions())
 	for name, action := range actions {
 		if err := r.BindAction(name, action); err != nil {
 			return err

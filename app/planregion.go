@@ -40,19 +40,12 @@ func (p *planner) moves(ctx context.Context, from, to string) ([]move, error) {
 		if !ok {
 			continue
 		}
-		data, _, err := p.records.Load(ctx, messages.ServiceLease(seen.Service))
+		record, err := p.tenureOf(ctx, seen.Service)
 		if err != nil {
 			return nil, err
 		}
-		if data == nil {
-			continue // nobody was ever the primary
-		}
-		record, err := keeper.DecodeRecord(data)
-		if err != nil {
-			return nil, fault.New("read the record of service", seen.Service, err, "")
-		}
-		if configured.Members[record.Primary].Region != from {
-			continue
+		if record.Primary == "" || configured.Members[record.Primary].Region != from {
+			continue // nobody was ever the primary, or it is elsewhere
 		}
 		there := seen
 		there.Members = slices.DeleteFunc(slices.Clone(seen.Members), func(m messages.MemberStatus) bool {
@@ -61,6 +54,19 @@ func (p *planner) moves(ctx context.Context, from, to string) ([]move, error) {
 		all = append(all, move{seen.Service, record.Primary, heirOf(there, record, configured.Mode)})
 	}
 	return all, nil
+}
+
+// tenureOf is what members of a service agree on; without a primary when nobody ever was.
+func (p *planner) tenureOf(ctx context.Context, service string) (keeper.Record, error) {
+	data, _, err := p.records.Load(ctx, messages.ServiceLease(service))
+	if err != nil || data == nil {
+		return keeper.Record{}, err
+	}
+	record, err := keeper.DecodeRecord(data)
+	if err != nil {
+		return record, fault.New("read the record of service", service, err, "")
+	}
+	return record, nil
 }
 
 // checkMove tells whether every service in a region has somebody in the other.
@@ -94,7 +100,10 @@ func (p *planner) moveServices(ctx context.Context, c plan.Call) (string, error)
 	var texts []string
 	var errs []error
 	for _, m := range moves {
-		err := p.moveService(ctx, c, m)
+		err := p.noteMoved(ctx, c, m)
+		if err == nil {
+			err = p.moveService(ctx, c, m)
+		}
 		if errors.Is(err, plan.ErrFenced) {
 			return "", err
 		}
@@ -170,13 +179,17 @@ func (p *planner) moved(ctx context.Context, c plan.Call) (bool, error) {
 }
 
 // withEnds runs fn with both ends of a copy.
-func (p *planner) withEnds(ctx context.Context, c plan.Call, fn func(primary, replica storage.Backend) error) (err error) {
+func (p *planner) withEnds(ctx context.Context, c plan.Call, fn func(primary, replica storage.Backend) error) error {
+	return p.withEndsOf(ctx, p.replicas, c, fn)
+}
+
+func (p *planner) withEndsOf(ctx context.Context, replicas Replicas, c plan.Call, fn func(primary, replica storage.Backend) error) (err error) {
 	pair := config.RegionPair{Primary: c.Text("from"), Secondary: c.Text("to")}
 	if !slices.Contains(p.cfg.Backup.Replication.Regions, pair) {
 		return fault.New("open copy", pair.String(), errors.New("it is none of backup.replication.regions"),
 			"copies: "+strings.Join(p.copies(), ", "))
 	}
-	primary, replica, err := p.replicas.Ends(ctx, pair)
+	primary, replica, err := replicas.Ends(ctx, pair)
 	if err != nil {
 		return err
 	}
@@ -205,6 +218,9 @@ func (p *planner) checkCopy(ctx context.Context, c plan.Call) (seen string, err 
 // promoteRepository makes a copy the primary. Epochs of repositories are their own: who
 // promotes second finds it done.
 func (p *planner) promoteRepository(ctx context.Context, c plan.Call) (text string, err error) {
+	if _, err := p.regions.change(ctx, c, c.Text("from"), func(*messages.RegionRecord, *messages.RegionChange) {}); err != nil {
+		return "", err // an earlier leader can change nothing from here on
+	}
 	err = p.withEnds(ctx, c, func(primary, replica storage.Backend) error {
 		now, untold, err := replication.Promote(ctx, replication.PromoteOptions{
 			Replica: replica, Primary: primary, By: c.Node, Reason: c.Execution, Clock: p.clock,
@@ -218,10 +234,19 @@ func (p *planner) promoteRepository(ctx context.Context, c plan.Call) (text stri
 		}
 		return nil
 	})
+	if err == nil {
+		err = p.notePromoted(ctx, c)
+	}
 	return text, err
 }
 
 func (p *planner) repositoryPromoted(ctx context.Context, c plan.Call) (done bool, err error) {
+	done, err = p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool {
+		return r.Repository != nil && r.Repository.To == c.Text("to")
+	})
+	if err != nil || !done {
+		return false, err
+	}
 	err = p.withEnds(ctx, c, func(_, replica storage.Backend) error {
 		role, err := replication.RoleOf(ctx, replica)
 		done = role.Noted && role.Role == replication.Primary

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/clock"
 	"mahavishnu/coordinator/plan"
 )
 
@@ -76,8 +77,9 @@ func TestRepositoryIsPromotedByAPlan(t *testing.T) {
 	if err := copied(t, replicas, pair); err != nil {
 		t.Fatal(err)
 	}
-	p := &planner{cfg: cfg, replicas: replicas}
-	c := plan.Call{Node: "n1", Execution: "x", Params: map[string]string{"from": pair.Primary, "to": pair.Secondary, "lag": "1h"}}
+	records := regionRecords{&memoryStore{}, clock.System()}
+	p := &planner{cfg: cfg, replicas: replicas, regions: records, clock: clock.System()}
+	c := plan.Call{Epoch: 7, Node: "n1", Execution: "x", Params: map[string]string{"from": pair.Primary, "to": pair.Secondary, "lag": "1h"}}
 	if ok, seen, err := p.repositoryCurrent(t.Context(), c); err != nil || !ok {
 		t.Errorf("%v %s %v", ok, seen, err)
 	}

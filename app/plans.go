@@ -37,6 +37,8 @@ type planner struct {
 	log     zerolog.Logger
 	audit   func(ctx context.Context, topic, id string, entry []byte) error
 	metrics planMetrics
+	// regions are what plans changed about regions.
+	regions regionRecords
 	// replicas open copies of repositories.
 	replicas Replicas
 	clock    clock.Clock
@@ -97,7 +99,7 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 	}
 	f := a.cfg.Failover
 	p := &planner{
-		cfg: a.cfg, bus: a.bus, records: keeper.BusRecords(store), routes: routes,
+		cfg: a.cfg, bus: a.bus, records: keeper.BusRecords(store), regions: regionRecords{store, a.Clock}, routes: routes,
 		leases: newLeaseViews(store, leaseTiming(f.Lease), a.Clock),
 		log:    a.Log.With().Str("part", "plans").Logger(), audit: a.bus.PublishAudit,
 		replicas: Replicas{Config: a.config, Storage: StoragesOf(a.cfg, a.Clock, a.metrics).Hasty(lagPatience)},

@@ -1,0 +1,263 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"mahavishnu/config"
+	"mahavishnu/coordinator/plan"
+	"mahavishnu/fault"
+	"mahavishnu/messages"
+	"mahavishnu/replication"
+	"mahavishnu/storage"
+)
+
+// regionActions are the actions that change a region's record, and what follows it.
+func (p *planner) regionActions() map[string]plan.Action {
+	return map[string]plan.Action{
+		"pause_schedules": p.recorded("region", func(r messages.RegionRecord) bool { return r.Paused != nil },
+			func(_ context.Context, c plan.Call) (string, error) {
+				return "no jobs are made for " + c.Text("region"), nil
+			},
+			func(_ plan.Call, r *messages.RegionRecord, change *messages.RegionChange) {
+				if r.Paused == nil {
+					r.Paused = change
+				}
+			}),
+		"resume_schedules": p.recorded("region", func(r messages.RegionRecord) bool { return r.Paused == nil },
+			func(_ context.Context, c plan.Call) (string, error) {
+				return "jobs are made for " + c.Text("region"), nil
+			},
+			func(_ plan.Call, r *messages.RegionRecord, _ *messages.RegionChange) { r.Paused = nil }),
+		"move_workers": plan.ActionFuncs{Checks: p.checkWorkers, Does: p.moveWorkers, IsDone: p.workersMoved},
+		"return_workers": plan.ActionFuncs{Checks: func(ctx context.Context, c plan.Call) (string, error) {
+			return p.recordText(ctx, c.Text("from"))
+		}, Does: p.returnWorkers, IsDone: p.workersReturned},
+		"return_services":     plan.ActionFuncs{Checks: p.checkReturn, Does: p.returnServices, IsDone: p.servicesReturned},
+		"failback_repository": plan.ActionFuncs{Checks: p.checkFailback, Does: p.failbackRepository, IsDone: p.repositoryFailedBack},
+	}
+}
+
+// recorded is an action that is a change of a region's record, and nothing else.
+func (p *planner) recorded(param string, so func(messages.RegionRecord) bool, text func(context.Context, plan.Call) (string, error),
+	change func(plan.Call, *messages.RegionRecord, *messages.RegionChange),
+) plan.Action {
+	return plan.ActionFuncs{
+		Checks: func(ctx context.Context, c plan.Call) (string, error) { return p.recordText(ctx, c.Text(param)) },
+		Does: func(ctx context.Context, c plan.Call) (string, error) {
+			_, err := p.regions.change(ctx, c, c.Text(param), func(r *messages.RegionRecord, by *messages.RegionChange) { change(c, r, by) })
+			if err != nil {
+				return "", err
+			}
+			return text(ctx, c)
+		},
+		IsDone: func(ctx context.Context, c plan.Call) (bool, error) { return p.regions.done(ctx, c, c.Text(param), so) },
+	}
+}
+
+// recordText says what is recorded of a region.
+func (p *planner) recordText(ctx context.Context, region string) (string, error) {
+	r, _, err := p.regions.read(ctx, region)
+	if err != nil {
+		return "", err
+	}
+	return describeRegion(r), nil
+}
+
+// describeRegion says what plans changed about a region.
+func describeRegion(r messages.RegionRecord) string {
+	var all []string
+	if r.Paused != nil {
+		all = append(all, fmt.Sprintf("no jobs are made for it (%s)", r.Paused.Execution))
+	}
+	if r.Workers != nil {
+		all = append(all, fmt.Sprintf("workers of %s take its jobs (%s)", r.Workers.To, r.Workers.Execution))
+	}
+	if r.Repository != nil {
+		all = append(all, fmt.Sprintf("its repository is in %s (%s)", r.Repository.To, r.Repository.Execution))
+	}
+	for _, service := range slices.Sorted(maps.Keys(r.Services)) {
+		all = append(all, fmt.Sprintf("%s has left %s", service, r.Services[service]))
+	}
+	if len(all) == 0 {
+		return r.Region + " looks after itself"
+	}
+	return r.Region + ": " + strings.Join(all, ", ")
+}
+
+// serving are the nodes that take a region's jobs, or still run some: those in the region
+// itself, or those elsewhere. Nodes that are down are left out: who does not reach the
+// queue can neither take a job nor finish one.
+func (p *planner) serving(region string, itself bool) []string {
+	var all []string
+	for _, n := range p.looking().Status().Nodes {
+		if n.State != "down" && slices.Contains(n.Serves, region) && (n.Region == region) == itself {
+			all = append(all, n.Node)
+		}
+	}
+	return all
+}
+
+// workersIn are the nodes in a region that have a worker and are not down.
+func (p *planner) workersIn(region string) []string {
+	var all []string
+	for _, n := range p.looking().Status().Nodes {
+		if n.State != "down" && n.Region == region && slices.Contains(n.Roles, "worker") {
+			all = append(all, n.Node)
+		}
+	}
+	return all
+}
+
+// checkWorkers tells whether there is anybody to take a region's jobs, and a repository
+// to do them in.
+func (p *planner) checkWorkers(_ context.Context, c plan.Call) (string, error) {
+	pair := config.RegionPair{Primary: c.Text("from"), Secondary: c.Text("to")}
+	if !slices.Contains(p.cfg.Backup.Replication.Regions, pair) {
+		return "", fault.New("move workers", pair.String(), fmt.Errorf("region %s keeps no copy of the repository of %s", pair.Secondary, pair.Primary),
+			"copies: "+strings.Join(p.copies(), ", "))
+	}
+	workers := p.workersIn(pair.Secondary)
+	if len(workers) == 0 {
+		return "", fault.New("move workers", pair.String(), fmt.Errorf("no worker of region %s is heard", pair.Secondary), "run mahavishnu worker there")
+	}
+	return "workers are heard: " + strings.Join(workers, ", "), nil
+}
+
+// moveWorkers has workers of one region take the jobs of another, and waits until one
+// does.
+func (p *planner) moveWorkers(ctx context.Context, c plan.Call) (string, error) {
+	from, to := c.Text("from"), c.Text("to")
+	_, err := p.regions.change(ctx, c, from, func(r *messages.RegionRecord, by *messages.RegionChange) {
+		if r.Workers == nil || r.Workers.To != to {
+			by.To, r.Workers = to, by
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := p.until(ctx, func() bool { return len(p.serving(from, false)) > 0 }); err != nil {
+		return "", fmt.Errorf("no worker of region %s has taken over yet: %w", to, err)
+	}
+	return fmt.Sprintf("the jobs of %s are taken by %s", from, strings.Join(p.serving(from, false), ", ")), nil
+}
+
+func (p *planner) workersMoved(ctx context.Context, c plan.Call) (bool, error) {
+	done, err := p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool {
+		return r.Workers != nil && r.Workers.To == c.Text("to")
+	})
+	return done && len(p.serving(c.Text("from"), false)) > 0, err
+}
+
+// quietLooks is how often in a row nobody must be seen to run a region's jobs: heartbeats
+// that were under way tell of the past.
+const quietLooks = 8
+
+// returnWorkers has nobody else take a region's jobs any more, and waits until what was
+// under way has ended or was handed back. The region's own workers begin when its
+// repository is there.
+func (p *planner) returnWorkers(ctx context.Context, c plan.Call) (string, error) {
+	from := c.Text("from")
+	if _, err := p.regions.change(ctx, c, from, func(r *messages.RegionRecord, _ *messages.RegionChange) { r.Workers = nil }); err != nil {
+		return "", err
+	}
+	quiet := 0
+	err := p.until(ctx, func() bool {
+		if quiet++; len(p.serving(from, false)) > 0 {
+			quiet = 0
+		}
+		return quiet >= quietLooks
+	})
+	if err != nil {
+		return "", fmt.Errorf("jobs of region %s still run on %s: %w", from, strings.Join(p.serving(from, false), ", "), err)
+	}
+	return "nobody else takes the jobs of " + from, nil
+}
+
+func (p *planner) workersReturned(ctx context.Context, c plan.Call) (bool, error) {
+	done, err := p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool { return r.Workers == nil })
+	return done && len(p.serving(c.Text("from"), false)) == 0, err
+}
+
+// checkFailback tells which roles the two ends of a copy have now.
+func (p *planner) checkFailback(ctx context.Context, c plan.Call) (seen string, err error) {
+	err = p.withEnds(ctx, c, func(primary, replica storage.Backend) error {
+		there, err := replication.RoleOf(ctx, primary)
+		if err != nil {
+			return err
+		}
+		here, err := replication.RoleOf(ctx, replica)
+		seen = fmt.Sprintf("%s is a %s, %s a %s", primary.Location(), there.Role, replica.Location(), here.Role)
+		return err
+	})
+	return seen, err
+}
+
+// failbackRepository copies back what a promoted copy was given, and makes what it is a
+// copy of the primary again.
+func (p *planner) failbackRepository(ctx context.Context, c plan.Call) (text string, err error) {
+	from, to := c.Text("from"), c.Text("to")
+	if _, err := p.regions.change(ctx, c, from, func(*messages.RegionRecord, *messages.RegionChange) {}); err != nil {
+		return "", err // an earlier leader can change nothing from here on
+	}
+	pair := config.RegionPair{Primary: from, Secondary: to}
+	patient := p.replicas // what is copied for hours is not given up after a moment
+	patient.Storage = StoragesOf(p.cfg, p.clock, nil)
+	err = p.withEndsOf(ctx, patient, c, func(primary, replica storage.Backend) error {
+		done, err := replication.Failback(ctx, replication.FailbackOptions{
+			Name: pair.String(), Primary: primary, Replica: replica, By: c.Node, Reason: c.Execution, Clock: p.clock,
+			Back: replication.Options{
+				Retention: BackRetention(p.cfg, pair), By: c.Execution, Clock: p.clock,
+				DeleteAfter: time.Duration(p.cfg.Backup.Replication.DeleteAfterDays) * 24 * time.Hour,
+			},
+		})
+		if err != nil {
+			return err
+		}
+		text = fmt.Sprintf("%s is the primary, epoch %d; %d objects, %d bytes copied back", primary.Location(), done.Now.Epoch, done.Copied, done.CopiedBytes)
+		if len(done.Kept) > 0 {
+			text += fmt.Sprintf("; %d snapshots were only there, and are copied again", len(done.Kept))
+		}
+		if len(done.Left) > 0 {
+			text += fmt.Sprintf("; %d snapshots stay in %s alone: %s", len(done.Left), replica.Location(), strings.Join(done.Left[:min(len(done.Left), 3)], ", "))
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	_, err = p.regions.change(ctx, c, from, func(r *messages.RegionRecord, _ *messages.RegionChange) { r.Repository = nil })
+	return text, err
+}
+
+func (p *planner) repositoryFailedBack(ctx context.Context, c plan.Call) (done bool, err error) {
+	done, err = p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool { return r.Repository == nil })
+	if err != nil || !done {
+		return false, err
+	}
+	err = p.withEnds(ctx, c, func(primary, replica storage.Backend) error {
+		there, err := replication.RoleOf(ctx, primary)
+		if err != nil {
+			return err
+		}
+		here, err := replication.RoleOf(ctx, replica)
+		done = there.Role == replication.Primary && there.Noted && here.Role == replication.Replica
+		return err
+	})
+	return done, err
+}
+
+// notePromoted notes where a region's repository is now.
+func (p *planner) notePromoted(ctx context.Context, c plan.Call) error {
+	to := c.Text("to")
+	_, err := p.regions.change(ctx, c, c.Text("from"), func(r *messages.RegionRecord, by *messages.RegionChange) {
+		if r.Repository == nil || r.Repository.To != to {
+			by.To, r.Repository = to, by
+		}
+	})
+	return err
+}
