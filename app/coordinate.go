@@ -35,7 +35,7 @@ func (a *App) startCoordinator(ctx context.Context) error {
 		if p, err = a.startPlans(ctx); err != nil {
 			return err
 		}
-		o.Reactor = p
+		o.Reactor, o.Troubles = p, p.troubles
 	}
 	c, err := coordinator.New(o)
 	if err != nil {
@@ -48,7 +48,7 @@ func (a *App) startCoordinator(ctx context.Context) error {
 	a.coordinator = c
 	a.mu.Unlock()
 	a.launch("coordinator", c.Run)
-	return nil
+	return a.startMembership(c)
 }
 
 // reconnected tells the coordinator of a line that was away.

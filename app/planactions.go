@@ -22,13 +22,7 @@ func (p *planner) bind(r *plan.Registry) error {
 		"route":              plan.ActionFuncs{Checks: p.checkRoute, Does: p.route, IsDone: p.routed},
 		"move_services":      plan.ActionFuncs{Checks: p.checkMove, Does: p.moveServices, IsDone: p.moved},
 		"promote_repository": plan.ActionFuncs{Checks: p.checkCopy, Does: p.promoteRepository, IsDone: p.repositoryPromoted},
-		"notify": plan.ActionFuncs{
-			Does: func(_ context.Context, c plan.Call) (string, error) {
-				p.log.Warn().Str("execution", c.Execution).Msg(c.Text("text"))
-				return "it is in the log", nil
-			},
-			IsDone: func(context.Context, plan.Call) (bool, error) { return false, nil },
-		},
+		"notify":             p.notify(),
 	}
 	maps.Copy(actions, p.regionActions())
 	for name, action := range actions {

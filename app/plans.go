@@ -47,6 +47,9 @@ type planner struct {
 	mu      sync.Mutex
 	eyes    eyes
 	noticed string // what plans were last evaluated for; see notice
+	// left are members, with their service, that do not follow by themselves any more,
+	// because they were tried too often.
+	left map[string]bool
 }
 
 // eyes are what actions and conditions see of the world: the coordinator.
@@ -77,6 +80,7 @@ func (a *App) startPlans(ctx context.Context) (*planner, error) {
 		return nil, err
 	}
 	a.launch("events of plans", p.publish)
+	a.launch("plan files", p.rereadFiles)
 	for _, name := range slices.Sorted(maps.Keys(f.Services)) {
 		front := routes[name].Front
 		observe := func(string, uint64) error { return nil }
@@ -109,10 +113,6 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 	if err := p.bind(registry); err != nil {
 		return nil, err
 	}
-	plans, err := plan.All(registry, f.Plans)
-	if err != nil {
-		return nil, err
-	}
 	approvers, err := approvers(f)
 	if err != nil {
 		return nil, err
@@ -124,8 +124,12 @@ func (a *App) newPlanner(routes map[string]Routes) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
+	plans, wrong := p.readFiles(registry)
+	if plans == nil {
+		return nil, wrong
+	}
 	p.desk = plan.NewDesk(executor, plan.DeskOptions{
-		Plans: plans, Reload: func() (plan.Plans, error) { return plan.All(registry, f.Plans) },
+		Plans: plans, Reload: func() (plan.Plans, error) { return plan.All(registry, f.Plans) }, Trouble: wrong, Keep: f.KeepExecutions,
 		Failed: func(err error) { p.log.Warn().Err(err).Msg("plans") },
 	})
 	return p, nil
@@ -184,6 +188,11 @@ func (p *planner) Lead(ctx context.Context, epoch uint64) error {
 		return err
 	}
 	defer stop()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	beside.Go(func() { p.reunite(ctx) })
 	return p.desk.Lead(ctx, epoch)
 }
 
@@ -208,13 +217,9 @@ func (p *planner) consider(ctx context.Context, service messages.ServiceStatus, 
 	if !down {
 		return nil
 	}
-	data, _, err := p.records.Load(ctx, messages.ServiceLease(service.Service))
-	if err != nil || data == nil {
+	record, err := p.record(ctx, service.Service)
+	if err != nil || record.Primary == "" {
 		return err // nobody was ever the primary: nobody can take over from it
-	}
-	record, err := keeper.DecodeRecord(data)
-	if err != nil {
-		return fault.New("read the record of service", service.Service, err, "")
 	}
 	primary := find(service, record.Primary)
 	if primary == nil || primary.Verdict != "down" {
@@ -228,6 +233,11 @@ func (p *planner) consider(ctx context.Context, service messages.ServiceStatus, 
 	definition, err := p.desk.Plans().Get(serverFailure)
 	if err != nil {
 		return err
+	}
+	if definition.Start != plan.Automatic {
+		p.log.Error().Str("service", service.Service).Str("primary", record.Primary).
+			Msg("the primary is down, and " + serverFailure + " waits for a person: mahavishnu failover execute " + serverFailure)
+		return nil
 	}
 	_, err = p.desk.Start(ctx, plan.Order{
 		Plan: definition, Trigger: plan.Automatic, By: p.cfg.Node.Name, Reason: primary.Why,

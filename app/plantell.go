@@ -9,9 +9,7 @@ import (
 
 	"mahavishnu/config"
 	"mahavishnu/coordinator"
-	"mahavishnu/coordinator/keeper"
 	"mahavishnu/coordinator/plan"
-	"mahavishnu/fault"
 	"mahavishnu/messages"
 )
 
@@ -21,6 +19,7 @@ type planMetrics interface {
 	ExecutionTurned(plan, state string)
 	StepEnded(plan, outcome string, took time.Duration)
 	ApprovalRefused(plan string)
+	NoticeTold(plan string)
 }
 
 // count moves the metrics of plans.
@@ -48,9 +47,9 @@ const planEvents = 256
 func (p *planner) note(e plan.Event) {
 	var outcome messages.Outcome
 	switch {
-	case e.Kind == plan.EventBroken:
+	case e.Kind == plan.EventBroken, e.Kind == plan.EventUnreadable:
 		outcome = messages.OutcomeFailed
-	case e.Kind == plan.EventMended:
+	case e.Kind == plan.EventMended, e.Kind == plan.EventReadable:
 		outcome = messages.OutcomeSucceeded
 	case e.Kind == plan.EventNotApproved, e.Kind == plan.EventState && e.State == plan.StateRefused:
 		outcome = messages.OutcomeRefused
@@ -96,8 +95,9 @@ func (p *planner) publish(ctx context.Context) error {
 	}
 }
 
-// resolve fills in who fails over to whom, as it is now: the service when there is only
-// one, its primary, and the member that would take over.
+// resolve fills in who fails over to whom, and who follows whom, as it is now: the
+// service when there is only one, its primary, the member that would take over, and the
+// one that should follow.
 func (p *planner) resolve(ctx context.Context, definition *plan.Plan, given map[string]string) (map[string]string, error) {
 	wants := func(name string, t plan.Type) bool {
 		return definition.Parameters[name].Type == t && given[name] == ""
@@ -111,27 +111,29 @@ func (p *planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 		}
 	}
 	configured, ok := p.cfg.Failover.Services[service]
-	if !ok || !wants("from", plan.TypeMember) && !wants("to", plan.TypeMember) {
+	missing := slices.DeleteFunc([]string{"from", "primary", "to", "member"}, func(name string) bool { return !wants(name, plan.TypeMember) })
+	if !ok || len(missing) == 0 {
 		return found, nil
 	}
-	data, _, err := p.records.Load(ctx, messages.ServiceLease(service))
-	if err != nil || data == nil {
+	record, err := p.record(ctx, service)
+	if err != nil || record.Primary == "" {
 		return found, err
 	}
-	record, err := keeper.DecodeRecord(data)
-	if err != nil {
-		return found, fault.New("read the record of service", service, err, "")
+	var seen messages.ServiceStatus
+	if eyes := p.looking(); eyes != nil {
+		all := eyes.Status().Services
+		if i := slices.IndexFunc(all, func(s messages.ServiceStatus) bool { return s.Service == service }); i >= 0 {
+			seen = all[i]
+		}
 	}
-	if wants("from", plan.TypeMember) {
-		found["from"] = record.Primary
-	}
-	eyes := p.looking()
-	if eyes == nil || !wants("to", plan.TypeMember) {
-		return found, nil
-	}
-	for _, seen := range eyes.Status().Services {
-		if seen.Service == service {
-			found["to"] = heirOf(seen, record, configured.Mode)
+	for _, name := range missing {
+		switch name {
+		case "from", "primary":
+			found[name] = record.Primary
+		case "to":
+			found[name] = heirOf(seen, record, configured.Mode)
+		case "member":
+			found[name] = stray(seen, record)
 		}
 	}
 	return found, nil

@@ -76,6 +76,10 @@ type FailoverService struct {
 	// How long a primary that was stopped leaves the service to others before it comes
 	// back by itself. 0s: 10s.
 	Retake Duration `yaml:"retake"`
+	// What becomes of a member that was stopped, or that followed a primary which is gone:
+	// "automatic", it is made a standby of the member that takes writes now, by the plan
+	// rejoin_member; "by_hand", a person orders that. Empty: automatic.
+	Rejoin string `yaml:"rejoin"`
 }
 
 // FailoverMember is one of a service's members.

@@ -13,6 +13,19 @@ const (
 	ModeStrict       = "strict"
 )
 
+// Who makes a member follow that was stopped, or left behind.
+const (
+	RejoinAutomatic = "automatic"
+	RejoinByHand    = "by_hand"
+)
+
+// RejoinsByItself reports whether members that were stopped, or left behind by a
+// failover, are made standbys without a person's word. Members that have no command for
+// it never are.
+func (s FailoverService) RejoinsByItself(member string) bool {
+	return s.Rejoin != RejoinByHand && (s.Kind != ServiceCommand || len(s.Members[member].Commands.Rejoin) > 0)
+}
+
 // FailoverPostgres is a PostgreSQL server on this machine.
 type FailoverPostgres struct {
 	// Where pg_ctl, pg_basebackup, pg_rewind and pg_controldata are, for example
@@ -69,6 +82,9 @@ func (l *loader) checkKeep(at string, s FailoverService) {
 	}
 	l.durationBetween(at+".patience", s.Patience, 0, maxKeep)
 	l.durationBetween(at+".retake", s.Retake, 0, maxKeep)
+	if s.Rejoin != "" {
+		l.oneOf(at+".rejoin", s.Rejoin, "who makes a member follow again", RejoinAutomatic, RejoinByHand)
+	}
 }
 
 func (l *loader) checkControl(at, kind string, m FailoverMember) {

@@ -26,6 +26,8 @@ failover:
 		{"postgres", "mode: hasty", "", "hasty"},
 		{"postgres", "patience: 48h", "", "patience"},
 		{"postgres", "retake: 48h", "", "retake"},
+		{"postgres", "rejoin: sometimes", "", "who makes a member follow again"},
+		{"postgres", "rejoin: by_hand", "", ""},
 		{"postgres", "", "postgres: {data_dir: data}", "absolute path"},
 		{"command", "mode: strict", "", "for kind postgres only"},
 		{"command", "", "", "without a command for it"},
@@ -47,6 +49,28 @@ failover:
 			t.Errorf("%+v: %v", c, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestWhoMakesMembersFollow(t *testing.T) {
+	t.Parallel()
+	able := map[string]FailoverMember{"a": {Commands: FailoverCommands{Rejoin: []string{"follow"}}}, "b": {}}
+	for _, c := range []struct {
+		service FailoverService
+		member  string
+		want    bool
+	}{
+		{FailoverService{Kind: ServicePostgres}, "a", true},
+		{FailoverService{Kind: ServicePostgres, Rejoin: RejoinAutomatic}, "a", true},
+		{FailoverService{Kind: ServicePostgres, Rejoin: RejoinByHand}, "a", false},
+		{FailoverService{Kind: ServiceHTTP}, "b", true},
+		{FailoverService{Kind: ServiceCommand, Members: able}, "a", true},
+		{FailoverService{Kind: ServiceCommand, Members: able}, "b", false},
+		{FailoverService{Kind: ServiceCommand, Members: able, Rejoin: RejoinByHand}, "a", false},
+	} {
+		if got := c.service.RejoinsByItself(c.member); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

@@ -45,6 +45,9 @@ type Options struct {
 	Events Events
 	// Reactor acts on verdicts while this coordinator leads; nil: nobody acts.
 	Reactor Reactor
+	// Troubles are what this coordinator could not do as it should, for its status; nil:
+	// nothing.
+	Troubles func() []string
 	// Metrics may be nil.
 	Metrics Metrics
 	Log     zerolog.Logger

@@ -20,10 +20,15 @@ func splitTarget(target string) (kind, rest string) {
 
 // Status is whom this coordinator sees, since when, and why each verdict stands.
 func (c *Coordinator) Status() messages.CoordinatorStatus {
+	var troubles []string
+	if c.o.Troubles != nil {
+		troubles = c.o.Troubles()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.o.Clock.Now()
 	s := c.view.status(now)
+	s.Troubles = troubles
 	if s.Epoch > 0 {
 		s.LeadingMillis, s.Reacting = now.Sub(c.led).Milliseconds(), c.reacting
 	}
@@ -39,7 +44,7 @@ func (v *view) status(now time.Time) messages.CoordinatorStatus {
 	for _, name := range slices.Sorted(maps.Keys(v.nodes)) {
 		n := v.nodes[name]
 		s.Nodes = append(s.Nodes, messages.NodeStatus{
-			Node: name, Region: n.last.Region, Roles: n.last.Roles, Version: n.last.Version, Serves: n.last.Serves, Starts: n.starts,
+			Node: name, Region: n.last.Region, Roles: n.last.Roles, Version: n.last.Version, Serves: n.last.Serves, Started: n.started, Starts: n.starts,
 			Seen: v.seen(NodeTarget(name), &n.opinion, n.detector, now),
 		})
 	}

@@ -1,5 +1,7 @@
 package messages
 
+import "time"
+
 // CoordinatorStatus is what a coordinator answers to [VerbStatus]: whom it sees,
 // since when, and why each verdict stands. Moments are told as milliseconds that
 // have passed, -1 for never.
@@ -19,6 +21,9 @@ type CoordinatorStatus struct {
 	Services []ServiceStatus `json:"services"`
 	// Reacting is what the leader is doing about it, for people.
 	Reacting string `json:"reacting,omitempty"`
+	// Troubles are sentences about what this coordinator could not do as it should:
+	// plan files that it cannot read, for one.
+	Troubles []string `json:"troubles,omitempty"`
 }
 
 // QuorumStatus is whether a coordinator is on the side that may decide.
@@ -66,6 +71,8 @@ type NodeStatus struct {
 	Version string   `json:"version,omitempty"`
 	// Serves are the regions whose jobs its worker takes, or still runs.
 	Serves []string `json:"serves,omitempty"`
+	// Started is when it was started last, by its own clock.
+	Started time.Time `json:"started,omitzero"`
 	// Starts counts how often it started anew while it was watched.
 	Starts int `json:"starts"`
 	Seen

@@ -37,6 +37,8 @@ const (
 	OutcomeUp      Outcome = "up"
 	OutcomeDown    Outcome = "down"
 	OutcomeUnknown Outcome = "unknown"
+	// OutcomeNotice: a plan has something to tell people, which Error holds.
+	OutcomeNotice Outcome = "notice"
 )
 
 // Event is one entry of DR_EVENTS, the record everything else listens to.

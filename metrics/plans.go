@@ -11,6 +11,7 @@ type plans struct {
 	executions *prometheus.CounterVec
 	steps      *prometheus.HistogramVec
 	refused    *prometheus.CounterVec
+	notices    *prometheus.CounterVec
 }
 
 func newPlans(r prometheus.Registerer) plans {
@@ -20,8 +21,9 @@ func newPlans(r prometheus.Registerer) plans {
 		executions: counter(sub, "executions_total", "Turns that executions of plans took, by the state they came to.", "plan", "state"),
 		steps:      histogram(sub, "step_seconds", "How long attempts at steps of plans took, by how they ended.", []float64{0.01, 0.05, 0.25, 1, 5, 30, 120, 600, 3600}, "plan", "outcome"),
 		refused:    counter(sub, "approvals_refused_total", "Approvals that were not valid.", "plan"),
+		notices:    counter(sub, "notices_total", "What plans had to tell people.", "plan"),
 	}
-	r.MustRegister(p.ready, p.executions, p.steps, p.refused)
+	r.MustRegister(p.ready, p.executions, p.steps, p.refused, p.notices)
 	return p
 }
 
@@ -40,3 +42,6 @@ func (p *plans) StepEnded(plan, outcome string, took time.Duration) {
 
 // ApprovalRefused counts an approval that was not valid.
 func (p *plans) ApprovalRefused(plan string) { p.refused.WithLabelValues(plan).Inc() }
+
+// NoticeTold counts something that a plan told people.
+func (p *plans) NoticeTold(plan string) { p.notices.WithLabelValues(plan).Inc() }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mahavishnu/config"
+	"mahavishnu/coordinator/plan"
 	"mahavishnu/terminal"
 )
 
@@ -54,8 +55,8 @@ func newConfigCheckCommand(e *env) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration and tell every mistake at once",
 		Long: `Read the configuration as every role would, and tell every mistake at once, each
-with its file, line, column and the line itself. A good one is summed up: what
-is backed up, when, where to.`,
+with its file, line, column and the line itself; the plans in failover.plans, too. A
+good one is summed up: what is backed up, when, where to.`,
 		Example: "  mahavishnu config check\n  mahavishnu config check --config new.yaml",
 		Args:    takes(0, 0, ""),
 		RunE:    func(*cobra.Command, []string) error { return runConfigCheck(e) },
@@ -88,6 +89,9 @@ func runConfigCheck(e *env) error {
 	if err != nil {
 		return err
 	}
+	if _, err := plan.All(plan.Standard(), cfg.Failover.Plans); err != nil {
+		return &badPlans{cfg.Failover.Plans, err}
+	}
 	sum := summarize(cfg)
 	e.term.Document(sum)
 	if e.JSON {
@@ -104,6 +108,20 @@ func runConfigCheck(e *env) error {
 		e.term.Warnf("%s", notice)
 	}
 	return nil
+}
+
+// badPlans says what is wrong in the directory with plans of one's own.
+type badPlans struct {
+	dir string
+	err error
+}
+
+func (b *badPlans) Error() string { return b.err.Error() }
+func (b *badPlans) Unwrap() error { return b.err }
+
+// FaultHint implements the hint of package fault.
+func (b *badPlans) FaultHint() string {
+	return "until it is mended, coordinators go on with the plans they have read before; one that starts goes on with the shipped plans and the good files of " + b.dir
 }
 
 func summarize(cfg *config.Config) configSummary {

@@ -87,13 +87,14 @@ func exitCode(err error) int {
 		interrupted *interruptedError
 		refused     *messages.RefusedError
 		place       *app.PlaceError
+		plans       *badPlans
 	)
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &bad), errors.As(err, &refused), errors.As(err, &place), errors.Is(err, config.ErrUnreadable),
+	case errors.As(err, &usage), errors.As(err, &bad), errors.As(err, &refused), errors.As(err, &place), errors.As(err, &plans), errors.Is(err, config.ErrUnreadable),
 		errors.Is(err, keyring.ErrNoRing), errors.Is(err, keyring.ErrMode), errors.Is(err, repository.ErrWrongKey):
 		return exitUsage
 	case isIntegrity(err):

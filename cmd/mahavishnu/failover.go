@@ -16,7 +16,19 @@ import (
 
 func newFailoverCommand(e *env) *cobra.Command {
 	return parent("failover", "See who is down, and carry out plans about it",
-		`A plan is what is done about a disaster, in order: checks, actions, waits, approvals
+		`See first what is down, why, and what is done about it: failover status. Then:
+
+  a server died        nothing: another takes over by itself, and what died follows it later
+  a region died        failover execute region_failure --set from=DEAD --set to=OTHER
+                       failover approve EXECUTION --key-file FILE
+  a region is cut off  nothing, or: failover execute network_partition --set from=CUT --set to=OTHER
+  a plan stopped       failover journal EXECUTION, then continue, rollback or commit
+  nobody leads         start the coordinators that failover status names, or mend the line
+  it is back           failover failback
+
+With --dry-run execute looks at every step and changes nothing.
+
+A plan is what is done about a disaster, in order: checks, actions, waits, approvals
 and probes. Plans are shipped for the failure of a server, of a region, and of the
 network between regions; write your own as YAML (docs/failover-plans.md).
 
@@ -88,6 +100,24 @@ func (e *env) withJournal(ctx context.Context, fn func(*queue, *plan.Executor) e
 		}
 		return fn(q, x)
 	})
+}
+
+// seenDigest is that of the plan that whoever orders it means: the one they name, or of
+// the plan as this machine has it, "" when it has none. Plan files of this machine that
+// are broken must not keep anybody from ordering what others have.
+func (e *env) seenDigest(name, given string) string {
+	if given != "" {
+		return given
+	}
+	plans, _, err := e.plans()
+	if err != nil {
+		e.term.Warnf("the plan files of this machine cannot be read, so the plan is not compared with the leading coordinator's: %v", err)
+		return ""
+	}
+	if p, ok := plans[name]; ok {
+		return p.Digest()
+	}
+	return ""
 }
 
 // plans are those that can be executed, with what they may use.

@@ -12,6 +12,7 @@ import (
 type failoverDecideOptions struct {
 	reason string
 	detach bool
+	digest string
 }
 
 // decideCommand makes a command that decides about an execution.
@@ -34,6 +35,9 @@ func decideCommand(e *env, ask plan.Ask, short, long string, least int) *cobra.C
 		},
 	}
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for those who look later (`TEXT`)")
+	if ask == plan.AskFailback {
+		cmd.Flags().StringVar(&o.digest, "digest", "", "the `DIGEST` of the failback's plan that is meant, as failover plan shows it (default: that of this machine's)")
+	}
 	cmd.Flags().BoolVar(&o.detach, "detach", false, "do not follow what comes of it")
 	return exits(cmd)
 }
@@ -66,7 +70,20 @@ one that anything is away by. Going back never starts by itself.`, 0)
 
 func runFailoverDecide(ctx context.Context, e *env, ask plan.Ask, id string, o failoverDecideOptions) error {
 	return e.withJournal(ctx, func(q *queue, x *plan.Executor) error {
-		reply, err := e.askLeader(ctx, q, plan.Request{Ask: ask, Execution: id, By: whoami(), Reason: o.reason})
+		request := plan.Request{Ask: ask, Execution: id, By: whoami(), Reason: o.reason}
+		find := x.Find
+		if ask == plan.AskFailback {
+			find = x.Away
+		}
+		seen, err := find(ctx, id)
+		if err != nil {
+			return err
+		}
+		request.Execution, request.Digest = seen.ID, seen.Digest
+		if ask == plan.AskFailback {
+			request.Digest = e.seenDigest(seen.Plan.Failback, o.digest)
+		}
+		reply, err := e.askLeader(ctx, q, request)
 		if err != nil {
 			return err
 		}

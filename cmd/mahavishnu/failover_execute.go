@@ -20,6 +20,7 @@ type failoverExecuteOptions struct {
 	dryRun   bool
 	detach   bool
 	reason   string
+	digest   string
 }
 
 func newFailoverExecuteCommand(e *env) *cobra.Command {
@@ -31,7 +32,11 @@ func newFailoverExecuteCommand(e *env) *cobra.Command {
 or waits for somebody. It goes on when this command is interrupted.
 
 With --graceful both sides work and nothing is lost: the old one is stopped in good
-order first. Without it, the old one is gone, or may be.`,
+order first. Without it, the old one is gone, or may be.
+
+The order carries the digest of the plan as this machine has it. When the leading
+coordinator has another plan of that name, it refuses, and says how to see and how to
+have its own.`,
 		Example: `  mahavishnu failover execute region_failure --set from=us-east-1 --set to=eu-west-1 --dry-run
   mahavishnu failover execute region_failure --set from=us-east-1 --set to=eu-west-1 --reason outage
   mahavishnu failover execute single_server_failure --graceful --set service=db --set to=db-2`,
@@ -43,12 +48,13 @@ order first. Without it, the old one is gone, or may be.`,
 	flags.BoolVar(&o.graceful, "graceful", false, "both sides work: lose nothing")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only look whether every step could be carried out now; change nothing")
 	flags.BoolVar(&o.detach, "detach", false, "do not follow it")
+	flags.StringVar(&o.digest, "digest", "", "the `DIGEST` of the plan that is meant, as --dry-run or failover plan shows it (default: that of this machine's)")
 	flags.StringVar(&o.reason, "reason", "", "why, for those who look later (`TEXT`)")
 	return exits(cmd)
 }
 
 func runFailoverExecute(ctx context.Context, e *env, name string, o failoverExecuteOptions) error {
-	request := plan.Request{Ask: plan.AskExecute, Plan: name, Params: o.set, By: whoami(), Reason: o.reason}
+	request := plan.Request{Ask: plan.AskExecute, Plan: name, Params: o.set, By: whoami(), Reason: o.reason, Digest: e.seenDigest(name, o.digest)}
 	if o.graceful {
 		request.Variant = plan.Graceful
 	}

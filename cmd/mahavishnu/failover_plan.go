@@ -49,6 +49,8 @@ type planInfo struct {
 	*plan.Plan
 	// File is empty for a shipped plan.
 	File string `json:"file,omitempty"`
+	// Digest names exactly this definition; see failover execute.
+	Digest string `json:"digest"`
 	// Evaluations are the last ones; none when the queue cannot be reached.
 	Evaluations []plan.Evaluation `json:"evaluations"`
 }
@@ -90,7 +92,7 @@ func runFailoverPlans(ctx context.Context, e *env) error {
 	}
 	infos := make([]planInfo, 0, len(plans))
 	for _, name := range sortedKeys(plans) {
-		infos = append(infos, planInfo{Plan: plans[name], File: plans[name].File, Evaluations: []plan.Evaluation{}})
+		infos = append(infos, planInfo{Plan: plans[name], File: plans[name].File, Digest: plans[name].Digest(), Evaluations: []plan.Evaluation{}})
 	}
 	e.evaluated(ctx, infos)
 	e.term.Document(struct {
@@ -137,10 +139,10 @@ func runFailoverPlan(ctx context.Context, e *env, name string, o failoverPlanOpt
 		e.term.Printf("%s", strings.TrimSuffix(text, "\n"))
 		return nil
 	}
-	infos := []planInfo{{Plan: p, File: p.File, Evaluations: []plan.Evaluation{}}}
+	infos := []planInfo{{Plan: p, File: p.File, Digest: p.Digest(), Evaluations: []plan.Evaluation{}}}
 	e.evaluated(ctx, infos)
 	e.term.Document(infos[0])
-	e.term.Printf("%s\n\n%s", p.Name, strings.TrimSpace(p.About))
+	e.term.Printf("%s, digest %s\n\n%s", p.Name, plan.ShortDigest(p.Digest()), strings.TrimSpace(p.About))
 	for _, parameter := range sortedKeys(p.Parameters) {
 		e.term.Printf("  --set %s=%s: %s", parameter, strings.ToUpper(string(p.Parameters[parameter].Type)), p.Parameters[parameter].About)
 	}
@@ -174,6 +176,9 @@ func (e *env) printEvaluation(v *plan.Evaluation) {
 		broken = e.term.Mark(terminal.Bad, "it could not be carried out now")
 	}
 	e.term.Printf("\n%s %s (%s), looked at %s by %s: %s", v.Plan, strings.Join(params, " "), v.Variant, terminal.Ago(v.At, e.clock.Now()), v.Node, broken)
+	if v.Definition != "" {
+		e.term.Printf("  the plan's digest is %s", plan.ShortDigest(v.Definition))
+	}
 	if v.Error != "" {
 		e.term.Printf("  %s", v.Error)
 	}

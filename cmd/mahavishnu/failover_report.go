@@ -39,12 +39,14 @@ func (r failoverReport) print(e *env) {
 		e.term.Printf("  %s", trouble)
 	}
 	if len(r.Coordinators) == 0 {
+		r.printExecutions(e) // they are in the queue, whoever is there
 		return
 	}
 	r.printVoters(e)
 	best, _ := r.best()
 	r.printServices(e, best)
 	r.printNodes(e, best)
+	r.printExecutions(e)
 	if len(r.Leases) > 0 {
 		table := terminal.NewTable("lease", "holder", "epoch>")
 		for _, l := range r.Leases {
@@ -71,7 +73,7 @@ func (e *env) coordinators(ctx context.Context, q *queue, nodes []messages.Heart
 	if err != nil || expected == 0 && len(cfg.Failover.Coordinators) == 0 {
 		return nil, err
 	}
-	r, err := lookAtFailover(ctx, q.Bus, cfg, max(expected, 1))
+	r, err := lookAtFailover(ctx, q.Bus, cfg, max(expected, 1), e.clock.Now())
 	if err != nil {
 		return nil, err
 	}

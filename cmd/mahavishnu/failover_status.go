@@ -51,6 +51,8 @@ type failoverReport struct {
 	// Silent are the coordinators that vote and did not answer.
 	Silent []string      `json:"silent"`
 	Leases []leaseStatus `json:"leases"`
+	// Executions are those that have not ended, and those of the last day, newest first.
+	Executions []recentExecution `json:"executions"`
 	// Troubles are sentences: what --check complains of.
 	Troubles []string `json:"troubles"`
 }
@@ -69,7 +71,7 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 	}
 	var r failoverReport
 	err = e.withQueue(ctx, func(q *queue) error {
-		r, err = lookAtFailover(ctx, q.Bus, cfg, len(cfg.Failover.Coordinators))
+		r, err = lookAtFailover(ctx, q.Bus, cfg, len(cfg.Failover.Coordinators), e.clock.Now())
 		return err
 	})
 	if err != nil {
@@ -87,8 +89,8 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 
 // lookAtFailover asks every coordinator, of which so many are expected (0: it is not
 // known), and reads who holds the leases.
-func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expected int) (failoverReport, error) {
-	r := failoverReport{Coordinators: []messages.CoordinatorStatus{}, Silent: []string{}, Leases: []leaseStatus{}, Troubles: []string{}}
+func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expected int, now time.Time) (failoverReport, error) {
+	r := failoverReport{Coordinators: []messages.CoordinatorStatus{}, Silent: []string{}, Leases: []leaseStatus{}, Executions: []recentExecution{}, Troubles: []string{}}
 	replies, err := b.AskCoordinators(ctx, messages.ControlRequest{Verb: messages.VerbStatus}, expected, coordinatorPatience)
 	if err != nil {
 		return r, err
@@ -114,6 +116,9 @@ func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expecte
 		}
 	}
 	if err := r.readLeases(ctx, b, cfg); err != nil {
+		return r, err
+	}
+	if err := r.readExecutions(ctx, b, cfg, now); err != nil {
 		return r, err
 	}
 	r.complain()
@@ -171,6 +176,14 @@ func (r *failoverReport) complain() {
 		}
 		if s.Stretch > 1 {
 			add("coordinator " + s.Node + " distrusts itself: " + s.Ailments)
+		}
+		for _, trouble := range s.Troubles {
+			add("coordinator " + s.Node + ": " + trouble)
+		}
+	}
+	for _, x := range r.Executions {
+		if x.Wants != "" {
+			add(x.Execution + " " + x.Wants)
 		}
 	}
 	best, _ := r.best()

@@ -154,14 +154,16 @@ func TestFailoverScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": cmdStatus,
 			"until":  cmdUntil,
-			// queue CONFIG: starts a queue and writes its address into a configuration
+			// queue CONFIG...: starts a queue and writes its address into configurations
 			"queue": func(ts *testscript.TestScript, _ bool, args []string) {
 				url := natstest.Start(t).ClientURL()
 				ts.Setenv("QUEUE", url)
-				file, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_WRONLY, 0)
-				ts.Check(err)
-				_, err = file.WriteString("nats: {url: \"" + url + "\"}\n")
-				ts.Check(errors.Join(err, file.Close()))
+				for _, name := range args {
+					file, err := os.OpenFile(ts.MkAbs(name), os.O_APPEND|os.O_WRONLY, 0)
+					ts.Check(err)
+					_, err = file.WriteString("nats: {url: \"" + url + "\"}\n")
+					ts.Check(errors.Join(err, file.Close()))
+				}
 			},
 			// append FILE FROM: adds a file, or stdout, to another
 			"append": func(ts *testscript.TestScript, _ bool, args []string) {

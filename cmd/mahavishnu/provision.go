@@ -40,6 +40,11 @@ func runProvision(ctx context.Context, e *env, update bool) (err error) {
 	if err := app.Provision(ctx, conn, cfg, update); err != nil {
 		return err
 	}
+	e.term.Document(struct {
+		Server  string   `json:"server"`
+		Regions []string `json:"regions"`
+		Updated bool     `json:"updated"`
+	}{conn.Server(), cfg.Regions, update})
 	e.term.Printf("the queue has its streams and the consumers of %v", cfg.Regions)
 	return nil
 }

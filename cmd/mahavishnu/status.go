@@ -77,6 +77,8 @@ type queueStatus struct {
 	Failed  int                  `json:"failed_last_day"`
 	Dead    uint64               `json:"dead_letters"`
 	Nodes   []messages.Heartbeat `json:"nodes"`
+	// Absent are the nodes that were there and are not heard now.
+	Absent []messages.NodeRecord `json:"absent_nodes"`
 	// Failover is what coordinators say; nil when none is alive.
 	Failover *failoverReport `json:"failover,omitempty"`
 }

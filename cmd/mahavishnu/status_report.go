@@ -43,6 +43,9 @@ func (r *statusReport) lookAtQueue(ctx context.Context, e *env) {
 		if status.Nodes, err = e.nodes(ctx, q); err != nil {
 			return err
 		}
+		if status.Absent, err = absentNodes(ctx, q, status.Nodes); err != nil {
+			e.term.Warnf("which nodes are not there cannot be told: %v", err)
+		}
 		if status.Failover, err = e.coordinators(ctx, q, status.Nodes); err != nil {
 			return err
 		}
@@ -168,6 +171,7 @@ func (r *statusReport) printQueue(e *env) {
 	q.printFailover(e)
 	if len(q.Nodes) == 0 {
 		e.term.Printf("  no node is alive: mahavishnu up, or a scheduler and workers")
+		printAbsent(e, q.Absent)
 		return
 	}
 	table := terminal.NewTable("node", "region", "roles", "busy", "up for>", "jobs")
@@ -180,4 +184,5 @@ func (r *statusReport) printQueue(e *env) {
 			strings.Join(h.Jobs, ", "))
 	}
 	e.term.Printf("\n%s", table)
+	printAbsent(e, q.Absent)
 }

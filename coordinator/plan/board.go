@@ -210,3 +210,28 @@ func (x *Executor) Standings(ctx context.Context) ([]Standing, error) {
 	}
 	return all, nil
 }
+
+// Away finds the execution to go back from: the one that is named, or the only one that
+// anything is away by.
+func (x *Executor) Away(ctx context.Context, id string) (Execution, error) {
+	if id != "" {
+		return x.Find(ctx, id)
+	}
+	standings, err := x.Standings(ctx)
+	if err != nil {
+		return Execution{}, err
+	}
+	var ids []string
+	for _, s := range standings {
+		if s.Away != "" && !slices.Contains(ids, s.Away) {
+			ids = append(ids, s.Away)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return Execution{}, fault.New("failback", "", fmt.Errorf("%w: everything is where it belongs", ErrRefused), "mahavishnu failover journal")
+	case 1:
+		return x.Find(ctx, ids[0])
+	}
+	return Execution{}, fault.New("failback", "", fmt.Errorf("%w: %d executions can be gone back from", ErrRefused, len(ids)), "name one: mahavishnu failover failback "+ids[0])
+}

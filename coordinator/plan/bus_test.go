@@ -69,6 +69,11 @@ func (g gated) Put(ctx context.Context, key string, data []byte, revision uint64
 	return written, errors.Join(gone, err)
 }
 
+func (g gated) Delete(ctx context.Context, key string, revision uint64) (err error) {
+	gone := g.gate("delete", func() { err = g.j.Delete(ctx, key, revision) })
+	return errors.Join(gone, err)
+}
+
 func (g gated) Keys(ctx context.Context, prefix string) (keys []string, err error) {
 	gone := g.gate("keys", func() { keys, err = g.j.Keys(ctx, prefix) })
 	return keys, errors.Join(gone, err)

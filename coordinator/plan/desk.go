@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +26,13 @@ type DeskOptions struct {
 	// Reload reads them anew, before each evaluation and each order of a person. What
 	// it cannot read changes nothing, and is told. Optional.
 	Reload func() (Plans, error)
+	// Trouble is what was wrong when they were read, if anything was.
+	Trouble error
 	// Every is how often they are evaluated; 0 is [EvaluateEvery].
 	Every time.Duration
+	// Keep is how many executions that have ended stay in the journal; 0 is
+	// [KeepExecutions].
+	Keep int
 	// Failed hears of what failed and is tried again: a journal out of reach, an
 	// evaluation that could not be kept. Optional.
 	Failed func(error)
@@ -41,11 +45,11 @@ type Desk struct {
 	changed chan struct{}
 
 	reading sync.Mutex // held while plans are read
-	trouble string     // what was last told about that
 
-	mu    sync.Mutex
-	plans Plans
-	term  *term // nil while not leading
+	mu      sync.Mutex
+	plans   Plans
+	trouble string // why they could not be read the last time
+	term    *term  // nil while not leading
 }
 
 // term is one leadership.
@@ -63,7 +67,14 @@ func NewDesk(x *Executor, o DeskOptions) *Desk {
 	if o.Every <= 0 {
 		o.Every = EvaluateEvery
 	}
-	return &Desk{x: x, o: o, plans: o.Plans, changed: make(chan struct{}, 1)}
+	if o.Keep <= 0 {
+		o.Keep = KeepExecutions
+	}
+	d := &Desk{x: x, o: o, plans: o.Plans, changed: make(chan struct{}, 1)}
+	if o.Trouble != nil {
+		d.trouble = o.Trouble.Error()
+	}
+	return d
 }
 
 // Executor is the desk's.
@@ -251,7 +262,7 @@ func (d *Desk) handle(ctx context.Context, q Request) (Reply, error) {
 		if err != nil {
 			return Reply{}, err
 		}
-		o := Order{Plan: p, Variant: q.Variant, Params: q.Params, Trigger: ByHand, By: q.By, Reason: q.Reason}
+		o := Order{Plan: p, Variant: q.Variant, Params: q.Params, Trigger: ByHand, By: q.By, Reason: q.Reason, Seen: q.Digest}
 		if q.Ask == AskTry {
 			evaluation, err := d.x.Try(ctx, o)
 			return Reply{Evaluation: &evaluation}, err
@@ -272,6 +283,9 @@ func (d *Desk) handle(ctx context.Context, q Request) (Reply, error) {
 		}
 	case AskCommit, AskRollback, AskContinue:
 		if e, err = d.x.Find(ctx, q.Execution); err == nil {
+			err = e.asSeen(q)
+		}
+		if err == nil {
 			e, err = d.x.Decide(ctx, t.epoch, e.ID, Decision{Verb: Verb(q.Ask), By: q.By, Reason: q.Reason})
 		}
 		if err == nil {
@@ -291,9 +305,18 @@ func replyWith(e Execution) Reply {
 	return Reply{Execution: &e}
 }
 
+// asSeen refuses a decision about another execution than the one that was seen: the part
+// of its id that was given may mean another by now.
+func (e *Execution) asSeen(q Request) error {
+	if q.Digest == "" || sameDigest(q.Digest, e.Digest) {
+		return nil
+	}
+	return fault.New(string(q.Ask), e.ID, fmt.Errorf("%w: its digest is %s", ErrDiffers, ShortDigest(e.Digest)), "look at it first: mahavishnu failover journal "+e.ID)
+}
+
 // failback begins the plan that goes back from an execution.
 func (d *Desk) failback(ctx context.Context, q Request) (Execution, error) {
-	from, err := d.away(ctx, q.Execution)
+	from, err := d.x.Away(ctx, q.Execution)
 	if err != nil {
 		return Execution{}, err
 	}
@@ -311,6 +334,9 @@ func (d *Desk) failback(ctx context.Context, q Request) (Execution, error) {
 	if err != nil {
 		return from, err
 	}
+	if err := p.asSeen(q.Digest); err != nil {
+		return from, err
+	}
 	params := maps.Clone(q.Params)
 	if params == nil {
 		params = map[string]string{}
@@ -321,31 +347,6 @@ func (d *Desk) failback(ctx context.Context, q Request) (Execution, error) {
 		}
 	}
 	return d.Start(ctx, Order{Plan: p, Params: params, Trigger: ByHand, By: q.By, Reason: q.Reason, Returns: from.ID})
-}
-
-// away finds the execution to go back from: the one named, or the only one that
-// anything is away by.
-func (d *Desk) away(ctx context.Context, id string) (Execution, error) {
-	if id != "" {
-		return d.x.Find(ctx, id)
-	}
-	standings, err := d.x.Standings(ctx)
-	if err != nil {
-		return Execution{}, err
-	}
-	var ids []string
-	for _, s := range standings {
-		if s.Away != "" && !slices.Contains(ids, s.Away) {
-			ids = append(ids, s.Away)
-		}
-	}
-	switch len(ids) {
-	case 0:
-		return Execution{}, fault.New("failback", "", fmt.Errorf("%w: everything is where it belongs", ErrRefused), "mahavishnu failover journal")
-	case 1:
-		return d.x.Find(ctx, ids[0])
-	}
-	return Execution{}, fault.New("failback", "", fmt.Errorf("%w: %d executions can be gone back from", ErrRefused, len(ids)), "name one: mahavishnu failover failback "+ids[0])
 }
 
 // Answer is Handle for a request as it travels.

@@ -24,6 +24,8 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrNotApproved: an approval is not valid.
 	ErrNotApproved = errors.New("the approval is not valid")
+	// ErrDiffers: the leader has another plan of that name than who orders it has seen.
+	ErrDiffers = errors.New("the plan differs from the one that was seen")
 	// ErrUnbound: this program knows the action by name only.
 	ErrUnbound = errors.New("this node cannot do that")
 	// ErrTimeout: a step took longer than it may.

@@ -39,12 +39,14 @@ type Finding struct {
 
 // Evaluation tells whether a plan could be carried out now.
 type Evaluation struct {
-	Plan    string            `json:"plan"`
-	Digest  string            `json:"digest,omitempty"`
-	Variant Variant           `json:"variant"`
-	Params  map[string]string `json:"params,omitempty"`
-	At      time.Time         `json:"at"`
-	Took    time.Duration     `json:"took_ns"`
+	Plan   string `json:"plan"`
+	Digest string `json:"digest,omitempty"`
+	// Definition is [Plan.Digest] of the plan that was looked at.
+	Definition string            `json:"definition,omitempty"`
+	Variant    Variant           `json:"variant"`
+	Params     map[string]string `json:"params,omitempty"`
+	At         time.Time         `json:"at"`
+	Took       time.Duration     `json:"took_ns"`
 	// Node is who looked.
 	Node string `json:"node"`
 	// Error says why there are no findings: a parameter that cannot be filled in.
@@ -84,7 +86,7 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 	if o.Variant == "" {
 		o.Variant = o.Plan.Variant()
 	}
-	result = Evaluation{Plan: o.Plan.Name, Variant: o.Variant, At: began.UTC(), Node: x.o.Node, Params: o.Params}
+	result = Evaluation{Plan: o.Plan.Name, Variant: o.Variant, At: began.UTC(), Node: x.o.Node, Params: o.Params, Definition: o.Plan.Digest()}
 	defer func() { result.Took = x.clock.Now().Sub(began) }()
 	e, err := x.prepare(ctx, o)
 	if err != nil {
@@ -141,12 +143,13 @@ func (x *Executor) free(ctx context.Context, o Order) error {
 	return b.take(&e, x.now())
 }
 
-// allowed refuses what is only begun as the failback of an execution.
+// allowed refuses what is only begun as the failback of an execution, and what whoever
+// orders it has seen otherwise.
 func (o Order) allowed() error {
 	if o.Plan.Returns && o.Returns == "" {
 		return fault.New("execute plan", o.Plan.Name, fmt.Errorf("%w: it is a failback", ErrRefused), "mahavishnu failover failback EXECUTION")
 	}
-	return nil
+	return o.Plan.asSeen(o.Seen)
 }
 
 // lookAt asks a step's own check.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"mahavishnu/fault"
@@ -26,6 +27,10 @@ const (
 	// EventEvaluated tells of every evaluation of a plan; Text is empty when nothing
 	// is in its way.
 	EventEvaluated EventKind = "plan-evaluated"
+	// EventUnreadable and EventReadable tell of plan files: they cannot be used, so what
+	// was read before is, or they can again.
+	EventUnreadable EventKind = "plan-files-unreadable"
+	EventReadable   EventKind = "plan-files-readable"
 )
 
 // Event is something that happened.
@@ -54,6 +59,8 @@ type AuditEntry struct {
 	Reason    string    `json:"reason,omitempty"`
 	Epoch     uint64    `json:"epoch"`
 	At        time.Time `json:"at"`
+	// Record is the whole of an execution that the journal forgets.
+	Record json.RawMessage `json:"record,omitempty"`
 }
 
 func (x *Executor) tell(e Event) {

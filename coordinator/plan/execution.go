@@ -272,6 +272,17 @@ func (e *Execution) Current() (step Step, undo, ok bool) {
 	return Step{}, false, false
 }
 
+// Told is what the plan had to tell people, as far as it has come.
+func (e *Execution) Told() []string {
+	var told []string
+	for _, s := range e.Steps() {
+		if last := e.last(s.Name, false); s.Uses == actionNotify && last != nil && last.Outcome == OutcomeDone {
+			told = append(told, last.Output)
+		}
+	}
+	return told
+}
+
 // Question is what an execution waits to be approved; ok is false when it waits
 // for no approval.
 func (e *Execution) Question() (q Question, ok bool) {

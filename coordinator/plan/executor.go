@@ -77,6 +77,8 @@ type Order struct {
 	Reason  string
 	// Returns is the execution that a failback goes back from.
 	Returns string
+	// Seen is the digest of the plan as whoever orders it has seen it; "" is not at all.
+	Seen string
 }
 
 // stale is how old an execution may be that was written down and never begun, before

@@ -38,6 +38,14 @@ func (j busJournal) Put(ctx context.Context, key string, data []byte, revision u
 	return written, err
 }
 
+func (j busJournal) Delete(ctx context.Context, key string, revision uint64) error {
+	err := j.store.Delete(ctx, key, revision)
+	if errors.Is(err, bus.ErrConflict) {
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	return err
+}
+
 func (j busJournal) Keys(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
 	err := j.store.Each(ctx, strings.TrimSuffix(prefix, ".")+".>", func(v bus.Value) error {

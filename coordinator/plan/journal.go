@@ -19,6 +19,9 @@ type Journal interface {
 	// Put writes a key whose revision is still the one given, 0 for one that does
 	// not exist, or returns [ErrConflict].
 	Put(ctx context.Context, key string, data []byte, revision uint64) (uint64, error)
+	// Delete removes a key whose revision is still the one given, or returns
+	// [ErrConflict].
+	Delete(ctx context.Context, key string, revision uint64) error
 	// Keys lists the keys that begin with a prefix, which ends in a dot.
 	Keys(ctx context.Context, prefix string) ([]string, error)
 }
@@ -157,10 +160,13 @@ func (x *Executor) List(ctx context.Context) ([]Execution, error) {
 	all := make([]Execution, 0, len(keys))
 	for _, key := range keys {
 		e, _, err := x.read(ctx, strings.TrimPrefix(key, executionPrefix))
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrNotFound): // forgotten a moment ago
+		case err != nil:
 			return nil, err
+		default:
+			all = append(all, e)
 		}
-		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b Execution) int { return b.Created.Compare(a.Created) })
 	return all, nil

@@ -79,33 +79,62 @@ func Shipped(r *Registry) (Plans, error) {
 
 // LoadDir reads every .yaml and .yml file of a directory.
 func LoadDir(dir string, r *Registry) (Plans, error) {
-	entries, err := os.ReadDir(dir)
+	files, err := readDir(dir, r)
 	if err != nil {
-		return nil, fault.New("read plans", dir, err, "")
+		return nil, err
 	}
 	plans := Plans{}
 	var errs []error
-	for _, entry := range entries {
-		if ext := filepath.Ext(entry.Name()); entry.IsDir() || ext != ".yaml" && ext != ".yml" {
-			continue
-		}
-		file := filepath.Join(dir, entry.Name())
-		text, err := os.ReadFile(file)
-		if err != nil {
-			errs = append(errs, fault.New("read plan", file, err, ""))
-			continue
-		}
-		p, err := Load(file, text, r)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
+	for _, f := range files {
+		switch p := f.plan; {
+		case f.err != nil:
+			errs = append(errs, f.err)
 		case plans[p.Name] != nil:
-			errs = append(errs, fmt.Errorf("%s: plan %s is in %s already: rename one", file, p.Name, plans[p.Name].File))
+			errs = append(errs, fmt.Errorf("%s: plan %s is in %s already: rename one", f.path, p.Name, plans[p.Name].File))
 		default:
 			plans[p.Name] = p
 		}
 	}
 	return plans, errors.Join(errs...)
+}
+
+// planFile is a file of a directory with plans.
+type planFile struct {
+	path string
+	text []byte
+	plan *Plan // nil when it holds none
+	err  error // why
+}
+
+// readDir reads the files of a directory that should hold plans, each by itself.
+func readDir(dir string, r *Registry) ([]planFile, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fault.New("read plans", dir, err, "make the directory that failover.plans of the configuration names, or leave that empty")
+	}
+	var files []planFile
+	for _, entry := range entries {
+		if ext := filepath.Ext(entry.Name()); entry.IsDir() || ext != ".yaml" && ext != ".yml" {
+			continue
+		}
+		f := planFile{path: filepath.Join(dir, entry.Name())}
+		if f.text, err = os.ReadFile(f.path); err != nil {
+			f.err = fault.New("read plan", f.path, err, "")
+		} else {
+			f.plan, f.err = Load(f.path, f.text, r)
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// ShippedText is the file of a shipped plan, to make one's own of.
+func ShippedText(name string) ([]byte, error) {
+	text, err := shipped.ReadFile("shipped/" + name + ".yaml")
+	if err != nil {
+		return nil, fault.New("find shipped plan", name, err, "mahavishnu failover plan lists them")
+	}
+	return text, nil
 }
 
 // All returns the shipped plans and those of a directory, "" for none, which
@@ -130,34 +159,39 @@ func All(r *Registry, dir string) (Plans, error) {
 func (ps Plans) check() error {
 	var errs []error
 	for _, name := range sorted(ps) {
-		p := ps[name]
-		if p.Failback == "" {
-			continue
+		errs = append(errs, ps.checkFailback(ps[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// checkFailback is check for one plan.
+func (ps Plans) checkFailback(p *Plan) error {
+	if p.Failback == "" {
+		return nil
+	}
+	where := p.Name
+	if p.File != "" {
+		where = p.File
+	}
+	back, ok := ps[p.Failback]
+	if !ok {
+		text := fmt.Sprintf("%s: failback: there is no plan %q", where, p.Failback)
+		if near := messages.Nearest(p.Failback, sorted(ps)); near != "" {
+			text += fmt.Sprintf("; did you mean %q?", near)
 		}
-		where := p.Name
-		if p.File != "" {
-			where = p.File
-		}
-		back, ok := ps[p.Failback]
-		switch {
-		case !ok:
-			text := fmt.Sprintf("%s: failback: there is no plan %q", where, p.Failback)
-			if near := messages.Nearest(p.Failback, sorted(ps)); near != "" {
-				text += fmt.Sprintf("; did you mean %q?", near)
-			}
-			errs = append(errs, errors.New(text))
-			continue
-		case ps.circle(p) != "":
-			errs = append(errs, fmt.Errorf("%s: failback: leads in a circle: %s", where, ps.circle(p)))
-			continue
-		case !back.Returns:
-			errs = append(errs, fmt.Errorf("%s: failback: plan %s is no failback; write \"returns: true\" into it if it is", where, back.Name))
-		}
-		for _, parameter := range sorted(back.Parameters) {
-			own, ok := p.Parameters[parameter]
-			if back.Parameters[parameter].Default == "" && (!ok || own.Type != back.Parameters[parameter].Type) {
-				errs = append(errs, fmt.Errorf("%s: failback: plan %s wants parameter %s (%s), which %s has not", where, back.Name, parameter, back.Parameters[parameter].Type, p.Name))
-			}
+		return errors.New(text)
+	}
+	if way := ps.circle(p); way != "" {
+		return fmt.Errorf("%s: failback: leads in a circle: %s", where, way)
+	}
+	var errs []error
+	if !back.Returns {
+		errs = append(errs, fmt.Errorf("%s: failback: plan %s is no failback; write \"returns: true\" into it if it is", where, back.Name))
+	}
+	for _, parameter := range sorted(back.Parameters) {
+		own, ok := p.Parameters[parameter]
+		if back.Parameters[parameter].Default == "" && (!ok || own.Type != back.Parameters[parameter].Type) {
+			errs = append(errs, fmt.Errorf("%s: failback: plan %s wants parameter %s (%s), which %s has not", where, back.Name, parameter, back.Parameters[parameter].Type, p.Name))
 		}
 	}
 	return errors.Join(errs...)

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mahavishnu/config"
+	"mahavishnu/fault"
 )
 
 // Kind says what a step is.
@@ -335,4 +337,34 @@ func Digest(p Plan, v Variant, params map[string]string) string {
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
+}
+
+// Digest names exactly this definition, whatever it is carried out with: what somebody
+// who orders it has seen of it.
+func (p *Plan) Digest() string { return Digest(*p, "", nil) }
+
+const (
+	// shortDigest is how much of a digest people are shown, leastDigest how much they
+	// have to repeat.
+	shortDigest = 12
+	leastDigest = 8
+)
+
+// ShortDigest is as much of a digest as people need.
+func ShortDigest(digest string) string { return digest[:min(len(digest), shortDigest)] }
+
+// sameDigest reports whether what somebody has seen is this; a part of it will do.
+func sameDigest(seen, digest string) bool {
+	return len(seen) >= leastDigest && strings.HasPrefix(digest, strings.ToLower(seen))
+}
+
+// asSeen refuses an order of somebody who has seen another definition than this one.
+// Who has seen none, refuses none.
+func (p *Plan) asSeen(seen string) error {
+	if seen == "" || sameDigest(seen, p.Digest()) {
+		return nil
+	}
+	own := ShortDigest(p.Digest())
+	return fault.New("carry out plan", p.Name, fmt.Errorf("%w: its digest is %s for the leading coordinator, and %s where the order comes from", ErrDiffers, own, ShortDigest(seen)),
+		fmt.Sprintf("see what the leading coordinator would do: mahavishnu failover execute %s --dry-run\nto have exactly that done, repeat the order with --digest %s\nkeep the same files in failover.plans on every machine", p.Name, own))
 }

@@ -25,6 +25,9 @@ func (d *Desk) evaluate(t *term) {
 		if err != nil && t.ctx.Err() == nil {
 			d.failed(err)
 		}
+		if _, err := d.x.Forget(t.ctx, t.epoch, d.o.Keep); err != nil && t.ctx.Err() == nil {
+			d.failed(err)
+		}
 		next := d.o.Every
 		if slices.ContainsFunc(all, func(e Evaluation) bool { return e.Broken() != "" }) {
 			next = min(wait, next)
@@ -54,14 +57,19 @@ func (d *Desk) reload() (trouble string, changed bool) {
 	d.reading.Lock()
 	defer d.reading.Unlock()
 	plans, err := d.o.Reload()
+	before := d.Trouble()
 	if err != nil {
-		if d.trouble != err.Error() {
-			d.trouble = err.Error()
+		if before != err.Error() {
+			d.setTrouble(err.Error())
 			d.failed(err)
+			d.x.tell(Event{Kind: EventUnreadable, Text: err.Error()})
 		}
 		return "the plan files cannot be used, so those read before are: " + err.Error(), false
 	}
-	d.trouble = ""
+	if before != "" {
+		d.setTrouble("")
+		d.x.tell(Event{Kind: EventReadable})
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if reflect.DeepEqual(plans, d.plans) {
@@ -78,4 +86,20 @@ func (d *Desk) fresh() (trouble string) {
 		d.Changed()
 	}
 	return trouble
+}
+
+// Reread reads the plans anew, whether it leads or not; a change is evaluated soon.
+func (d *Desk) Reread() { d.fresh() }
+
+// Trouble says why the plans could not be read the last time; "" when they could.
+func (d *Desk) Trouble() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.trouble
+}
+
+func (d *Desk) setTrouble(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trouble = text
 }

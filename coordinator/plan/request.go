@@ -31,6 +31,10 @@ type Request struct {
 	// Variant "" is the plan's own choice.
 	Variant Variant           `json:"variant,omitempty"`
 	Params  map[string]string `json:"params,omitempty"`
+	// Digest is what the one who asks has seen, or enough of it: [Plan.Digest] of the
+	// plan that is to be carried out, and for a decision that of the execution. What
+	// differs is refused; "" is nothing seen.
+	Digest string `json:"digest,omitempty"`
 	// Execution is an id, or a part of one that no other has; "" for a failback of
 	// the only one there is.
 	Execution string    `json:"execution,omitempty"`
@@ -56,7 +60,7 @@ type Reply struct {
 // codes are the errors that survive the journey.
 var codes = map[string]error{
 	"busy": ErrBusy, "too-soon": ErrTooSoon, "refused": ErrRefused, "not-approved": ErrNotApproved,
-	"not-found": ErrNotFound, "not-leading": ErrNotLeading, "fenced": ErrFenced,
+	"not-found": ErrNotFound, "differs": ErrDiffers, "not-leading": ErrNotLeading, "fenced": ErrFenced,
 }
 
 // failed makes a reply of an error.

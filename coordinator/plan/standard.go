@@ -7,6 +7,9 @@ var (
 	regionParam  = Param{Name: "region", Type: TypeRegion, About: "the region"}
 )
 
+// actionNotify tells people something; what it told is its output.
+const actionNotify = "notify"
+
 // Standard returns a registry with everything that plans may use, bound to nothing.
 func Standard() *Registry {
 	r := NewRegistry()
@@ -90,7 +93,7 @@ func standardActions() []Definition {
 			ByHand:  "mahavishnu replication failback $from@$to",
 		},
 		{
-			Name: "notify", Params: []Param{{Name: "text", Type: TypeText, About: "what people are told"}},
+			Name: actionNotify, Params: []Param{{Name: "text", Type: TypeText, About: "what people are told"}},
 			Summary: "Tell people: $text",
 			ByHand:  "Tell those concerned: $text",
 		},

@@ -126,6 +126,17 @@ func (n node) Put(_ context.Context, key string, data []byte, revision uint64) (
 	return written, errors.Join(gone, err)
 }
 
+func (n node) Delete(_ context.Context, key string, revision uint64) (err error) {
+	gone := n.call("delete "+key, func() {
+		if n.w.keys[key].revision != revision {
+			err = fmt.Errorf("%w: %s", ErrConflict, key)
+			return
+		}
+		delete(n.w.keys, key)
+	})
+	return errors.Join(gone, err)
+}
+
 func (n node) Keys(_ context.Context, prefix string) (keys []string, err error) {
 	gone := n.call("keys "+prefix, func() {
 		for key := range n.w.keys {

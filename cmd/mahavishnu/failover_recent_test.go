@@ -1,0 +1,41 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mahavishnu/coordinator/plan"
+	"mahavishnu/messages"
+)
+
+// What waits for a person is a trouble with the command that helps; what a plan told is
+// shown; what is done is no trouble.
+func TestTheStatusSaysWhatIsWanted(t *testing.T) {
+	steps := []plan.Step{{Name: "ask", Kind: plan.KindApprove}, {Name: "tell", Kind: plan.KindAction, Uses: "notify"}}
+	at := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	execution := func(id string, state plan.State, entries ...plan.Entry) *plan.Execution {
+		return &plan.Execution{ID: id, Plan: plan.Plan{Name: "p", Steps: steps}, State: state, Created: at, Entries: entries}
+	}
+	asks := execution("asks-1", plan.StateExecuting, plan.Entry{Step: "ask", Attempt: 1})
+	done := execution("done-1", plan.StateCommitted, plan.Entry{Step: "tell", Attempt: 1, Outcome: plan.OutcomeDone, Output: "it moved"})
+	stopped := execution("stopped-1", plan.StateStopped)
+	stopped.Error = "step x: its disk is full"
+	r := failoverReport{Coordinators: []messages.CoordinatorStatus{{Node: "a", Stretch: 1, Epoch: 3, Quorum: messages.QuorumStatus{Have: true}, Troubles: []string{"its files are bad"}}}, Leader: "a"}
+	for _, x := range []*plan.Execution{asks, done, stopped} {
+		r.Executions = append(r.Executions, recentOf(x))
+	}
+	r.complain()
+	want := []string{
+		"coordinator a: its files are bad",
+		"asks-1 waits to be approved: mahavishnu failover approve asks-1 --key-file FILE",
+		"stopped-1 stopped: step x: its disk is full; look, then decide: mahavishnu failover journal stopped-1",
+	}
+	if !slices.Equal(r.Troubles, want) {
+		t.Errorf("troubles are\n%s\nwant\n%s", strings.Join(r.Troubles, "\n"), strings.Join(want, "\n"))
+	}
+	if told := r.Executions[1].Told; !slices.Equal(told, []string{"it moved"}) {
+		t.Errorf("told was %q", told)
+	}
+}
