@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -87,6 +88,14 @@ type App struct {
 	conn    *bus.Conn
 	bus     *bus.Bus
 	started time.Time
+	// instance tells this process from another that has the same name.
+	instance string
+	// bound is closed when the process has its queue.
+	bound chan struct{}
+	// alone says that this is the part of a process that goes on while its region is
+	// cut off, and island is that part's keeper in a process that has one.
+	alone  bool
+	island *island
 
 	scheduler   *scheduler.Scheduler
 	pool        *worker.Pool
@@ -117,7 +126,7 @@ func New(o Options) (*App, error) {
 			"set nats.url to where `mahavishnu up` or a NATS server listens, or run everything in one process with `mahavishnu up`")
 	}
 	o.Clock = clock.Or(o.Clock)
-	return &App{Options: o, cfg: o.Config, failed: make(chan error, 1)}, nil
+	return &App{Options: o, cfg: o.Config, failed: make(chan error, 1), bound: make(chan struct{}), instance: rand.Text()}, nil
 }
 
 // Bus is the process's queue; nil before Start.
@@ -147,7 +156,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	r := a.cfg.DisasterRecovery
 	a.metrics.SetTargets(time.Duration(r.RTOTargetMinutes)*time.Minute, time.Duration(r.RPOTargetMinutes)*time.Minute)
 	for _, step := range []func(context.Context) error{
-		a.startQueue, a.startHTTP, a.startScheduler, a.startWorker, a.startCoordinator, a.startHeartbeat, a.startKeepers,
+		a.startIsland, a.startQueue, a.startHTTP, a.startScheduler, a.startWorker, a.startCoordinator, a.startHeartbeat, a.mustBeAlone, a.startKeepers,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -157,9 +166,34 @@ func (a *App) Start(ctx context.Context) (err error) {
 	return nil
 }
 
-// startQueue runs the embedded server where no other is configured, connects,
-// and makes sure that streams and consumers are there.
+// startQueue opens the queue. In a region that goes on when it is cut off, one that
+// does not answer is waited for: the process may have been started meanwhile.
 func (a *App) startQueue(ctx context.Context) error {
+	for {
+		err := a.openQueue(ctx)
+		if err == nil {
+			close(a.bound)
+			return nil
+		}
+		if a.island == nil || !bus.Unanswered(err) || ctx.Err() != nil {
+			return err
+		}
+		a.Log.Warn().Err(err).Msg("the queue does not answer; waiting for it")
+		if cause := a.Clock.Sleep(ctx, time.Second); cause != nil {
+			return errors.Join(err, cause)
+		}
+	}
+}
+
+// openQueue runs the embedded server where no other is configured, connects,
+// and makes sure that streams and consumers are there.
+func (a *App) openQueue(ctx context.Context) (err error) {
+	keep := len(a.running)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.stopTo(context.WithoutCancel(ctx), keep))
+		}
+	}()
 	if a.cfg.NATS.URL == "" {
 		server, err := startServer(a.cfg, a.Log)
 		if err != nil {
@@ -276,14 +310,17 @@ var errStopping = errors.New("the process is stopping")
 
 // Stop stops what was started, newest first, and lets running jobs have their
 // grace. Calling it again does nothing.
-func (a *App) Stop(ctx context.Context) error {
+func (a *App) Stop(ctx context.Context) error { return a.stopTo(ctx, 0) }
+
+// stopTo stops what was started, newest first, but for the oldest so many parts.
+func (a *App) stopTo(ctx context.Context, keep int) error {
 	var errs []error
-	for _, p := range slices.Backward(a.running) {
+	for _, p := range slices.Backward(a.running[min(keep, len(a.running)):]) {
 		if err := p.stop(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", p.name, err))
 		}
 	}
-	a.running = nil
+	a.running = a.running[:min(keep, len(a.running))]
 	return errors.Join(errs...)
 }
 

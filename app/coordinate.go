@@ -22,7 +22,7 @@ func (a *App) startCoordinator(ctx context.Context) error {
 	}
 	f, node := a.cfg.Failover, a.cfg.Node
 	o := coordinator.Options{
-		Node: node.Name, Region: node.Region, Voters: voters(f), Services: services(a.cfg),
+		Node: node.Name, Region: node.Region, Instance: a.instance, Started: a.started, Voters: voters(f), Services: services(a.cfg),
 		Heartbeat: f.Heartbeat.Std(), Threshold: float64(f.Suspicion), Pause: f.EffectivePause(),
 		Confirm: f.EffectiveConfirm(), Recovery: f.Recovery.Std(),
 		Timing: leaseTiming(f.Lease), Metrics: a.metrics,

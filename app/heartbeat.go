@@ -28,6 +28,31 @@ func (a *App) startHeartbeat(context.Context) error {
 	return nil
 }
 
+// listenForTwins bounds how long a process listens for another of its name before it
+// touches members of services.
+const listenForTwins = 5 * time.Second
+
+// mustBeAlone fails when an older process has this one's name. A node that keeps
+// members of services asks before it touches one: it would stop what the other keeps.
+func (a *App) mustBeAlone(ctx context.Context) error {
+	if a.coordinator == nil || !a.keeps() {
+		return nil
+	}
+	return a.coordinator.Alone(ctx, min(4*a.heartbeatEvery(), listenForTwins))
+}
+
+// keeps tells whether members of services live beside this node.
+func (a *App) keeps() bool {
+	for _, s := range a.cfg.Failover.Services {
+		for _, m := range s.Members {
+			if m.Node == a.cfg.Node.Name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // beat sends a heartbeat. One that cannot be sent is one that is not heard: who
 // listens draws the conclusion.
 func (a *App) beat(h messages.Heartbeat) {
@@ -41,7 +66,7 @@ func (a *App) heartbeatEvery() time.Duration { return a.Config.Failover.Heartbea
 
 func (a *App) heartbeat(sequence uint64) messages.Heartbeat {
 	h := messages.Heartbeat{
-		Node: a.Config.Node.Name, Region: a.Config.Node.Region, Roles: a.Roles.names(), Sequence: sequence,
+		Node: a.Config.Node.Name, Region: a.Config.Node.Region, Instance: a.instance, Island: a.isIsland(), Roles: a.Roles.names(), Sequence: sequence,
 		Time: a.Clock.Now(), Started: a.started, IntervalMillis: a.heartbeatEvery().Milliseconds(), Version: a.Version,
 	}
 	if a.pool != nil {

@@ -3,7 +3,6 @@ package app
 import (
 	"mahavishnu/config"
 	"mahavishnu/retention"
-	"mahavishnu/scheduler"
 )
 
 // Reload reads the configuration again and hands it to the running roles. A bad
@@ -38,7 +37,7 @@ func (a *App) apply(fresh *config.Config) error {
 		return err
 	}
 	if a.scheduler != nil {
-		plan, err := scheduler.FromConfig(fresh)
+		plan, err := a.planOf(fresh)
 		if err != nil {
 			return err
 		}

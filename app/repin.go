@@ -24,7 +24,7 @@ func (p *planner) keepLeadersAway(ctx context.Context) error {
 		if see == nil || see.Status().Epoch == 0 || away == "" {
 			continue
 		}
-		pinned, err := bus.Repin(ctx, p.bus.Conn(), bus.RepinOptions{Away: away})
+		pinned, err := bus.Repin(ctx, p.bus.Conn(), bus.RepinOptions{Away: away, Regions: p.cfg.Regions})
 		for _, moved := range pinned {
 			if moved.From != "" {
 				p.log.Info().Str("stream", moved.Stream).Str("from", moved.From).Str("to", moved.Leader).

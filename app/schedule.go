@@ -28,7 +28,7 @@ func (a *App) startScheduler(context.Context) error {
 	if !a.Roles.Scheduler {
 		return nil
 	}
-	plan, err := scheduler.FromConfig(a.cfg)
+	plan, err := a.planOf(a.cfg)
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,9 @@ func (a *App) startScheduler(context.Context) error {
 		Bus: a.bus, Clock: a.Clock, Metrics: a.metrics,
 		Log: a.Log.With().Str("part", "reconciler").Logger(),
 	}).Run))
+	if a.alone { // its events are handed over, and told and counted then
+		return nil
+	}
 	a.launch("catalog", a.lead(leaseCatalog, a.keepCatalog))
 	a.launch("event metrics", a.again("event metrics", a.countEvents))
 	a.launch("queue metrics", a.again("queue metrics", a.measureQueue))

@@ -82,7 +82,7 @@ func (a *App) startWorker(ctx context.Context) error {
 	}
 	a.launch("worker", a.pool.Run)
 	a.launch("regions", a.again("regions", a.serve(known, moved)))
-	if len(a.cfg.Backup.Replication.Regions) > 0 {
+	if len(a.cfg.Backup.Replication.Regions) > 0 && !a.alone {
 		a.launch("replication lag", a.lead(leaseLag(node.Region), a.measureLag))
 	}
 	return nil

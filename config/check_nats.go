@@ -20,6 +20,7 @@ func (l *loader) checkNATS(n *NATS) {
 	}
 	l.checkCredentials(n)
 	l.checkLease("nats.lease.", n.Lease)
+	l.checkIsland(n)
 }
 
 func (l *loader) checkEmbedded(n *NATS) {
@@ -49,19 +50,24 @@ func (l *loader) checkServers(n *NATS) {
 			l.value(key, "concerns the embedded server, but nats.url names one elsewhere: keep one of the two")
 		}
 	}
-	for server := range strings.SplitSeq(n.URL, ",") {
+	l.checkServerURLs("nats.url", n.URL)
+}
+
+// checkServerURLs checks the addresses of servers, separated by commas.
+func (l *loader) checkServerURLs(key, urls string) {
+	for server := range strings.SplitSeq(urls, ",") {
 		u, err := url.Parse(strings.TrimSpace(server))
 		switch {
 		case err != nil || u.Host == "" || u.Hostname() == "":
-			l.value("nats.url", `is not a server's address: write "tls://host:4222", several separated by commas`)
+			l.value(key, `is not a server's address: write "tls://host:4222", several separated by commas`)
 		case u.User != nil:
-			l.value("nats.url", "must not hold a password or a user: use nats.user with nats.password_file")
+			l.value(key, "must not hold a password or a user: use nats.user with nats.password_file")
 		case u.Scheme != "nats" && u.Scheme != "tls":
-			l.valuef("nats.url", `%q is not a kind of NATS address: write "tls://%s"`, u.Scheme+"://", u.Host)
+			l.valuef(key, `%q is not a kind of NATS address: write "tls://%s"`, u.Scheme+"://", u.Host)
 		case u.Path != "" && u.Path != "/" || u.RawQuery != "":
-			l.valuef("nats.url", `only a host and a port can be given: write "%s://%s"`, u.Scheme, u.Host)
+			l.valuef(key, `only a host and a port can be given: write "%s://%s"`, u.Scheme, u.Host)
 		case u.Scheme == "nats" && !isLoopback(u.Hostname()):
-			l.valuef("nats.url", `%s is another machine, and jobs cross the network only under TLS 1.3: write "tls://%s", `+
+			l.valuef(key, `%s is another machine, and jobs cross the network only under TLS 1.3: write "tls://%s", `+
 				`give the server a certificate (its tls block), and name the authority in nats.tls.ca_file if it is your own`, u.Hostname(), u.Host)
 		}
 	}

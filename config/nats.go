@@ -38,6 +38,8 @@ type NATS struct {
 	TLS TLS `yaml:"tls"`
 	// How leadership is held.
 	Lease Lease `yaml:"lease"`
+	// What the region does while it is cut off from the servers of url.
+	Island Island `yaml:"island"`
 }
 
 // TLS names the certificates of a connection. TLS 1.3 is the least accepted.

@@ -28,7 +28,8 @@ type Coordinator struct {
 	turned chan struct{} // a verdict changed
 	events chan messages.Event
 
-	lastSaid error // how sending the last report went; of the goroutine that looks
+	lastSaid error                   // how sending the last report went; of the goroutine that looks
+	refuse   context.CancelCauseFunc // ends Run with a reason
 
 	mu       sync.Mutex
 	view     *view
@@ -48,6 +49,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	}
 	defer stop()
 	defer c.gate.set(false)
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	c.refuse = refuse
 	for _, part := range []func(context.Context){
 		c.listening("heartbeats", func(ctx context.Context) error { return c.o.Lines.WatchHeartbeats(ctx, c.heartbeat) }),
 		c.listening("opinions", func(ctx context.Context) error { return c.o.Lines.WatchOpinions(ctx, c.opinions) }),
@@ -109,8 +113,14 @@ func (c *Coordinator) look(ctx context.Context) {
 		report, changed := c.view.look(now)
 		c.settle(changed, now)
 		c.missing(now)
+		c.tellTwins(now)
 		c.measure()
+		second := c.view.second(now)
 		c.mu.Unlock()
+		if second != nil {
+			c.refuse(second)
+			return
+		}
 		// What cannot be sent is not heard; whoever misses it draws the conclusion.
 		c.said(c.o.Lines.PublishOpinions(report))
 		// Ticks keep to their grid; those that were missed are not made up for.

@@ -20,6 +20,11 @@ import (
 type Options struct {
 	// Node and Region are the coordinator's own.
 	Node, Region string
+	// Instance tells this process from another of the same name, and is in its
+	// heartbeats; "" looks for no other.
+	Instance string
+	// Started is when this process did, as its heartbeats say.
+	Started time.Time
 	// Voters are the coordinators that vote; nil is this one alone.
 	Voters []vote.Voter
 	// Services are watched.

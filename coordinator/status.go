@@ -45,6 +45,7 @@ func (v *view) status(now time.Time) messages.CoordinatorStatus {
 		n := v.nodes[name]
 		s.Nodes = append(s.Nodes, messages.NodeStatus{
 			Node: name, Region: n.last.Region, Roles: n.last.Roles, Version: n.last.Version, Serves: n.last.Serves, Started: n.started, Starts: n.starts,
+			Island: n.last.Island, Twin: v.twin(name, n.every, now),
 			Seen: v.seen(NodeTarget(name), &n.opinion, n.detector, now),
 		})
 	}
@@ -60,6 +61,14 @@ func (v *view) status(now time.Time) messages.CoordinatorStatus {
 		})
 	}
 	return s
+}
+
+// twin says in a sentence that two processes have a node's name; "" is one alone.
+func (v *view) twin(name string, every time.Duration, now time.Time) string {
+	if n := v.names[name]; n != nil {
+		return n.twin(name, now, every)
+	}
+	return ""
 }
 
 func (v *view) seen(target string, o *opinion, d *detect.Detector, now time.Time) messages.Seen {

@@ -30,17 +30,21 @@ func (c *Coordinator) changed(v vote.Verdict, now time.Time) {
 	c.publish(v, why, now)
 }
 
-// publish hands an event to whoever sends it.
+// publish tells of a verdict by an event.
 func (c *Coordinator) publish(v vote.Verdict, why string, now time.Time) {
-	event := messages.Event{
+	c.queue(messages.Event{
 		ID:   fmt.Sprintf("verdict.%s.%d.%d.%s", v.Target, c.view.epoch, c.view.sequence, v.State),
 		Time: now.UTC(), Kind: messages.EventVerdict, Region: c.regionOf(v.Target), Outcome: outcomeOf(v.State),
 		Source: v.Target, Worker: c.o.Node, Error: why,
-	}
+	})
+}
+
+// queue hands an event to whoever sends it, without waiting.
+func (c *Coordinator) queue(event messages.Event) {
 	select {
 	case c.events <- event:
 	default:
-		c.o.Log.Error().Str("target", v.Target).Msg("too many verdicts wait to be told; this one shows in the status only")
+		c.o.Log.Error().Str("target", event.Source).Msg("too many verdicts wait to be told; this one shows in the status only")
 	}
 }
 

@@ -20,6 +20,7 @@ type view struct {
 	board   *vote.Board
 	rhythms map[time.Duration]*detect.Options
 	nodes   map[string]*node
+	names   map[string]*names // of nodes whose heartbeats tell their instance
 	members []*member
 
 	sequence uint64
@@ -53,7 +54,12 @@ func newView(o *Options, now time.Time) (*view, error) {
 	}
 	v := &view{
 		o: o, board: board, health: detect.NewHealth(o.Heartbeat, 0), started: now,
-		rhythms: map[time.Duration]*detect.Options{}, nodes: map[string]*node{},
+		rhythms: map[time.Duration]*detect.Options{}, nodes: map[string]*node{}, names: map[string]*names{},
+	}
+	if o.Instance != "" {
+		own := newNames()
+		own.word(messages.Heartbeat{Instance: o.Instance, Started: o.Started, Region: o.Region}, now)
+		v.names[o.Node] = own
 	}
 	for _, s := range o.Services {
 		for _, m := range s.Members {
@@ -68,8 +74,11 @@ func (v *view) heard(h messages.Heartbeat, now time.Time) {
 	if h.Node == "" {
 		return
 	}
+	fresh := v.named(h, now)
 	if h.Leaving {
-		delete(v.nodes, h.Node)
+		if n := v.names[h.Node]; n == nil || len(n.heard) == 0 {
+			delete(v.nodes, h.Node)
+		}
 		return
 	}
 	every := time.Duration(h.IntervalMillis) * time.Millisecond
@@ -88,7 +97,10 @@ func (v *view) heard(h messages.Heartbeat, now time.Time) {
 			n.detector, n.every = detect.New(v.rhythm(every)), every
 		}
 		if !n.started.Equal(h.Started) {
-			n.starts, n.started = n.starts+1, h.Started
+			n.started = h.Started
+			if fresh {
+				n.starts++ // twins take turns, and neither starts anew
+			}
 		}
 		n.detector.Restarted(now)
 	default:
@@ -98,6 +110,26 @@ func (v *view) heard(h messages.Heartbeat, now time.Time) {
 	for i := range h.Members {
 		v.testify(h.Node, &h.Members[i])
 	}
+}
+
+// named notes whose heartbeat it is of those that have the node's name, and reports
+// whether it is the first of its process.
+func (v *view) named(h messages.Heartbeat, now time.Time) (first bool) {
+	if h.Instance == "" {
+		return true // it tells no instance: each new start is one
+	}
+	n := v.names[h.Node]
+	switch {
+	case h.Leaving && n != nil:
+		delete(n.heard, h.Instance)
+		return false
+	case h.Leaving:
+		return false
+	case n == nil:
+		n = newNames()
+		v.names[h.Node] = n
+	}
+	return n.word(h, now)
 }
 
 // rhythm is shared by all nodes that mean to be heard in the same interval.

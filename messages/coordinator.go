@@ -75,6 +75,10 @@ type NodeStatus struct {
 	Started time.Time `json:"started,omitzero"`
 	// Starts counts how often it started anew while it was watched.
 	Starts int `json:"starts"`
+	// Island is set while it works with its region's own queue, being cut off.
+	Island bool `json:"island,omitempty"`
+	// Twin says in a sentence that two processes have this name.
+	Twin string `json:"twin,omitempty"`
 	Seen
 }
 

@@ -37,6 +37,8 @@ const (
 	OutcomeUp      Outcome = "up"
 	OutcomeDown    Outcome = "down"
 	OutcomeUnknown Outcome = "unknown"
+	// OutcomeTwin tells that two processes have a node's name.
+	OutcomeTwin Outcome = "twin"
 	// OutcomeNotice: a plan has something to tell people, which Error holds.
 	OutcomeNotice Outcome = "notice"
 )
@@ -116,6 +118,9 @@ func DecodeProgress(data []byte) (ProgressReport, error) {
 type Heartbeat struct {
 	Node   string `json:"node"`
 	Region string `json:"region"`
+	// Instance is random for each process, so that two that were given one name are
+	// told apart.
+	Instance string `json:"instance,omitempty"`
 	// Roles are scheduler, worker and coordinator.
 	Roles []string `json:"roles,omitempty"`
 	// Sequence grows by one a heartbeat, from 1 at the node's start.
@@ -135,6 +140,9 @@ type Heartbeat struct {
 	Serves []string `json:"serves,omitempty"`
 	// Leaving is set in a node's last heartbeat: it stops because it was told to.
 	Leaving bool `json:"leaving,omitempty"`
+	// Island is set while the node's region is cut off and it works with the region's
+	// own queue.
+	Island bool `json:"island,omitempty"`
 	// Members are the members of services that live on the node, as their keepers
 	// see them.
 	Members []MemberState `json:"members,omitempty"`

@@ -25,6 +25,7 @@ type Metrics struct {
 	fronts
 	failover
 	plans
+	islands
 }
 
 // New returns metrics that are all at their start. The version is shown as a label.
@@ -48,6 +49,7 @@ func New(version string) *Metrics {
 	m.fronts = newFronts(m.registry)
 	m.failover = newFailover(m.registry)
 	m.plans = newPlans(m.registry)
+	m.islands = newIslands(m.registry)
 	return m
 }
 

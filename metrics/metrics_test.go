@@ -60,6 +60,8 @@ func moveAll(m *Metrics) {
 	m.SetQueue(messages.KindBackup, "eu", 5, 2)
 	m.LeaseWon("scheduler", 17)
 	m.LeaseEnded("scheduler")
+	m.SetIsland(true)
+	m.HandedOver("records", 2)
 	m.LeaseWon("scheduler", 19)
 	m.SetNodes("eu", "worker", 3)
 	m.SlotsDecided("daily", "submitted", 2)

@@ -183,9 +183,16 @@ func (r failoverReport) seen(service, member string) string {
 func (r failoverReport) printNodes(e *env, best messages.CoordinatorStatus) {
 	table := terminal.NewTable("node", "region", "roles", "verdict", "since>", "silent for>", "why")
 	for _, n := range best.Nodes {
-		if n.Verdict != "up" || n.State != "up" {
-			table.Row(n.Node, n.Region, strings.Join(n.Roles, ", "), n.Verdict, passed(n.VerdictMillis), passed(n.SilentMillis), n.Why)
+		why := n.Why
+		switch {
+		case n.Twin != "":
+			why = n.Twin
+		case n.Island:
+			why = "its region is cut off from the queue and goes on with its own"
+		case n.Verdict == "up" && n.State == "up":
+			continue
 		}
+		table.Row(n.Node, n.Region, strings.Join(n.Roles, ", "), n.Verdict, passed(n.VerdictMillis), passed(n.SilentMillis), why)
 	}
 	e.term.Printf("\n%s watched by %s, %s not well", terminal.Plural(len(best.Nodes), "node"), best.Node, terminal.Count(table.Len()))
 	if table.Len() > 0 {

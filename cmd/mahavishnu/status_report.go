@@ -68,7 +68,11 @@ func (e *env) nodes(ctx context.Context, q *queue) ([]messages.Heartbeat, error)
 		failed <- q.WatchHeartbeats(listening, func(h messages.Heartbeat) {
 			mu.Lock()
 			defer mu.Unlock()
-			heard[h.Region+"/"+h.Node] = h
+			if key := h.Region + "/" + h.Node + "/" + h.Instance; h.Leaving {
+				delete(heard, key)
+			} else {
+				heard[key] = h
+			}
 		})
 	}()
 	if err := e.clock.Sleep(ctx, heartbeatPatience); err != nil {
@@ -180,7 +184,14 @@ func (r *statusReport) printQueue(e *env) {
 		if h.Slots > 0 {
 			busy = fmt.Sprintf("%d of %d", h.Busy, h.Slots)
 		}
-		table.Row(h.Node, h.Region, strings.Join(h.Roles, ", "), busy, terminal.Duration(e.clock.Now().Sub(h.Started).Truncate(time.Second)),
+		name := h.Node
+		if slices.ContainsFunc(q.Nodes, func(o messages.Heartbeat) bool { return o.Node == h.Node && o.Instance != h.Instance }) {
+			name += " (one of several of this name)"
+		}
+		if h.Island {
+			name += " (its region is cut off)"
+		}
+		table.Row(name, h.Region, strings.Join(h.Roles, ", "), busy, terminal.Duration(e.clock.Now().Sub(h.Started).Truncate(time.Second)),
 			strings.Join(h.Jobs, ", "))
 	}
 	e.term.Printf("\n%s", table)

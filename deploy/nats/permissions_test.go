@@ -71,6 +71,8 @@ var may = map[string][]string{
 	"$JS.API.STREAM.MSG.GET.KV_dr_leases":           {"worker", "scheduler", "coordinator", "operator"},
 	"$JS.API.DIRECT.GET.DR_EVENTS":                  {"scheduler", "operator"},
 	"$JS.API.DIRECT.GET.KV_dr_nodes.$KV.dr_nodes.x": {"scheduler", "coordinator", "operator"},
+	"$SYS.REQ.ACCOUNT.PING.STATZ":                   {"coordinator"},
+	"$SYS.REQ.ACCOUNT.PING.CONNZ":                   {},
 	// Records and leases.
 	"$KV.dr_jobs.j1":               {"worker", "scheduler", "operator"},
 	"$KV.dr_catalog.s1":            {"scheduler"},
@@ -78,6 +80,8 @@ var may = map[string][]string{
 	"$KV.dr_leases.session.s1":     {"worker"},
 	"$KV.dr_leases.repository.eu":  {"worker"},
 	"$KV.dr_leases.lag.eu":         {"worker"},
+	"$KV.dr_leases.island.n1":      {"worker", "scheduler"},
+	"$KV.dr_leases.handover":       {"scheduler"},
 	"$KV.dr_leases.scheduler":      {"scheduler"},
 	"$KV.dr_leases.reconciler":     {"scheduler"},
 	"$KV.dr_leases.catalog":        {"scheduler"},

@@ -127,7 +127,8 @@ func (s *site) one() {
 	natstest.StartConfigured(s.t, s.server("n1", "one-node.conf", natstest.FreePorts(s.t, 1)[0]))
 }
 
-// three starts a cluster of three from a configuration; regions name the servers.
+// three starts a cluster of three from a configuration; the names tell the servers'
+// regions, or have them behind a "@".
 func (s *site) three(file string, names ...string) []*natstest.Configured {
 	s.t.Helper()
 	ports := natstest.FreePorts(s.t, 9)
@@ -137,7 +138,10 @@ func (s *site) three(file string, names ...string) []*natstest.Configured {
 	}
 	var all []*natstest.Configured
 	for i, name := range names {
-		region := name[:max(strings.LastIndex(name, "-"), 0)]
+		name, region, told := strings.Cut(name, "@")
+		if !told {
+			region = name[:max(strings.LastIndex(name, "-"), 0)]
+		}
 		all = append(all, s.server(name, file, ports[i], append([]string{
 			"MAHAVISHNU_NATS_CLUSTER_LISTEN=" + at(ports[3+i]), "MAHAVISHNU_NATS_LEAF_LISTEN=" + at(ports[6+i]),
 			"MAHAVISHNU_NATS_TAG=region:" + region,

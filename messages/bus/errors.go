@@ -1,6 +1,10 @@
 package bus
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/nats-io/nats.go"
+)
 
 // Errors callers decide on.
 var (
@@ -21,3 +25,9 @@ var (
 	// ErrDifferentJob: the id belongs to a job that asks for something else.
 	ErrDifferentJob = errors.New("a different job has this id")
 )
+
+// Unanswered reports whether a call failed because the queue did not answer, or could
+// not: no connection, no leader, no majority. The same call may succeed later.
+func Unanswered(err error) bool {
+	return temporary(err) || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrConnectionClosed)
+}

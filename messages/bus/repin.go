@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,8 +33,12 @@ type RepinOptions struct {
 	// Streams to move; nil are those that a failover writes to: leases, nodes,
 	// records of jobs.
 	Streams []string
-	// RegionOf tells the region of a server by its name; nil takes what is before the
-	// last dash, as deploy/nats names servers: "us-east-1-2" is in "us-east-1".
+	// Regions are all that there are. A server says by its tag in which it is
+	// ("region:us-east-1"); of one that has none, the name does, as deploy/nats names
+	// servers: "us-east-1-2" is in "us-east-1". Nil takes any tag and name.
+	Regions []string
+	// RegionOf tells the region of a server by its name, "" where that is not known;
+	// nil does as Regions says.
 	RegionOf func(server string) string
 }
 
@@ -60,7 +63,11 @@ func Repin(ctx context.Context, c *Conn, o RepinOptions) ([]Pinned, error) {
 		o.Streams = []string{"KV_" + messages.BucketLeases, "KV_" + messages.BucketNodes, "KV_" + messages.BucketJobs}
 	}
 	if o.RegionOf == nil {
-		o.RegionOf = regionOfServer
+		tags, err := c.ServerRegions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.RegionOf = regionOf(tags, o.Regions)
 	}
 	var all []Pinned
 	var errs []error
@@ -75,13 +82,6 @@ func Repin(ctx context.Context, c *Conn, o RepinOptions) ([]Pinned, error) {
 	return all, errors.Join(errs...)
 }
 
-func regionOfServer(name string) string {
-	if i := strings.LastIndexByte(name, '-'); i > 0 {
-		return name[:i]
-	}
-	return name
-}
-
 func (c *Conn) repin(ctx context.Context, stream string, o RepinOptions) (Pinned, error) {
 	at := func(cluster *jetstream.ClusterInfo, from string) Pinned {
 		return Pinned{Stream: stream, Leader: cluster.Leader, Region: o.RegionOf(cluster.Leader), From: from}
@@ -92,6 +92,9 @@ func (c *Conn) repin(ctx context.Context, stream string, o RepinOptions) (Pinned
 		return Pinned{}, err
 	case cluster == nil || len(cluster.Replicas) == 0:
 		return Pinned{Stream: stream}, nil
+	case o.RegionOf(cluster.Leader) == "":
+		return Pinned{}, fault.New("keep the leader of "+stream+" out of", o.Away, fmt.Errorf("it is %s, and %w", cluster.Leader, ErrNoRegion),
+			`give every server its region, in its configuration: server_tags: [ "region:NAME" ]; or name it NAME-1`)
 	case o.RegionOf(cluster.Leader) != o.Away:
 		return at(cluster, ""), nil
 	}
@@ -108,7 +111,7 @@ func (c *Conn) repin(ctx context.Context, stream string, o RepinOptions) (Pinned
 			if cluster, err = c.placement(ctx, stream); err != nil {
 				return Pinned{}, err
 			}
-			if cluster.Leader != "" && o.RegionOf(cluster.Leader) != o.Away {
+			if region := o.RegionOf(cluster.Leader); region != "" && region != o.Away {
 				return at(cluster, from), nil
 			}
 		}
@@ -143,7 +146,7 @@ func successors(cluster *jetstream.ClusterInfo, o RepinOptions) []string {
 	}
 	var fit []*jetstream.PeerInfo
 	for _, r := range cluster.Replicas {
-		if r.Current && !r.Offline && o.RegionOf(r.Name) != o.Away {
+		if region := o.RegionOf(r.Name); r.Current && !r.Offline && region != "" && region != o.Away {
 			fit = append(fit, r)
 		}
 	}

@@ -66,6 +66,15 @@ func (s *Signs) Show(ctx context.Context, name, holder string, ttl time.Duration
 	return sign, nil
 }
 
+// Touch shows a sign of life once: it lasts for the ttl. That it was acknowledged
+// proves that the queue takes writes, and so that this side has its majority.
+func (s *Signs) Touch(ctx context.Context, name, holder string, ttl time.Duration) error {
+	if !messages.ValidLease(name) || !messages.ValidName(holder) {
+		return fault.New("show sign of life", name, errors.New("not a valid name, or not one of its holder "+holder), "")
+	}
+	return s.put(ctx, name, holder, max(ttl, shortestSign))
+}
+
 // put writes the key with its life.
 func (s *Signs) put(ctx context.Context, name, holder string, ttl time.Duration) error {
 	value, err := messages.LeaseValue{Holder: holder, DeadlineMillis: s.clock.Now().Add(ttl).UnixMilli()}.Encode()
