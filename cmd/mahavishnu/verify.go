@@ -155,8 +155,8 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 	if err != nil {
 		return err
 	}
-	verify := e.verify
-	if o.repair && shards == nil || o.repair && e.mayMend(ctx, repo) {
+	verify, mends := e.verify, mayMend(ctx, repo)
+	if o.repair && mends {
 		verify = e.repair
 	}
 	clean := "no problem found"
@@ -168,10 +168,14 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 			return err
 		}
 	}
-	return errors.Join(shards, verify(ctx, repo.Repository, clean, snapshot.VerifyOptions{
+	err = verify(ctx, repo.Repository, clean, snapshot.VerifyOptions{
 		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
 		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
-	}))
+	})
+	if err != nil && shards != nil && !mends {
+		err = unadvised{err}
+	}
+	return errors.Join(shards, err)
 }
 
 // verifiable returns the snapshots to verify; nil means all.

@@ -23,7 +23,7 @@ func (e *env) tellProblems(problems []snapshot.VerifyProblem) {
 		case p.Harmless:
 			harmless++
 			continue
-		case len(p.Affected) == 0 && p.Kind != repository.ObjectSnapshot:
+		case len(p.Affected) == 0 && (p.Kind != repository.ObjectSnapshot || strings.HasPrefix(p.Object, "copies/")):
 			more++
 			continue
 		default:
@@ -74,6 +74,8 @@ func nobodyAffected(p snapshot.VerifyProblem) string {
 	switch {
 	case errors.Is(p.Err, repository.ErrLost):
 		return "if it was deleted by hand, say so: mahavishnu verify --accept-loss " + p.Object[strings.LastIndexByte(p.Object, '-')+1:]
+	case p.Kind == repository.ObjectSnapshot && dispersed.Cause(p.Err) != "":
+		return "it cannot be restored as long as its second copy cannot be read either"
 	case p.Mendable:
 		return "nothing is lost: parity makes it whole"
 	}

@@ -16,10 +16,16 @@ import (
 
 // mayMend tells whether anything can be stored: not while more storages of a dispersed
 // repository are rolled back than may be lost, which is told.
-func (e *env) mayMend(ctx context.Context, repo *app.Opened) bool {
+func mayMend(ctx context.Context, repo *app.Opened) bool {
 	d, ok := repo.Dispersed()
 	return !ok || d.MayStore(ctx) == nil
 }
+
+// unadvised is an error whose hints would be wrong beside those of another one.
+type unadvised struct{ error }
+
+// Is keeps what decides the exit code.
+func (u unadvised) Is(target error) bool { return errors.Is(u.error, target) }
 
 // acceptance is going on without what storages that were rolled back have lost.
 type acceptance struct {
@@ -77,7 +83,7 @@ func (a *acceptance) letGo(ctx context.Context) (something bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	a.e.term.Sayf("the storages count again; %s made whole", terminal.Plural(report.Repaired-len(lost.Objects), "shard or storage"))
+	a.e.term.Sayf("the storages count again; %s of them mended", terminal.Plural(report.Repaired-len(lost.Objects), "other problem"))
 	return true, nil
 }
 

@@ -193,8 +193,8 @@ func (s *Store) Begin(ctx context.Context, o Options) (*Lease, error) {
 			err = errors.Join(err, l.release(context.WithoutCancel(ctx)))
 		}
 		hint := "whoever stores or deletes must be able to write below gc/ in the storage"
-		if errors.Is(err, storage.ErrFull) {
-			hint = ""
+		if errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrReadOnly) && len(fault.Hints(err)) > 0 {
+			hint = "" // the storage says what to do
 		}
 		return nil, fault.New(op, l.id.object(), err, hint)
 	}

@@ -23,10 +23,10 @@ func (m *member) counts(err error) error {
 }
 
 // olderError says that more storages were rolled back than may be lost.
-type olderError struct{ reasons []string }
+type olderError struct{ which []string }
 
 func (e *olderError) Error() string {
-	return fmt.Sprintf("%d storages were rolled back, more than may be lost, so nothing is stored: %s", len(e.reasons), strings.Join(e.reasons, "; "))
+	return fmt.Sprintf("%d storages were rolled back, more than may be lost, so nothing is stored: %s", len(e.which), strings.Join(e.which, "; "))
 }
 
 // Unwrap lets those go on who would only have taken a note.
@@ -38,10 +38,10 @@ func (b *Backend) older() *olderError {
 	e := &olderError{}
 	for _, m := range b.members {
 		if err := b.history.against(m); err != nil {
-			e.reasons = append(e.reasons, fmt.Sprintf("storage %d, %s: %v", m.index+1, m.Location(), err))
+			e.which = append(e.which, fmt.Sprintf("storage %d, %s", m.index+1, m.Location())) // why is told once: see [Notice]
 		}
 	}
-	if len(e.reasons) <= b.n-b.k {
+	if len(e.which) <= b.n-b.k {
 		return nil
 	}
 	return e
