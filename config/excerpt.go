@@ -11,8 +11,8 @@ var (
 	namedValue = regexp.MustCompile(`([A-Za-z0-9_-]+)["']?\s*:\s*`)
 	secretName = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^a[a-z]{1,8}_?k(ey|ye)$|^sas$|^sig|seed`)
 	// urlPassword finds who logs in with which password, also where a URL is misspelt,
-	// or stands escaped within another one.
-	urlPassword = regexp.MustCompile(`(?i)([/\\]|%2F)[^/\\\s@"'&]*?(?::|%3A)[^/\\\s"'&]*(?:@|%40)`)
+	// or stands escaped within another one. A password may have slashes of both kinds in it.
+	urlPassword = regexp.MustCompile(`(?i)([/\\]|%2F)[^/\\\s@"'&]*?(?::|%3A)[^\s"'&]*(?:@|%40)`)
 	// urlSecret finds what must not stand behind the "?" of a URL and yet may.
 	urlSecret = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*(?:secret|token|signature|credential|password|accesskey|access_key|account_key)[a-z_-]*|sig|sas)=)[^&\s"']+`)
 )

@@ -158,7 +158,10 @@ func (e *env) openTo(ctx context.Context, write bool) (*app.Opened, error) {
 		return nil, err
 	case errors.Is(err, repository.ErrNotRepository):
 		hint := "check the path, and that the disk is mounted; the first backup makes the repository:\nmahavishnu backup PATH --repository " + a.Location
-		if there := a.Elsewhere(); there != "" {
+		switch there := a.Elsewhere(); {
+		case e.Replica != "":
+			hint = "check that the disk of the copy is mounted; what is there now: mahavishnu replication status " + e.Replica
+		case there != "":
 			hint = "check the path, and that the disk is mounted; " + there
 		}
 		return nil, fault.New("open repository", a.Location, repository.ErrNotRepository, hint)
