@@ -38,6 +38,8 @@ type seat struct {
 type standing struct {
 	state State
 	since time.Time
+	// told is the state that Judge told last.
+	told State
 	// against is from when on a majority has said down, and clear from when on one
 	// has said otherwise, both without a break; zero while none does.
 	against, clear time.Time
@@ -88,7 +90,7 @@ func (b *Board) Hear(r Report) bool {
 		o.Voter, o.Region, o.At = s.Name, s.Region, r.At
 		s.opinions[o.Target] = o
 		if _, ok := b.targets[o.Target]; !ok {
-			b.targets[o.Target] = &standing{state: Up, since: r.At}
+			b.targets[o.Target] = &standing{state: Up, told: Up, since: r.At}
 		}
 	}
 	return true
@@ -178,7 +180,7 @@ func (b *Board) judge(target string, q Quorum, now time.Time) Verdict {
 	}
 	s, tracked := b.targets[target]
 	if !tracked {
-		s = &standing{state: Up, since: q.Since}
+		s = &standing{state: Up, told: Up, since: q.Since}
 	}
 	next := s.next(b, q.Have, down >= b.needed(), otherwise >= b.needed(), doubted, now)
 	if next != s.state {
@@ -224,13 +226,17 @@ func unbroken(is bool, since, now time.Time) time.Time {
 }
 
 // Judge looks at every target that somebody doubts or that was doubted, and
-// returns the verdicts that are not what they were, by target.
+// returns the verdicts that are not what they were when it was last called, by target:
+// it alone tells of changes, and whoever asks for a verdict in between takes none away.
 func (b *Board) Judge(now time.Time) []Verdict {
 	q := b.Quorum(now)
 	var changed []Verdict
 	for _, target := range slices.Sorted(maps.Keys(b.targets)) {
+		s := b.targets[target]
 		v := b.judge(target, q, now)
-		if v.Before != "" {
+		// Verdict may have noted the change before: it is one until it is told here.
+		if v.Before = ""; v.State != s.told {
+			v.Before, s.told = s.told, v.State
 			changed = append(changed, v)
 		}
 		if v.State == Up && !v.doubted() {

@@ -261,6 +261,24 @@ func TestJudgeTellsChangesOnce(t *testing.T) {
 	}
 }
 
+// Somebody who asks for a verdict just before it is told, for a status say, does not keep
+// it from those who have to act on it.
+func TestAskingTakesNoChangeAway(t *testing.T) {
+	s := newScene(t, "eu-1", three)
+	s.rounds(4, nil)
+	s.board.Judge(s.now)
+	var told []string
+	for range 4 {
+		s.want(s.round(map[string]State{"eu-1": Down, "us-1": Down}), s.board.Verdict(target, s.now).State) // asks, twice
+		for _, v := range s.board.Judge(s.now) {
+			told = append(told, fmt.Sprintf("%s>%s", v.Before, v.State))
+		}
+	}
+	if !slices.Equal(told, []string{"up>suspect", "suspect>down"}) {
+		t.Errorf("told of %v", told)
+	}
+}
+
 func TestReportsThatOvertakeEachOther(t *testing.T) {
 	s := newScene(t, "eu-1", three)
 	s.rounds(4, nil)
