@@ -78,17 +78,31 @@ func (p *planner) route(ctx context.Context, c plan.Call) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if m.Keeper == nil || !m.Keeper.Holds {
-		return "", fault.New("lead clients to", m.Member, errors.New("it does not hold the lease of the service"), "")
+	tenure, err := p.tenure(ctx, service, m.Member)
+	if err != nil {
+		return "", err
 	}
 	to, err := TargetOf(p.cfg.Failover.Services[service], m.Member)
 	if err != nil {
 		return "", err
 	}
-	if err := r.Router.Point(ctx, to, m.Keeper.Tenure); err != nil {
+	if err := r.Router.Point(ctx, to, tenure); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("clients are led to %s, tenure %d", m.Member, m.Keeper.Tenure), nil
+	return fmt.Sprintf("clients are led to %s, tenure %d", m.Member, tenure), nil
+}
+
+// tenure is the epoch under which a member holds the lease of its service. Its keeper is
+// asked itself: what it said with its last heartbeat is from before the promotion.
+func (p *planner) tenure(ctx context.Context, service, member string) (uint64, error) {
+	reply, err := p.bus.CommandMember(ctx, messages.MemberCommand{Verb: messages.VerbStatus, Service: service, Member: member})
+	if err == nil && !reply.State.Holds {
+		err = errors.New("it does not hold the lease of the service")
+	}
+	if err != nil {
+		return 0, fault.New("lead clients to", member, err, "")
+	}
+	return reply.State.Tenure, nil
 }
 
 // routed tells whether clients are led there. Routes remember the epoch of the tenure,

@@ -89,6 +89,9 @@ func (a *App) startPlans(ctx context.Context) (*planner, error) {
 			a.launch("front of "+name, front.Run)
 			a.launch("front metrics of "+name, func(ctx context.Context) error { return a.measureFront(ctx, name, front) })
 		}
+		if routes[name].Router != nil {
+			a.launch("routes of "+name, func(ctx context.Context) error { return p.keepRoutes(ctx, name) })
+		}
 		a.launch("lease of "+name, a.again("lease of "+name, func(ctx context.Context) error { return p.leases.follow(ctx, name, observe) }))
 	}
 	a.launch("stream leaders", p.keepLeadersAway)

@@ -16,6 +16,9 @@ type KeepOptions struct {
 	Want func() (Target, uint64, bool)
 	// Every is how often the router is looked at.
 	Every time.Duration
+	// Ask is how often Want is asked: the router is looked at as soon as the answer has
+	// changed; 0 is Every.
+	Ask time.Duration
 	// Timeout bounds one look and what follows from it; 0 is Every.
 	Timeout time.Duration
 	// OnMended hears that a router showed something else and was pointed again,
@@ -35,14 +38,25 @@ func Keep(ctx context.Context, o KeepOptions) error {
 	if o.Timeout == 0 {
 		o.Timeout = o.Every
 	}
+	if o.Ask == 0 {
+		o.Ask = o.Every
+	}
+	var last State
+	var looked time.Time
 	for {
-		if err := system.Sleep(ctx, o.Every); err != nil {
+		if err := system.Sleep(ctx, o.Ask); err != nil {
 			return err
 		}
 		want, epoch, ok := o.Want()
 		if !ok {
+			last = State{}
 			continue
 		}
+		now := system.Now()
+		if last.Epoch == epoch && last.Target.Equal(want) && now.Sub(looked) < o.Every {
+			continue
+		}
+		last, looked = State{Epoch: epoch, Target: want}, now
 		look, cancel := context.WithTimeout(ctx, o.Timeout)
 		was, err := mend(look, o.Router, want, epoch)
 		cancel()
