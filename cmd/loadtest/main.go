@@ -43,7 +43,7 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	e := &env{term: terminal.New(out, errs, terminal.Options{}), errs: errs}
 	root := &cobra.Command{
 		Use:           "loadtest",
-		Short:         "Measure backups and restores on this machine, and compare with other programs",
+		Short:         "Measure backups, restores and failovers on this machine, and compare with other programs",
 		Long:          "Every figure is of a whole process, as the operating system accounts for it.\nCompare figures of one run only: machines differ, and differ from day to day.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -54,7 +54,8 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errs)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newMeasureCommand(e, false), newMeasureCommand(e, true), newCompareCommand(e), newReportCommand(e), newIndexCommand(e), newUploadCommand(e), newPipelineCommand(e), newProcessCommand())
+	root.AddCommand(newMeasureCommand(e, false), newMeasureCommand(e, true), newCompareCommand(e), newReportCommand(e), newIndexCommand(e), newUploadCommand(e), newPipelineCommand(e), newProcessCommand(),
+		newFailoverCommand(e), newDetectionCommand(e), newQueueCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(errs, "loadtest: %v\n", err)
 		return 1

@@ -26,6 +26,12 @@ func (t *tree) add(cmd *cobra.Command, size string) {
 	flags.StringVar(&t.kind, "corpus", string(corpus.Mixed), fmt.Sprintf("kind of tree: %v", corpus.Kinds()))
 	flags.IntVar(&t.files, "files", 0, "number of files; by default as many as make files of the usual size")
 	flags.Uint64Var(&t.seed, "seed", 1, "selects one of many trees of the same shape")
+	t.addPlaces(cmd)
+}
+
+// addPlaces adds the flags of commands that work on no tree.
+func (t *tree) addPlaces(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&t.dir, "dir", "", "directory to work in, new or empty (default: a temporary one)")
 	flags.BoolVar(&t.keep, "keep", false, "keep the directory")
 	flags.StringVar(&t.program, "program", "", "the mahavishnu binary (default: the one beside this program)")

@@ -1,0 +1,5 @@
+package failover
+
+import "os/exec"
+
+func apart(*exec.Cmd) {}
