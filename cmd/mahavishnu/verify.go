@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mahavishnu/config"
+	"mahavishnu/fault"
 	"mahavishnu/repository"
 	"mahavishnu/snapshot"
 	"mahavishnu/terminal"
@@ -172,8 +173,12 @@ func runVerify(ctx context.Context, e *env, refs []string, o verifyOptions) (err
 		Snapshots: chosen, ReadData: o.readData, Seed: uint64(e.clock.Now().UnixNano()),
 		Oldest: int64(o.oldest), New: o.fresh, MaxAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
 	})
-	if err != nil && shards != nil && !mends {
+	switch {
+	case err == nil:
+	case shards != nil && !mends:
 		err = unadvised{err}
+	case e.Replica != "" && errors.Is(err, repository.ErrDamaged):
+		err = fault.WithHint(unadvised{err}, "what the copy lacks, or has damaged, comes from its primary again: mahavishnu replicate "+e.Replica)
 	}
 	return errors.Join(shards, err)
 }
