@@ -100,6 +100,7 @@ func FuzzDecoders(f *testing.F) {
 		messages.DecodeMemberCommand(data)       //nolint:errcheck
 		messages.DecodeMemberReply(data)         //nolint:errcheck
 		messages.DecodeCoordinatorStatus(data)   //nolint:errcheck
+		messages.DecodeNodeRecord(data)          //nolint:errcheck
 		messages.SplitJobSubject(subject)        //nolint:errcheck
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -240,6 +241,32 @@ func TestOrdersReadThePlansAnew(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Files are looked at whether the desk leads or not; that they cannot be used, and that
+// they can again, is told once.
+func TestFilesAreReadBesideLeading(t *testing.T) {
+	var told []EventKind
+	plans, broken := Plans{"asked": load(t, asked)}, errors.New("line 3: no such key")
+	x := node{w: newWorld()}.executor(t, func(o *Options) { o.Tell = func(e Event) { told = append(told, e.Kind) } })
+	d := NewDesk(x, DeskOptions{Plans: plans, Trouble: broken, Reload: func() (Plans, error) { return plans, broken }})
+	again := func(trouble string, want ...EventKind) {
+		t.Helper()
+		told = nil
+		d.Reread()
+		d.Reread()
+		if d.Trouble() != trouble || !slices.Equal(told, want) || d.Plans()["asked"] == nil {
+			t.Errorf("trouble %q, told %v; want %q, %v", d.Trouble(), told, trouble, want)
+		}
+	}
+	again("line 3: no such key") // which was told at the start
+	broken, plans = nil, Plans{"asked": load(t, asked), "small": load(t, small)}
+	again("", EventReadable)
+	if d.Plans()["small"] == nil {
+		t.Error("what was mended is not used")
+	}
+	broken, plans = errors.New("line 4"), nil
+	again("line 4", EventUnreadable)
 }
 
 // Looking says what ordering would be told, and takes nothing.
