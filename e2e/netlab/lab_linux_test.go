@@ -26,11 +26,18 @@ const deadEnv = "MAHAVISHNU_NETLAB_DIES"
 
 func TestMain(m *testing.M) {
 	natstest.Main()
+	playMember()
 	if os.Getenv(deadEnv) != "" {
 		die()
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built.dir != "" {
+		if err := os.RemoveAll(built.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
 }
 
 func newLab(t *testing.T, regions ...string) *Lab {

@@ -27,7 +27,7 @@ type stretched struct {
 const serverConf = `
 server_name: %[1]s-1
 server_tags: [ "region:%[1]s" ]
-listen: "%[2]s:4222"
+listen: "0.0.0.0:4222"
 max_payload: 8MB
 ping_interval: "5s"
 ping_max: 2
