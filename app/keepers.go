@@ -129,6 +129,19 @@ func splitAddress(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
+// peerAddress is where another member is reached, of which the configuration has an address
+// or, for kind http, a URL.
+func peerAddress(address string) (host string, port int, err error) {
+	if !strings.Contains(address, "://") {
+		return splitAddress(address)
+	}
+	c := config.FailoverMember{Address: address}.EffectiveClients()
+	if host = c.Host; len(c.Addresses) > 0 {
+		host = c.Addresses[0]
+	}
+	return host, c.Port, nil
+}
+
 // members are the states of all members beside this node, for heartbeats.
 func (a *App) members() []messages.MemberState {
 	a.mu.Lock()
@@ -160,7 +173,7 @@ func obey(k *keeper.Keeper) func(context.Context, messages.MemberCommand) messag
 		var err error
 		if c.Verb == messages.VerbRejoin {
 			order.Primary.Name = c.Primary
-			order.Primary.Host, order.Primary.Port, err = splitAddress(c.Address)
+			order.Primary.Host, order.Primary.Port, err = peerAddress(c.Address)
 		}
 		if err == nil {
 			answer, err = k.Do(ctx, order)

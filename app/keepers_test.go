@@ -106,3 +106,35 @@ func TestARefusalComesWithItsHint(t *testing.T) {
 		t.Errorf("a question of an older one: %+v", reply)
 	}
 }
+
+func TestWhereAPeerIs(t *testing.T) {
+	for address, want := range map[string]string{
+		"10.0.0.1:5432": "10.0.0.1:5432", "http://orders.eu:8080/control": "orders.eu:8080", "https://10.0.0.1": "10.0.0.1:443", "http://[::1]:80": "[::1]:80",
+	} {
+		host, port, err := peerAddress(address)
+		if got := (standby.Peer{Host: host, Port: port}).Address(); err != nil || got != want {
+			t.Errorf("%s is at %s, %v, want %s", address, got, err, want)
+		}
+	}
+	if _, _, err := peerAddress("nowhere"); err == nil {
+		t.Error("an address without a port was taken")
+	}
+}
+
+func TestWhoIsGone(t *testing.T) {
+	for what, c := range map[string]struct {
+		verdict string
+		keeper  *messages.MemberState
+		want    bool
+	}{
+		"most regions hold it down":                    {"down", nil, true},
+		"it was fenced, and something else started it": {"suspect", &messages.MemberState{Role: "fenced"}, true},
+		"it could not be stopped":                      {"up", &messages.MemberState{Role: "fenced", Writable: true, Holds: true}, false},
+		"it serves":                                    {"up", &messages.MemberState{Role: "primary", Writable: true, Holds: true}, false},
+		"its keeper was never heard":                   {"up", nil, false},
+	} {
+		if got := gone(messages.MemberStatus{Seen: messages.Seen{Verdict: c.verdict}, Keeper: c.keeper}); got != c.want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}

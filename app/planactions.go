@@ -127,7 +127,14 @@ func (p *planner) quorum(context.Context, plan.Call) (bool, string, error) {
 
 func (p *planner) memberDown(_ context.Context, c plan.Call) (bool, string, error) {
 	m, err := p.member(c.Text("service"), c.Text("member"))
-	return m.Verdict == "down", m.Why, err
+	return gone(m), m.Why, err
+}
+
+// gone tells whether a member serves nobody: most regions hold it down, or its keeper has
+// stopped it and given the lease back. The second counts by itself, because something else
+// may have started it again, so that it answers whoever looks from outside.
+func gone(m messages.MemberStatus) bool {
+	return m.Verdict == "down" || m.Keeper != nil && m.Keeper.Role == "fenced" && !m.Keeper.Holds && !m.Keeper.Writable
 }
 
 // regionDown holds when none of a region's voters is reached and none of its nodes up.

@@ -216,8 +216,7 @@ func (p *planner) React(ctx context.Context, s coordinator.Situation) error {
 // consider starts the plan when the last primary of a service is down and another
 // member can take over.
 func (p *planner) consider(ctx context.Context, service messages.ServiceStatus, configured config.FailoverService) error {
-	down := slices.ContainsFunc(service.Members, func(m messages.MemberStatus) bool { return m.Verdict == "down" })
-	if !down {
+	if !slices.ContainsFunc(service.Members, gone) {
 		return nil
 	}
 	record, err := p.record(ctx, service.Service)
@@ -225,7 +224,7 @@ func (p *planner) consider(ctx context.Context, service messages.ServiceStatus, 
 		return err // nobody was ever the primary: nobody can take over from it
 	}
 	primary := find(service, record.Primary)
-	if primary == nil || primary.Verdict != "down" {
+	if primary == nil || !gone(*primary) {
 		return nil
 	}
 	heir := heirOf(service, record, configured.Mode)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mahavishnu/coordinator/standby"
@@ -165,17 +166,29 @@ func (r *runner) judgePrimary(o observation) {
 	case errors.Is(o.careErr, ErrDeposed):
 		r.giveUp(o.careErr.Error())
 	case o.err != nil:
-		r.unanswered++
-		if silent := r.o.Clock.Now().Sub(r.answered); silent >= r.o.Patience && r.unanswered >= enoughSilence {
-			r.giveUp(fmt.Sprintf("it has not answered for %v: %v", silent.Round(time.Millisecond), o.err))
+		if silent, enough := r.silent(); enough {
+			r.giveUp(fmt.Sprintf("it has not answered for %v: %v", silent, o.err))
 		}
 	case !o.health.Running:
 		r.giveUp("it is gone: " + o.health.Detail)
 	case !o.health.Writable && o.health.Role == standby.Standby:
 		r.giveUp("it takes no writes any more")
+	case !o.health.Writable:
+		// It is there, and of no use: a lease that is kept for it keeps others away.
+		if silent, enough := r.silent(); enough {
+			r.giveUp(strings.TrimSuffix(fmt.Sprintf("it has taken no writes for %v: %s", silent, o.health.Detail), ": "))
+		}
 	default:
 		r.answered, r.unanswered = o.at, 0
 	}
+}
+
+// silent counts a look at a primary that served nobody, and tells for how long it has been
+// so, and whether that is long enough.
+func (r *runner) silent() (time.Duration, bool) {
+	r.unanswered++
+	silent := r.o.Clock.Now().Sub(r.answered)
+	return silent.Round(time.Millisecond), silent >= r.o.Patience && r.unanswered >= enoughSilence
 }
 
 // enoughSilence is how many looks without an answer count: one alone may have met a keeper that slept.

@@ -237,3 +237,30 @@ func TestOptionsAndStateAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// A primary that is there and takes no writes keeps its lease from others for Patience
+// only, whatever it says of its role.
+func TestAPrimaryThatTakesNoWritesIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, keeper.Asynchronous, 1, "a", "b")
+		c.start("a")
+		defer c.end("a")
+		time.Sleep(10 * time.Second)
+		c.set("a", func(m *member) { m.writable = false })
+		time.Sleep(500 * time.Millisecond) // less than its patience, a second
+		if s := c.run["a"].k.Status(); s.State != keeper.Leading {
+			t.Errorf("given up at once: %+v", s)
+		}
+		c.set("a", func(m *member) { m.writable = true })
+		time.Sleep(2 * time.Second)
+		if s := c.run["a"].k.Status(); s.State != keeper.Leading {
+			t.Errorf("given up although it takes writes again: %+v", s)
+		}
+		c.set("a", func(m *member) { m.writable = false })
+		time.Sleep(2 * time.Second)
+		if s := c.run["a"].k.Status(); s.Holds || s.State != keeper.Fenced || !strings.Contains(s.Reason, "taken no writes") {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -87,7 +87,8 @@ const stale = time.Minute
 
 // Start writes an execution down and takes what it protects, or refuses with
 // [ErrBusy] or [ErrTooSoon]. Run carries it out. An automatic order commits an
-// execution that is failed over and still in its window: the fault is newer.
+// execution that is failed over and still in its window, or that began by itself and
+// has stopped: the fault is newer.
 func (x *Executor) Start(ctx context.Context, epoch uint64, o Order) (Execution, error) {
 	e, err := x.prepare(ctx, o)
 	if err != nil {
@@ -171,8 +172,15 @@ func (x *Executor) complete(ctx context.Context, p *Plan, given map[string]strin
 	return p.Complete(given, x.o.Names)
 }
 
-// supersede commits what holds the things of an execution and is only waiting for
-// the end of its window.
+// overtakable tells whether a newer fault may end an execution as it is: one that only
+// waits for the end of its window, or one that began by itself and has stopped, for which
+// nobody may ever come while nothing serves.
+func (e *Execution) overtakable() bool {
+	return e.State == StateFailedOver || e.State == StateStopped && e.Trigger == Automatic && e.Resume == StateExecuting
+}
+
+// supersede commits what holds the things of an execution and is only waiting: for the
+// end of its window, or for a person.
 func (x *Executor) supersede(ctx context.Context, epoch uint64, e *Execution) error {
 	b, _, err := x.readBoard(ctx)
 	if err != nil {
@@ -184,7 +192,7 @@ func (x *Executor) supersede(ctx context.Context, epoch uint64, e *Execution) er
 			continue
 		}
 		holder, _, err := x.read(ctx, id)
-		if err != nil || holder.State != StateFailedOver {
+		if err != nil || !holder.overtakable() {
 			return err
 		}
 		if err := e.Plan.Limits.allow(b.Things[thing], x.now()); err != nil {
@@ -195,7 +203,7 @@ func (x *Executor) supersede(ctx context.Context, epoch uint64, e *Execution) er
 			return err
 		}
 		err = r.change(ctx, func(next *Execution) error {
-			if next.State != StateFailedOver {
+			if !next.overtakable() {
 				return fault.New("commit execution", id, fmt.Errorf("%w: it is %s", ErrRefused, next.State), "")
 			}
 			next.finish(StateCommitted, x.now())

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // handover stops one thing, and starts another; each has to be down for the other to come up.
@@ -79,4 +80,40 @@ func TestWhatComesTooLateIsTakenBackAfterAll(t *testing.T) {
 			t.Errorf("undone: %q, want %q", undone, want)
 		}
 	})
+}
+
+// TestANewerFaultEndsWhatHasStopped stops an execution that began by itself: nobody may ever come
+// to it, and the next fault must not wait for that. What a person began is a
+// person's.
+func TestANewerFaultEndsWhatHasStopped(t *testing.T) {
+	for trigger, want := range map[Trigger]error{Automatic: nil, ByHand: ErrBusy} {
+		t.Run(string(trigger), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.fails["db"] = 100
+				x := node{w: w}.executor(t)
+				first, err := x.Start(t.Context(), 5, order(t, small, "db", trigger))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if first, err = x.Run(t.Context(), 5, first.ID); err != nil || first.State != StateStopped {
+					t.Fatalf("%s %v", first.State, err)
+				}
+				time.Sleep(10 * time.Minute)
+				second, err := x.Start(t.Context(), 5, order(t, small, "db", Automatic))
+				if !errors.Is(err, want) {
+					t.Fatalf("%v, want %v", err, want)
+				}
+				if first, err = x.Find(t.Context(), first.ID); err != nil {
+					t.Fatal(err)
+				}
+				if ended := first.State == StateCommitted && first.Wish != nil; ended != (want == nil) {
+					t.Errorf("the first is %s: %+v", first.State, first.Wish)
+				}
+				if begun := second.State == StateReady; begun != (want == nil) {
+					t.Errorf("the second is %s", second.State)
+				}
+			})
+		})
+	}
 }

@@ -1,0 +1,215 @@
+//go:build linux
+
+package faults
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// scene is a world with the chance that decides what becomes of it.
+type scene struct {
+	*world
+	random *rand.Rand
+	done   map[string]int
+}
+
+// watchdogKilled is the one fault that comes alone.
+const watchdogKilled = "watchdog killed"
+
+// faults are what may happen to a machine for a while.
+var faults = []struct {
+	name string
+	do   func(s *scene, m *machine, d time.Duration)
+}{
+	{"member killed", func(_ *scene, m *machine, _ time.Duration) { m.agent.crash() }},
+	{"member stopped", func(_ *scene, m *machine, d time.Duration) {
+		m.signalMember(syscall.SIGSTOP)
+		time.Sleep(d)
+		m.signalMember(syscall.SIGCONT)
+	}},
+	{"coordinator killed", func(_ *scene, m *machine, _ time.Duration) { m.running().kill() }},
+	{"coordinator stopped", func(_ *scene, m *machine, d time.Duration) {
+		m.running().signal(syscall.SIGSTOP)
+		time.Sleep(d)
+		m.running().signal(syscall.SIGCONT)
+	}},
+	{"coordinator and member stopped", func(_ *scene, m *machine, d time.Duration) {
+		m.running().signal(syscall.SIGSTOP)
+		m.signalMember(syscall.SIGSTOP)
+		time.Sleep(d)
+		m.signalMember(syscall.SIGCONT)
+		m.running().signal(syscall.SIGCONT)
+	}},
+	{"coordinator stutters", func(s *scene, m *machine, d time.Duration) {
+		for end := time.Now().Add(d); time.Now().Before(end); {
+			m.running().signal(syscall.SIGSTOP)
+			time.Sleep(time.Duration(20+s.random.IntN(150)) * time.Millisecond)
+			m.running().signal(syscall.SIGCONT)
+			time.Sleep(time.Duration(5+s.random.IntN(60)) * time.Millisecond)
+		}
+	}},
+	{"machine dies", func(_ *scene, m *machine, _ time.Duration) {
+		m.killWatchdog()
+		m.running().kill()
+		m.agent.die()
+	}},
+	{watchdogKilled, func(s *scene, m *machine, _ time.Duration) {
+		m.killWatchdog()
+		// Until its keeper has another, nothing else may happen there: both at once is
+		// what nothing but hardware helps against.
+		for end := time.Now().Add(2 * time.Second); s.primary() == m && m.watchdog() == 0 && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}},
+	{"wire cut", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, there, back) }},
+	{"wire cut one way, it is not heard", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, there) }},
+	{"wire cut one way, it hears nothing", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, back) }},
+	{"promotion takes long", func(s *scene, m *machine, d time.Duration) {
+		for _, m := range s.machines {
+			m.agent.mu.Lock()
+			m.agent.slow = d
+			m.agent.mu.Unlock()
+		}
+		m.agent.crash()
+	}},
+	{"all wires cut", func(s *scene, _ *machine, d time.Duration) {
+		for _, m := range s.machines {
+			m.wire.sever(there, back)
+		}
+		time.Sleep(d)
+		for _, m := range s.machines {
+			m.wire.mend()
+		}
+	}},
+	{"server restarted", func(s *scene, _ *machine, _ time.Duration) {
+		if err := s.server.Restart(); err != nil {
+			s.history.wrong("the server does not come back: %v", err)
+		}
+	}},
+	{"order of an old coordinator", func(s *scene, m *machine, _ time.Duration) {
+		state, err := s.keeper(m.agent.name)
+		if err != nil || state.Epoch == 0 {
+			return
+		}
+		if reply, err := s.command("fence", m.agent.name, state.Epoch-1); err == nil && reply.OK {
+			s.history.wrong("%s obeyed epoch %d after %d", m.agent.name, state.Epoch-1, state.Epoch)
+		}
+	}},
+}
+
+func (m *machine) isolated(d time.Duration, ways ...way) {
+	m.wire.sever(ways...)
+	time.Sleep(d)
+	m.wire.mend()
+}
+
+// run does one to three things at a time, heals all of it, and waits until clients can write and
+// somebody stands by.
+func (s *scene) run(n int) time.Duration {
+	s.t.Helper()
+	var story []string
+	var all sync.WaitGroup
+	hurt := map[*machine]string{}
+	for range 1 + s.random.IntN(3) {
+		f, m := faults[s.random.IntN(len(faults))], s.machines[s.random.IntN(len(s.machines))]
+		if s.random.IntN(2) == 0 {
+			m = s.primary() // whom it hurts
+		}
+		if hurt[m] == watchdogKilled || f.name == watchdogKilled && hurt[m] != "" {
+			continue
+		}
+		hurt[m] = f.name
+		d := time.Duration(50+s.random.IntN(1500)) * time.Millisecond
+		story = append(story, fmt.Sprintf("%s: %s, %v", m.name, f.name, d))
+		s.done[f.name]++
+		all.Go(func() { f.do(&scene{world: s.world, random: rand.New(rand.NewPCG(uint64(n), uint64(d)))}, m, d) })
+		time.Sleep(time.Duration(s.random.IntN(700)) * time.Millisecond)
+	}
+	all.Wait()
+	for _, m := range s.machines {
+		if err := m.heal(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	healed := now()
+	what := fmt.Sprintf("after run %d (%s), ", n, strings.Join(story, "; "))
+	s.until(what+"a write is answered", func() bool { return s.history.writtenSince(healed) })
+	took := time.Duration(now() - healed)
+	s.until(what+"somebody stands by", s.standsBy)
+	return took
+}
+
+// quickRuns is how many runs are made unless FAULTS_RUNS says otherwise.
+const quickRuns = 50
+
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q, and has to be a number above 0", name, text)
+	}
+	return n
+}
+
+// TestRandomFaults does random things to whole systems.
+func TestRandomFaults(t *testing.T) {
+	runs, worlds := number(t, "FAULTS_RUNS", quickRuns), worldsAtATime()
+	seed := uint64(number(t, "FAULTS_SEED", int(time.Now().UnixNano()&0x7fffffff)))
+	t.Logf("%d runs in %d worlds at a time; FAULTS_SEED=%d FAULTS_RUNS=%d FAULTS_WORLDS=%d does the same again", runs, worlds, seed, runs, worlds)
+	var mu sync.Mutex
+	var made, acts, tenures int
+	var took []time.Duration
+	kinds := map[string]int{}
+	t.Run("worlds", func(t *testing.T) {
+		for i := range worlds {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				s := &scene{world: newWorld(t), random: rand.New(rand.NewPCG(seed, uint64(i))), done: map[string]int{}}
+				for n := i; n < runs; n += worlds {
+					one := s.run(n)
+					mu.Lock()
+					made++
+					took = append(took, one)
+					mu.Unlock()
+				}
+				seen, won := s.judge()
+				mu.Lock()
+				defer mu.Unlock()
+				acts, tenures = acts+seen, tenures+won
+				for kind, n := range s.done {
+					kinds[kind] += n
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	slices.Sort(took)
+	at := func(share float64) time.Duration {
+		return took[int(share*float64(len(took)-1))].Round(time.Millisecond)
+	}
+	t.Logf("%d runs, %d tenures, %d acts under them judged; from the heal to the next write: median %v, 95 %% %v, at most %v",
+		made, tenures, acts, at(.5), at(.95), at(1))
+	for _, kind := range slices.SortedFunc(maps.Keys(kinds), func(a, b string) int { return cmp.Compare(kinds[b], kinds[a]) }) {
+		t.Logf("%4d × %s", kinds[kind], kind)
+	}
+	if tenures < runs/10 {
+		t.Errorf("only %d tenures in %d runs: the faults hurt nobody", tenures, runs)
+	}
+}

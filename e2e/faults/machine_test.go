@@ -1,0 +1,159 @@
+//go:build linux
+
+package faults
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// machine is one of a world's: a process of the program, the watchdog that it starts, and a
+// member of the service with its agent.
+type machine struct {
+	w      *world
+	name   string
+	config string
+	log    string
+	wire   *wire
+	agent  *agent
+
+	mu      sync.Mutex
+	process *process
+}
+
+// start runs the program, unless it runs.
+func (m *machine) start() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process != nil && !m.process.gone() {
+		return nil
+	}
+	log, err := os.OpenFile(m.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(mahavishnu, "coordinator", "--config", m.config)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(m.config), log, log
+	m.process, err = run(cmd)
+	return err
+}
+
+func (m *machine) running() *process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.process
+}
+
+// watchdog is the process that stops the member when the keeper does not; 0 while there
+// is none.
+func (m *machine) watchdog() int {
+	pid := m.running().cmd.Process.Pid
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // the thread may be gone
+		for child := range strings.FieldsSeq(string(text)) {
+			line, _ := os.ReadFile("/proc/" + child + "/cmdline")
+			if strings.Contains(string(line), "keeper-watchdog") {
+				found, _ := strconv.Atoi(child)
+				return found
+			}
+		}
+	}
+	return 0
+}
+
+func (m *machine) killWatchdog() {
+	if pid := m.watchdog(); pid > 0 {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+	}
+}
+
+func (m *machine) signalMember(s syscall.Signal) {
+	if p := m.agent.process(); p != nil {
+		p.signal(s)
+	}
+}
+
+// heal makes everything on the machine work again.
+func (m *machine) heal() error {
+	m.wire.mend()
+	m.running().signal(syscall.SIGCONT)
+	m.signalMember(syscall.SIGCONT)
+	m.agent.mu.Lock()
+	m.agent.slow = 0
+	m.agent.mu.Unlock()
+	if err := m.agent.boot(); err != nil {
+		return err
+	}
+	return m.start()
+}
+
+const (
+	// writeEvery is how often each member is written to.
+	writeEvery = 15 * time.Millisecond
+	// writeTime is how long a client waits for its answer.
+	writeTime = 250 * time.Millisecond
+)
+
+// client writes to the member until ctx ends.
+func (m *machine) client(ctx context.Context) {
+	var conn net.Conn
+	var to *service
+	var in *bufio.Reader
+	hangUp := func() {
+		if conn != nil {
+			conn.Close()
+		}
+		conn = nil
+	}
+	defer hangUp()
+	for ctx.Err() == nil {
+		time.Sleep(writeEvery)
+		if conn == nil {
+			if to = m.agent.process(); to == nil {
+				continue
+			}
+			select {
+			case <-to.ready:
+			default:
+				continue
+			}
+			var err error
+			if conn, err = net.DialTimeout("tcp", to.addr, writeTime); err != nil {
+				conn = nil
+				continue
+			}
+			in = bufio.NewReader(conn)
+		}
+		id := m.w.nextWrite.Add(1)
+		from := now()
+		err := conn.SetDeadline(time.Now().Add(writeTime))
+		if err == nil {
+			_, err = fmt.Fprintln(conn, id)
+		}
+		var text string
+		if err == nil {
+			text, err = in.ReadString('\n')
+		}
+		to := now()
+		if err != nil {
+			hangUp() // whether it was accepted, the member's own log knows
+			continue
+		}
+		var epoch uint64
+		if parse(text, &epoch) && epoch > 0 {
+			m.w.history.ack(id, m.agent.name, epoch, from, to)
+		}
+	}
+}
