@@ -67,17 +67,17 @@ func (a *App) startIsland(context.Context) error {
 		i.owes = a.Roles.Scheduler
 	}
 	a.island = i
-	a.launch("island", i.run)
+	a.launch("island", func(ctx context.Context) error { i.watch(ctx); return nil })
 	return nil
 }
 
-// run watches until ctx ends.
-func (i *island) run(ctx context.Context) error {
+// watch tries the queue until ctx ends, and lives alone whenever it must.
+func (i *island) watch(ctx context.Context) {
 	heard := i.app.Clock.Now()
 	for {
 		switch acknowledged := i.acknowledged(ctx); {
 		case ctx.Err() != nil:
-			return nil
+			return
 		case acknowledged && i.owes:
 			i.report(ctx, i.settle(ctx), "what is left in the region's own queue could not be handed over; trying again")
 			fallthrough
@@ -91,7 +91,7 @@ func (i *island) run(ctx context.Context) error {
 			}
 		}
 		if i.app.Clock.Sleep(ctx, i.every) != nil {
-			return nil
+			return
 		}
 	}
 }
