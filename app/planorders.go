@@ -85,6 +85,11 @@ func (p *planner) order(ctx context.Context, verb messages.Verb, c plan.Call) (s
 		defer cancel()
 		command.PatienceMillis = silentPatience.Milliseconds()
 	}
+	if verb == messages.VerbFence {
+		var cancel context.CancelFunc
+		ctx, cancel = p.untilStopped(ctx, command.Service, m)
+		defer cancel()
+	}
 	if c.Undo && verb == messages.VerbPromote {
 		var cancel context.CancelFunc
 		ctx, cancel = p.unlessServed(ctx, command.Service, m.Member)
@@ -107,6 +112,31 @@ func (p *planner) order(ctx context.Context, verb messages.Verb, c plan.Call) (s
 	}
 	return fmt.Sprintf("%s is %s, tenure %d", m.Member, reply.State.State, reply.Tenure), nil
 }
+
+// untilStopped ends a while after a member has given up the lease: it has stopped then,
+// whatever keeps its keeper from answering a fence, a disk that hangs say. One whose node is
+// silent, too, is not waited for longer than an order takes to be sent.
+func (p *planner) untilStopped(ctx context.Context, service string, m messages.MemberStatus) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	patience := silentPatience
+	if p.away(m.Node) {
+		patience = stoppedEvery
+	}
+	go func() {
+		defer close(ended)
+		for clock.Or(p.clock).Sleep(ctx, patience) == nil {
+			if p.leases.holder(service) != m.Member {
+				cancel(errors.New("it does not hold the lease any more, and does not say whether it could do the rest"))
+			}
+			patience = stoppedEvery
+		}
+	}()
+	return ctx, func() { cancel(nil); <-ended }
+}
+
+// stoppedEvery is how often it is looked whether a member has given up the lease.
+const stoppedEvery = 50 * time.Millisecond
 
 // unlessServed ends when another member holds the service's lease and takes writes: whoever
 // brings the old primary back then waits for what does not come, and the

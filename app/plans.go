@@ -67,7 +67,7 @@ func (a *App) startPlans(ctx context.Context) (*planner, error) {
 		r, err := NewRoutes(ctx, f, f.Services[name], RoutesOptions{
 			Service: name, DataDir: a.cfg.Node.DataDir, Clock: a.Clock,
 			OnLag: func(place string, err error) {
-				a.Log.Warn().Err(err).Str("service", name).Str("place", place).Msg("a name server did not take a change that others did")
+				a.Log.Warn().Err(err).Str("service", name).Str("place", place).Msg("a place that leads clients did not take a change that others did")
 			},
 		})
 		if err != nil {

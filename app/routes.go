@@ -41,9 +41,11 @@ type RoutesOptions struct {
 func NewRoutes(ctx context.Context, cfg config.Failover, s config.FailoverService, o RoutesOptions) (Routes, error) {
 	var made Routes
 	var places []route.Place
+	needed := 0
 	add := func(name string, r route.Router, err error) error {
 		if err == nil {
 			places = append(places, route.Place{Name: name, Router: r})
+			needed++
 		}
 		return err
 	}
@@ -85,16 +87,17 @@ func NewRoutes(ctx context.Context, cfg config.Failover, s config.FailoverServic
 				State: route.NewFile(filepath.Join(o.DataDir, "route-front-"+o.Service+".json")),
 				Lapse: time.Duration(cfg.Lease.Duration), Clock: o.Clock,
 			})
-			if err := add("front", made.Front, err); err != nil {
+			if err != nil {
 				return err
 			}
+			places = append(places, route.Place{Name: "front", Router: made.Front, Follows: true})
 		}
 		return nil
 	}()
 	if err != nil || len(places) == 0 {
 		return Routes{}, err
 	}
-	made.Router, err = route.NewGroup(places, route.GroupOptions{Need: len(places), Clock: o.Clock})
+	made.Router, err = route.NewGroup(places, route.GroupOptions{Need: max(needed, 1), OnLag: o.OnLag, Clock: o.Clock})
 	return made, err
 }
 

@@ -22,12 +22,16 @@ const defaultStraggle = 500 * time.Millisecond
 type Place struct {
 	Name   string
 	Router Router
+	// Follows says that the place finds out by itself where clients belong, as a front
+	// that follows the lease does. It is told as the others are, but nothing is made to
+	// wait for it, unless all places are such.
+	Follows bool
 }
 
 // GroupOptions say how places make one router.
 type GroupOptions struct {
-	// Need is how many places must take a change for Point to succeed. 0 is a
-	// majority: then no stale coordinator can get as many places that a newer
+	// Need is how many places must take a change for Point to succeed, of those that do
+	// not follow by themselves. 0 is a majority: then no stale coordinator can get as many places that a newer
 	// one did not reach. Less than that prefers moving clients to agreeing.
 	Need int
 	// Straggle is how long the rest is waited for once Need have taken the
@@ -45,12 +49,22 @@ type GroupOptions struct {
 type Group struct {
 	places []Place
 	o      GroupOptions
+	counts []bool // which places count for Need
+	voters int    // how many do
 }
 
 // NewGroup makes one router of several.
 func NewGroup(places []Place, o GroupOptions) (*Group, error) {
+	g := &Group{places: slices.Clone(places)}
+	all := !slices.ContainsFunc(places, func(p Place) bool { return !p.Follows })
+	for _, p := range places {
+		g.counts = append(g.counts, all || !p.Follows)
+		if all || !p.Follows {
+			g.voters++
+		}
+	}
 	if o.Need == 0 {
-		o.Need = len(places)/2 + 1
+		o.Need = g.voters/2 + 1
 	}
 	if o.Straggle == 0 {
 		o.Straggle = defaultStraggle
@@ -59,10 +73,11 @@ func NewGroup(places []Place, o GroupOptions) (*Group, error) {
 		o.OnLag = func(string, error) {}
 	}
 	o.Clock = clock.Or(o.Clock)
-	if len(places) == 0 || o.Need < 1 || o.Need > len(places) {
-		return nil, fault.New("route by several places", "", fmt.Errorf("%d of %d places can never agree", o.Need, len(places)), "see need in the route's configuration")
+	if len(places) == 0 || o.Need < 1 || o.Need > g.voters {
+		return nil, fault.New("route by several places", "", fmt.Errorf("%d of %d places can never agree", o.Need, g.voters), "see need in the route's configuration")
 	}
-	return &Group{places: slices.Clone(places), o: o}, nil
+	g.o = o
+	return g, nil
 }
 
 // told is what a place answered.
@@ -100,20 +115,33 @@ func (g *Group) Point(ctx context.Context, t Target, epoch uint64) error {
 	straggle := g.o.Clock.NewTimer(time.Hour)
 	straggle.Stop()
 	defer straggle.Stop()
-	took := 0
+	took, answered := 0, map[int]bool{}
 	failed := map[int]error{}
-	for took+len(failed) < len(g.places) {
+	var waits error // why the rest is not waited for any longer
+	for len(answered) < len(g.places) && waits == nil {
 		select {
 		case a := <-answers:
+			answered[a.place] = true
 			if a.err != nil {
 				failed[a.place] = a.err
 				continue
 			}
-			if took++; took == g.o.Need {
+			if g.counts[a.place] {
+				took++
+			}
+			if took == g.o.Need {
 				straggle.Reset(g.o.Straggle)
 			}
 		case <-straggle.C():
-			cancel(errors.New("the other places were faster"))
+			waits = errors.New("the other places were faster")
+			cancel(waits)
+		case <-ctx.Done(): // a place may hang, whatever it is told
+			waits = context.Cause(ctx)
+		}
+	}
+	for i, p := range g.places {
+		if !answered[i] {
+			failed[i] = fmt.Errorf("%s: %w", p.Name, waits)
 		}
 	}
 	errs := inOrder(failed)
@@ -131,7 +159,7 @@ func (g *Group) shortHint(took int) string {
 	if took >= g.o.Need {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d places took the change and %d are needed; point again when they can be reached", took, len(g.places), g.o.Need)
+	return fmt.Sprintf("%d of %d places took the change and %d are needed; point again when they can be reached", took, g.voters, g.o.Need)
 }
 
 // Current implements Router: the newest state that as many places have reached as
@@ -139,8 +167,13 @@ func (g *Group) shortHint(took int) string {
 // whoever asks whether a change is done points again.
 func (g *Group) Current(ctx context.Context) (Target, uint64, error) {
 	states, err := g.current(ctx)
+	for i, counts := range g.counts {
+		if !counts {
+			delete(states, i)
+		}
+	}
 	if len(states) < g.o.Need {
-		return Target{}, 0, fault.New("see where clients are led", "", err, fmt.Sprintf("%d of %d places answered and %d are needed", len(states), len(g.places), g.o.Need))
+		return Target{}, 0, fault.New("see where clients are led", "", err, fmt.Sprintf("%d of %d places answered and %d are needed", len(states), g.voters, g.o.Need))
 	}
 	newestFirst := slices.SortedFunc(maps.Values(states), func(a, b State) int { return cmp.Compare(b.Epoch, a.Epoch) })
 	reached := newestFirst[g.o.Need-1]
@@ -153,14 +186,29 @@ func (g *Group) current(ctx context.Context) (states map[int]State, err error) {
 		t, epoch, err := r.Current(ctx)
 		return State{Epoch: epoch, Target: t}, err
 	})
-	states, failed := map[int]State{}, map[int]error{}
-	for range g.places {
-		a := <-answers
-		if a.err != nil {
-			failed[a.place] = a.err
-			continue
+	straggle := g.o.Clock.NewTimer(time.Hour)
+	straggle.Stop()
+	defer straggle.Stop()
+	states, failed, counted := map[int]State{}, map[int]error{}, 0
+	for len(states)+len(failed) < len(g.places) {
+		select {
+		case a := <-answers:
+			if g.counts[a.place] {
+				counted++
+			}
+			if counted == g.voters { // the rest is good to know
+				straggle.Reset(g.o.Straggle)
+			}
+			if a.err != nil {
+				failed[a.place] = a.err
+				continue
+			}
+			states[a.place] = a.state
+		case <-straggle.C():
+			return states, errors.Join(inOrder(failed)...)
+		case <-ctx.Done(): // a place may hang, whatever it is told
+			return states, errors.Join(append(inOrder(failed), context.Cause(ctx))...)
 		}
-		states[a.place] = a.state
 	}
 	return states, errors.Join(inOrder(failed)...)
 }
@@ -171,8 +219,13 @@ func (g *Group) Check(ctx context.Context) error {
 	answers := g.ask(ctx, func(ctx context.Context, r Router) (State, error) { return State{}, r.Check(ctx) })
 	failed := map[int]error{}
 	for range g.places {
-		if a := <-answers; a.err != nil {
-			failed[a.place] = a.err
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				failed[a.place] = a.err
+			}
+		case <-ctx.Done(): // a place may hang, whatever it is told
+			return errors.Join(append(inOrder(failed), context.Cause(ctx))...)
 		}
 	}
 	states, _ := g.current(ctx) // who does not answer failed its Check already
@@ -188,7 +241,7 @@ func (g *Group) disagreement(states map[int]State) error {
 		if first == nil {
 			first = &s
 		}
-		differ = differ || s.Epoch != first.Epoch || !s.Target.Equal(first.Target)
+		differ = differ || s.Epoch != first.Epoch || !s.Target.alike(first.Target)
 		said = append(said, fmt.Sprintf("%s leads to %v with epoch %d", g.places[place].Name, s.Target, s.Epoch))
 	}
 	if !differ {

@@ -82,6 +82,21 @@ func (t Target) Equal(o Target) bool {
 		t.Port == o.Port && slices.Equal(sorted(t.Addresses), sorted(o.Addresses))
 }
 
+// alike reports whether both may be the same target, of which a place shows only what it
+// has room for: an address record has no port.
+func (t Target) alike(o Target) bool {
+	if t.Port == 0 || o.Port == 0 {
+		t.Port, o.Port = 0, 0
+	}
+	if t.Host == "" || o.Host == "" {
+		t.Host, o.Host = "", ""
+	}
+	if len(t.Addresses) == 0 || len(o.Addresses) == 0 {
+		t.Addresses, o.Addresses = nil, nil
+	}
+	return t.Equal(o)
+}
+
 // Dialable are the addresses to connect to, the numbers first.
 func (t Target) Dialable() []string {
 	var all []string

@@ -281,6 +281,68 @@ func TestFileRemembers(t *testing.T) {
 	}
 }
 
+// hung is a place whose calls never return, whatever they are told.
+type hung struct{ until chan struct{} }
+
+func (h hung) Point(context.Context, route.Target, uint64) error { <-h.until; return nil }
+func (h hung) Check(context.Context) error                       { <-h.until; return nil }
+func (h hung) Current(context.Context) (route.Target, uint64, error) {
+	<-h.until
+	return route.Target{}, 0, nil
+}
+
+// A place that hangs holds nobody up: one that follows the lease by itself is not needed,
+// and one that is needed makes the change fail when the caller's time is up.
+func TestAPlaceThatHangs(t *testing.T) {
+	h := hung{make(chan struct{})}
+	defer close(h.until)
+	m := &memory{}
+	for _, follows := range []bool{true, false} {
+		var lagged []string
+		g, err := route.NewGroup([]route.Place{{Name: "dns", Router: router{m}}, {Name: "front", Router: h, Follows: follows}},
+			route.GroupOptions{Need: map[bool]int{true: 1, false: 2}[follows], Straggle: time.Millisecond, OnLag: func(place string, _ error) { lagged = append(lagged, place) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := g.Point(ctx, pg2, 42); (err == nil) != follows {
+			t.Errorf("follows %v: %v", follows, err)
+		}
+		if follows && strings.Join(lagged, " ") != "front" {
+			t.Errorf("told of %v", lagged)
+		}
+		if now, epoch, err := g.Current(ctx); follows && (err != nil || epoch != 42 || now.Member != pg2.Member) || !follows && err == nil {
+			t.Errorf("follows %v: it leads to %v with epoch %d, %v", follows, now, epoch, err)
+		}
+		if err := g.Check(ctx); err == nil {
+			t.Errorf("follows %v: a place that hangs is well", follows)
+		}
+	}
+	if _, err := route.NewGroup([]route.Place{{Name: "dns", Router: router{m}}, {Name: "front", Router: h, Follows: true}}, route.GroupOptions{Need: 2}); err == nil {
+		t.Error("a place that follows by itself was counted")
+	}
+}
+
+// An address record has no port: what a place has no room for is no disagreement.
+func TestPlacesShowWhatTheyHaveRoomFor(t *testing.T) {
+	bare := &memory{held: route.State{Epoch: 7, Target: route.Target{Member: pg1.Member, Addresses: pg1.Addresses}}}
+	whole, other := &memory{held: route.State{Epoch: 7, Target: pg1}}, pg1
+	other.Addresses = pg2.Addresses
+	for _, c := range []struct {
+		with *memory
+		well bool
+	}{{whole, true}, {&memory{held: route.State{Epoch: 7, Target: other}}, false}, {&memory{held: route.State{Epoch: 8, Target: pg1}}, false}} {
+		g, err := route.NewGroup([]route.Place{{Name: "dns", Router: router{bare}}, {Name: "front", Router: router{c.with}}}, route.GroupOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Check(t.Context()); (err == nil) != c.well {
+			t.Errorf("%+v: %v", c.with.held, err)
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, c := range []struct {
 		name route.Name
