@@ -120,6 +120,25 @@ func (c *clients) around(way Way, before, after string) (last, first time.Time, 
 	return c.acked[way][i-1].at, c.acked[way][i].at, true
 }
 
+// gap is the longest time between two moments in which some client had no row
+// acknowledged.
+func (c *clients) gap(since, until time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	longest := time.Duration(0)
+	for _, acked := range c.acked {
+		last := since
+		for _, a := range append(slices.Clone(acked), ack{at: until}) {
+			if a.at.Before(since) {
+				continue
+			}
+			longest = max(longest, min(a.at.Sub(last), until.Sub(last)))
+			last = a.at
+		}
+	}
+	return longest
+}
+
 // late counts the rows that a member acknowledged after a moment.
 func (c *clients) late(member string, since time.Time) int {
 	c.mu.Lock()

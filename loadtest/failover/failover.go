@@ -119,6 +119,18 @@ func (b *bench) all(ctx context.Context) error {
 	}
 }
 
+// leads tells whether the next fault of a kind is to take the leading coordinator with it:
+// every second one of those that can.
+func (b *bench) leads(f Fault) bool {
+	had := 0
+	for _, r := range b.report.Runs {
+		if r.Fault == f {
+			had++
+		}
+	}
+	return f.takesLeader() && had%2 == 1
+}
+
 // left are the faults that have yet to happen, in turns.
 func (b *bench) left() []Fault {
 	had := map[Fault]int{}
@@ -166,7 +178,7 @@ func (b *bench) some(ctx context.Context, faults []Fault) (err error) {
 	c := s.startClients(ctx, b.o.Ways)
 	defer c.end()
 	for _, f := range faults {
-		run, err := s.once(ctx, f, c)
+		run, err := s.once(ctx, f, b.leads(f), c)
 		if run.When.IsZero() || ctx.Err() != nil && err != nil {
 			return errors.Join(err, context.Cause(ctx)) // it did not happen, or was cut off
 		}

@@ -32,6 +32,9 @@ const (
 // Faults are all of them.
 func Faults() []Fault { return []Fault{Killed, MachineKilled, Frozen, Isolated, DiskStalled} }
 
+// takesLeader reports whether a coordinator on the machine is lost, too.
+func (f Fault) takesLeader() bool { return f == MachineKilled || f == Frozen || f == Isolated }
+
 // about says what a fault is, for reports.
 func (f Fault) about() string {
 	return map[Fault]string{

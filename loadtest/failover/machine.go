@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"mahavishnu/fault"
@@ -224,6 +225,15 @@ func (s *system) startQueue(ctx context.Context, m *machine) (err error) {
 func (s *system) startProgram(m *machine) (err error) {
 	m.program, err = s.launch(m, "mahavishnu", s.o.Program, "coordinator", "--config", s.configFile(m))
 	return err
+}
+
+// restart asks what is measured to end, and starts it again.
+func (s *system) restart(m *machine) error {
+	if err := m.program.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	<-m.program.ended
+	return s.startProgram(m)
 }
 
 // end stops everything on the machine for good, whatever state it is in.

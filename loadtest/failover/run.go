@@ -60,8 +60,11 @@ type Run struct {
 	Acked int     `json:"acked"`
 	Lost  []int64 `json:"lost,omitempty"`
 	Late  int     `json:"late"`
-	// Healed is how long it took afterwards until the next fault could happen.
-	Healed time.Duration `json:"healed_ns"`
+	// Healed is how long it took afterwards until the next fault could happen, and
+	// Disturbed the longest time meanwhile in which a client had no write acknowledged,
+	// because of the machine that came back.
+	Healed    time.Duration `json:"healed_ns"`
+	Disturbed time.Duration `json:"disturbed_ns"`
 	// Steps are those of the plan, in order.
 	Steps []Step `json:"steps,omitempty"`
 	// Error says why it is no measurement.
@@ -93,11 +96,12 @@ func (t *trial) since(at time.Time) time.Duration {
 	return max(at.Sub(t.start), 0)
 }
 
-// once lets one fault happen, and notes what follows. The system is healed afterwards,
+// once lets one fault happen, to the machine of the leading coordinator if it should, and
+// notes what follows. The system is healed afterwards,
 // or the error says why it is not.
-func (s *system) once(ctx context.Context, f Fault, c *clients) (Run, error) {
+func (s *system) once(ctx context.Context, f Fault, withLeader bool, c *clients) (Run, error) {
 	t := &trial{system: s, clients: c, run: Run{Fault: f, Away: map[Way]time.Duration{}}}
-	if err := t.prepare(ctx); err != nil {
+	if err := t.prepare(ctx, withLeader); err != nil {
 		return t.run, err
 	}
 	if err := t.measure(ctx); err != nil {
@@ -110,15 +114,21 @@ func (s *system) once(ctx context.Context, f Fault, c *clients) (Run, error) {
 	if err := t.restore(ctx); err != nil {
 		return t.run, err
 	}
-	t.run.Healed = s.clock.Now().Sub(healing)
+	now := s.clock.Now()
+	t.run.Healed, t.run.Disturbed = now.Sub(healing), c.gap(healing, now)
 	return t.run, nil
 }
 
 // prepare waits until all is well, keeps the leaders of streams off the primary's machine
 // as coordinators do within 15 seconds, and begins at no special moment.
-func (t *trial) prepare(ctx context.Context) (err error) {
+func (t *trial) prepare(ctx context.Context, withLeader bool) (err error) {
 	if t.primary, t.heir, err = t.ready(ctx); err != nil {
 		return err
+	}
+	if withLeader {
+		if err := t.crown(ctx); err != nil {
+			return err
+		}
 	}
 	if _, err := bus.Repin(ctx, t.conn, bus.RepinOptions{Away: t.primary.region}); err != nil {
 		return err
@@ -137,7 +147,32 @@ func (t *trial) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	t.run.From, t.run.To = t.primary.member, t.heir.member
-	t.run.Leader, t.run.LeaderLost = v.leader, v.leader == t.primary.node && t.run.Fault != Killed && t.run.Fault != DiskStalled
+	t.run.Leader, t.run.LeaderLost = v.leader, v.leader == t.primary.node && t.run.Fault.takesLeader()
+	return nil
+}
+
+// crownings is how often it is tried to have the coordinator lead that should.
+const crownings = 6
+
+// crown has the coordinator beside the primary lead: the one that leads is restarted, and
+// of the others one wins. After some times it is left as it is.
+func (t *trial) crown(ctx context.Context) error {
+	for range crownings {
+		v, err := t.view(ctx)
+		if err != nil || v.leader == t.primary.node {
+			return err
+		}
+		for _, m := range t.machines {
+			if m.node == v.leader {
+				if err := t.restart(m); err != nil {
+					return err
+				}
+			}
+		}
+		if _, _, err := t.ready(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

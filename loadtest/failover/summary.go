@@ -62,7 +62,7 @@ func (r Run) String() string {
 	if r.LeaderLost {
 		text += ", the leader with it"
 	}
-	return text + fmt.Sprintf("; healed in %s", exact(r.Healed))
+	return text + fmt.Sprintf("; healed in %s, %s without a write meanwhile", exact(r.Healed), exact(r.Disturbed))
 }
 
 // exact is a duration to the hundredth of a second.
@@ -143,6 +143,7 @@ func (r Report) Document() report.Document {
 	if t, ok := r.leaderTable(); ok {
 		d.Tables = append(d.Tables, t)
 	}
+	d.Tables = append(d.Tables, r.returnTable())
 	d.Facts = append(d.Facts, [2]string{"when", terminal.Moment(r.When)}, [2]string{"machine", r.Machine.String()}, [2]string{"network", r.Network})
 	for _, s := range r.Settings {
 		d.Facts = append(d.Facts, [2]string{"how", s})
@@ -251,6 +252,17 @@ func (r Report) leaderTable() (report.Table, bool) {
 		}
 	}
 	return t, slices.ContainsFunc(r.Runs, func(run Run) bool { return run.LeaderLost })
+}
+
+// returnTable is how clients fared when the lost machine came back.
+func (r Report) returnTable() report.Table {
+	t := report.Table{Title: "when the machine comes back: the longest time that a client has no write acknowledged", Text: 1, Head: append([]string{"fault", "runs"}, quantileNames...)}
+	for _, f := range r.faults() {
+		runs := r.of(f)
+		all := each(runs, func(run Run) time.Duration { return run.Disturbed })
+		t.Rows = append(t.Rows, append([]string{string(f), fmt.Sprint(len(runs))}, quantiles(all)...))
+	}
+	return t
 }
 
 // chart is the share of failovers that were over after a time.

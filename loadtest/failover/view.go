@@ -26,8 +26,8 @@ const askTime = 500 * time.Millisecond
 
 // view asks all coordinators how things are.
 func (s *system) view(ctx context.Context) (view, error) {
+	v := view{at: s.clock.Now()} // who answers does so at once; it is the dead that are waited for
 	replies, err := s.bus.AskCoordinators(ctx, messages.ControlRequest{Verb: messages.VerbStatus}, len(s.machines), askTime)
-	v := view{at: s.clock.Now()}
 	for _, r := range replies {
 		one, err := messages.DecodeCoordinatorStatus(r.Data)
 		if err != nil {
