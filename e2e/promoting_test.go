@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mahavishnu/coordinator/plan"
 )
@@ -133,6 +134,10 @@ func TestKilledWhilePromoting(t *testing.T) {
 	p = x.start("n1 again", "up", "--config", x.path)
 	x.until("it is being promoted again", func() bool { p.alive(); return x.promotions("b") == 2 })
 	x.until("the plan has ordered it again", func() bool { p.alive(); return x.attempts("start-new") > 1 })
+	time.Sleep(3 * time.Second) // it would have used up its attempts by now
+	if n := x.attempts("start-new"); n != 2 {
+		t.Errorf("the order was given %d times, and has to wait for what is under way", n)
+	}
 	x.touch("b.may")
 	x.until("the plan has ended", func() bool { p.alive(); return x.execution().State.Final() })
 	e := x.execution()
