@@ -185,6 +185,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err == nil {
 		err = r.rounds(ctx)
 	}
+	if r.result.Copied > 0 {
+		storage.Commit(o.To) // a run that is cut off shows what arrived, too
+	}
 	r.result.DamagedTotal = len(r.damaged)
 	if err == nil || ctx.Err() == nil {
 		err = errors.Join(err, r.unextended)

@@ -84,5 +84,21 @@ func Undelete(ctx context.Context, be Backend, o UndeleteOptions) error {
 	}
 }
 
+// Commit tells a storage that wants to know, which wrappers may lie around, that what was
+// stored until now counts. Conditional puts say so by themselves.
+func Commit(be Backend) {
+	for {
+		if c, ok := be.(backend.Committer); ok {
+			c.Commit()
+			return
+		}
+		w, ok := be.(backend.Unwrapper)
+		if !ok {
+			return
+		}
+		be = w.Unwrap()
+	}
+}
+
 // CheckName refuses a name that not every storage can hold as it is.
 func CheckName(op, name string) error { return backend.CheckName(op, name) }

@@ -18,7 +18,7 @@ func (x *examination) checkReplication(ctx context.Context) {
 	if err != nil {
 		return // told as a finding of the configuration
 	}
-	replicas := app.Replicas{Config: func() *config.Config { return x.cfg }, Storage: access.Storage.Hasty(remotePatience)}
+	replicas := app.Replicas{Config: func() *config.Config { return x.cfg }, Storage: access.Storage.Hasty(remotePatience).Members(nil)}
 	for _, pair := range ownCopies(x.cfg) {
 		x.checkCopy(ctx, replicas, pair)
 	}
@@ -33,6 +33,7 @@ func (x *examination) checkCopy(ctx context.Context, replicas app.Replicas, pair
 		return
 	}
 	before := x.failures()
+	x.checkMembers(ctx, check, replica)
 	if x.cfg.Backup.Replication.Runner(pair) == x.cfg.Node.Region {
 		x.checkReadable(ctx, check+", from", primary)
 		x.checkRights(ctx, check+", to", place.URL, replica)

@@ -85,6 +85,10 @@ func (e *env) copies(command string, args []string) (*config.Config, []config.Re
 func (e *env) replicas(cfg *config.Config) app.Replicas {
 	access := app.AccessTo(cfg)
 	access.Clock = e.clock
+	if e.members == nil {
+		e.members = &members{warnf: e.term.Warnf}
+	}
+	access.Storage = access.Storage.Members(e.members.tell)
 	if cfg.File() == "" {
 		access.CacheDir, access.DataDir = "", "" // the defaults' directories were nobody's choice
 	}

@@ -12,6 +12,7 @@ import (
 	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/replication"
+	"mahavishnu/storage/dispersed"
 	"mahavishnu/terminal"
 )
 
@@ -140,6 +141,11 @@ func lookAtCopy(ctx context.Context, replicas app.Replicas, pair config.RegionPa
 		return s, errors.Join(err, lagErr)
 	}
 	s.Lag, s.LagSeconds = &lag, lag.Age(now).Seconds()
+	if d, ok := dispersed.Of(replica); ok && err == nil {
+		if err = d.MayStore(ctx); err != nil {
+			s.headless, s.Next = "ROLLED BACK", "mahavishnu verify --replica "+pair.String()
+		}
+	}
 	return s, err
 }
 

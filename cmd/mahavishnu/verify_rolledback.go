@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"mahavishnu/app"
 	"mahavishnu/fault"
@@ -102,8 +103,9 @@ func (a *acceptance) name(ctx context.Context, repo *repository.Repository, lost
 	a.e.term.Event("given_up", struct {
 		Snapshots []repository.Snapshot `json:"snapshots"`
 		Objects   []string              `json:"objects"`
+		Older     []string              `json:"older"`
 		Storages  []string              `json:"storages"`
-	}{nonNil(a.lost), nonNil(lost.Objects), words(lost.Storages)})
+	}{nonNil(a.lost), nonNil(lost.Objects), nonNil(lost.Older), words(lost.Storages)})
 	if a.e.term.JSON {
 		return nil
 	}
@@ -114,6 +116,9 @@ func (a *acceptance) name(ctx context.Context, repo *repository.Repository, lost
 		a.e.term.Printf("%s snapshot %s of %s, %s", a.e.term.Mark(terminal.Bad, "GIVEN UP"), s.ID, terminal.Name(s.Source), terminal.Moment(s.Time.Local()))
 	}
 	a.e.term.Printf("%s of the repository let go of", terminal.Plural(len(lost.Objects), "object"))
+	if n := len(lost.Older); n > 0 {
+		a.e.term.Printf("%s taken back to what it was before: %s", terminal.Plural(n, "object"), strings.Join(lost.Older[:min(n, 5)], ", "))
+	}
 	return nil
 }
 

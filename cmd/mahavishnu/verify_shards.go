@@ -166,7 +166,7 @@ func (e *env) checkShards(ctx context.Context, repo *app.Opened, data, mend bool
 	}
 	advice := "what is emptied, missing, stale or damaged is made good by `mahavishnu verify --repair`: mount first what should be mounted"
 	if older := d.MayStore(ctx); beyond || older != nil {
-		advice, out.Accept = beyondAdvice(ctx, d, older)
+		advice, out.Accept = e.beyondAdvice(ctx, d, older)
 	}
 	e.term.Event("shards", out)
 	e.tellShards(out, mend)
@@ -178,7 +178,7 @@ func (e *env) checkShards(ctx context.Context, repo *app.Opened, data, mend bool
 
 // beyondAdvice says what to do when too few shards of something are left, and what stands
 // for going on without that. older is why nothing is stored meanwhile, if that is so.
-func beyondAdvice(ctx context.Context, d *dispersed.Backend, older error) (advice, accept string) {
+func (e *env) beyondAdvice(ctx context.Context, d *dispersed.Backend, older error) (advice, accept string) {
 	advice = "a repair cannot make good what more storages have lost than may be: bring back what those had"
 	if older != nil {
 		advice = "put the newest state of the storages back that were rolled back, and nothing is lost; a repair cannot make good what more of them lack than may be lost"
@@ -191,6 +191,9 @@ func beyondAdvice(ctx context.Context, d *dispersed.Backend, older error) (advic
 		return advice, ""
 	}
 	accept = lost.Token()
+	if e.Replica != "" {
+		return advice + fmt.Sprintf("; only if that is nowhere, let go of it, and have it copied again: mahavishnu verify --replica %s --accept-rolled-back %s", e.Replica, accept), accept
+	}
 	return advice + "; or take it from a copy (--replica); only if it is nowhere, give up what is named above, for good: mahavishnu verify --accept-rolled-back " + accept, accept
 }
 

@@ -58,6 +58,14 @@ type Retainer interface {
 	RetentionCheck(ctx context.Context) error
 }
 
+// Committer is a backend that learns of commits which it cannot tell by itself, since
+// nothing is put on a condition.
+type Committer interface {
+	// Commit says that what was stored until now counts: from now on its loss is noticed as
+	// far as the backend can.
+	Commit()
+}
+
 // Undeleter is a backend that keeps what is deleted by others for a time.
 type Undeleter interface {
 	// Undelete brings back the wanted objects that are gone and of which versions are

@@ -80,7 +80,7 @@ type CheckOptions struct {
 	// stay before a repair removes them: longer than any put may take. 0 is a day.
 	KeepUnfinished time.Duration
 	// LetGo names objects that a repair lets go of if too few good shards of them are left
-	// and all storages say so. [Backend.LetGo] sees to it that they were accepted.
+	// and all storages say so, or takes back to what they were before. [Backend.LetGo] sees to it that they were accepted.
 	LetGo map[string]bool
 	// Found is told of every problem, one at a time, if not nil. Its error ends the
 	// check.
@@ -271,7 +271,7 @@ func (c *checking) shards(ctx context.Context, l *nameLock, name string, e *entr
 				wrong[i] = Damaged
 			}
 		case r.err == nil:
-			wrong[i] = Stale
+			wrong[i] = Stale // newer perhaps, of a version of which too few shards are left
 		case errors.Is(r.err, backend.ErrNotFound):
 			wrong[i] = Missing
 		case unusable(r.err):

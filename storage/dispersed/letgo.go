@@ -18,12 +18,15 @@ import (
 type Losses struct {
 	// Objects are the names of which too few good shards are left, in order.
 	Objects []string
+	// Older are those that were replaced since, and of which only what they were before is
+	// left.
+	Older []string
 	// Storages are those that were rolled back, or are being filled after they were emptied.
 	Storages []Notice
 }
 
 // None tells that nothing is lost, and no storage was rolled back.
-func (l Losses) None() bool { return len(l.Objects) == 0 && len(l.Storages) == 0 }
+func (l Losses) None() bool { return len(l.Objects) == 0 && len(l.Older) == 0 && len(l.Storages) == 0 }
 
 // Token stands for exactly these losses: who accepts them gives it back, so that nobody
 // accepts more than was shown.
@@ -32,8 +35,10 @@ func (l Losses) Token() string {
 	for _, n := range l.Storages {
 		fmt.Fprintf(h, "%d %s\x00", n.Storage, n.Problem)
 	}
-	for _, name := range l.Objects {
-		fmt.Fprintf(h, "%s\x00", name)
+	for i, names := range [][]string{l.Objects, l.Older} {
+		for _, name := range names {
+			fmt.Fprintf(h, "%d %s\x00", i, name)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
@@ -48,6 +53,10 @@ func (b *Backend) Lost(ctx context.Context) (Losses, error) {
 		switch {
 		case f.Problem == Unreadable && errors.Is(f.Err, backend.ErrDamaged):
 			l.Objects = append(l.Objects, f.Name)
+		case f.Problem == Stale && errors.Is(f.Err, errNewer):
+			if !slices.Contains(l.Older, f.Name) {
+				l.Older = append(l.Older, f.Name)
+			}
 		case f.Problem == Unreadable:
 			unclear = append(unclear, f.Err.Error())
 		case f.Problem == RolledBack:
@@ -74,6 +83,10 @@ func (b *Backend) Lost(ctx context.Context) (Losses, error) {
 	}
 	slices.SortFunc(l.Storages, func(x, y Notice) int { return x.Storage - y.Storage })
 	slices.Sort(l.Objects)
+	slices.Sort(l.Older)
+	if len(l.Storages) == 0 && len(l.Objects) == 0 {
+		l.Older = nil // what a killed put left beside what it was to replace
+	}
 	return l, nil
 }
 
@@ -95,7 +108,7 @@ func (b *Backend) LetGo(ctx context.Context, accepted Losses, found func(Finding
 		return Report{}, fault.New(op, b.Location(), errors.New("other things are lost than those that were accepted"), "look at them again, and accept those")
 	}
 	names := map[string]bool{}
-	for _, name := range accepted.Objects {
+	for _, name := range append(slices.Clone(accepted.Objects), accepted.Older...) {
 		names[name] = true
 	}
 	var left []string

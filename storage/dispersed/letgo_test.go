@@ -264,3 +264,67 @@ func TestFreshRemaindersHoldNothingUp(t *testing.T) {
 	}
 	p.settle(t)
 }
+
+// What was replaced since the older state is read as it was before, where enough storages
+// were put back: that is a loss as well, which is named, accepted, and then whole.
+func TestLetGoOfWhatWasReplaced(t *testing.T) {
+	for _, reverted := range [][]int{{2, 3, 4}, {1, 2, 3, 4}} {
+		p := newPlace(t, 4, 2)
+		p.settle(t)
+		p.session(t, 1)
+		p.open(t)
+		mustPut(t, p, "notes", noise(1, 4000))
+		mustPut(t, p, "small", noise(1, 40))
+		p.settle(t)
+		p.session(t, 2)
+		before := p.states(reverted...)
+		p.open(t)
+		mustPut(t, p, "notes", noise(2, 4000))
+		mustPut(t, p, "small", noise(2, 900))
+		p.settle(t)
+		p.session(t, 3)
+		p.revert(before)
+		p.open(t)
+		l := lost(t, p.Backend)
+		if len(reverted) < 4 { // neither of both versions is left
+			if !slices.Equal(l.Objects, []string{"notes", "packs/3", "small", "snapshots/3"}) || len(l.Older) > 0 {
+				t.Errorf("%v: %+v", reverted, l)
+			}
+		} else if !slices.Equal(l.Older, []string{"notes", "small"}) || !slices.Equal(l.Objects, []string{"packs/3", "snapshots/3"}) {
+			t.Errorf("%v: %+v", reverted, l)
+		}
+		if _, err := p.LetGo(t.Context(), l, nil); err != nil {
+			t.Fatalf("%v: %v", reverted, err)
+		}
+		wantRepaired(t, p)
+		if len(reverted) == 4 {
+			wantData(t, p, "notes", noise(1, 4000))
+			wantData(t, p, "small", noise(1, 40))
+		}
+		p.settle(t)
+		p.session(t, 4)
+	}
+}
+
+// Storages whose objects come without a condition, as copies do, are rolled back no less
+// noticeably once somebody says what counts.
+func TestCommitted(t *testing.T) {
+	p := newPlace(t, 4, 2)
+	p.settle(t)
+	store := func(id int) {
+		p.open(t)
+		mustPut(t, p, fmt.Sprint("packs/", id), noise(id, 9000))
+		storage.Commit(p.Able())
+		p.settle(t)
+	}
+	store(1)
+	before := p.states(2, 3, 4)
+	store(2)
+	p.revert(before)
+	p.open(t)
+	if err := p.MayStore(t.Context()); err == nil {
+		t.Error("storages that were rolled back take more")
+	}
+	wantLost(t, p, "packs/2", 3, 4, 5)
+	p.settle(t)
+}

@@ -96,5 +96,5 @@ func (b *Backend) MayStore(ctx context.Context) error {
 // What to do with storages that were rolled back: as many as may be lost, and more.
 const (
 	adviceFew   = "put the newest state of those back that were rolled back, or if it is lost: mahavishnu verify --repair"
-	adviceOlder = "put the newest state of these storages back; only if it is nowhere: mahavishnu verify says what is lost without it, and how to go on"
+	adviceOlder = "put the newest state of these storages back; only if it is nowhere: mahavishnu verify (of a copy: --replica COPY) says what is lost without it, and how to go on"
 )

@@ -7,6 +7,13 @@ import (
 	"mahavishnu/storage/backend"
 )
 
+// Commit implements backend.Committer.
+func (b *Backend) Commit() {
+	if _, formed := b.identity.get(); formed {
+		b.committed()
+	}
+}
+
 // committed has the storages note, behind what is going on, that what is confirmed until
 // now was there: see [Backend.record].
 func (b *Backend) committed() {

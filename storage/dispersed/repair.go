@@ -22,7 +22,15 @@ func (c *checking) mend(ctx context.Context, l *nameLock, name string, f *found,
 		if problem == "" {
 			continue
 		}
-		err := c.found(ctx, Finding{Name: name, Storage: i + 1, Problem: problem}, func(ctx context.Context) (err error) {
+		finding := Finding{Name: name, Storage: i + 1, Problem: problem}
+		newer := f.newer(i)
+		if newer {
+			finding.Err = errNewer
+		}
+		err := c.found(ctx, finding, func(ctx context.Context) (err error) {
+			if newer && !c.mayUndo(name, f, i) {
+				return errNewer
+			}
 			if s == nil {
 				if s, err = c.b.rebuild(ctx, name, f); err != nil {
 					return err
@@ -33,6 +41,10 @@ func (c *checking) mend(ctx context.Context, l *nameLock, name string, f *found,
 				return err
 			}
 			p.o.Sync = true
+			if newer {
+				c.b.known.forget(name)
+				return c.b.members[i].Put(ctx, name, s.all[i], p.replacing())
+			}
 			return p.overtake(ctx, c.b.members[i], f.head.version, s.all[i])
 		})
 		if err != nil {
@@ -43,6 +55,21 @@ func (c *checking) mend(ctx context.Context, l *nameLock, name string, f *found,
 		s.drop()
 	}
 	return nil
+}
+
+// newer tells whether a member has a shard of a newer version than the object that was
+// found, which has too few of them.
+func (f *found) newer(i int) bool {
+	r := f.view[i]
+	return r.err == nil && r.value.compare(f.head.version) > 0
+}
+
+// mayUndo tells whether such a shard may be replaced by one of the object that was found:
+// its version was lost, which was accepted, or nobody can be putting it any more. All
+// members have to say that there are no more of them.
+func (c *checking) mayUndo(name string, f *found, i int) bool {
+	silent, _ := f.view.silent()
+	return silent == 0 && (c.o.LetGo[name] || c.old(f.view[i].value.seq))
 }
 
 // rebuild reads an object and cuts it into the very same shards again.
