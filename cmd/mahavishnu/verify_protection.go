@@ -12,5 +12,9 @@ func (e *env) tellProtection(until time.Time) {
 		e.term.Sayf("everything is kept from being deleted until %s; a prune keeps what is needed for longer", terminal.Moment(until.Local()))
 		return
 	}
-	e.term.Warnf("part of what is stored can be deleted by whoever has the credentials, since %s; `mahavishnu prune` keeps what is needed for longer", terminal.Moment(until.Local()))
+	since := ""
+	if !until.IsZero() {
+		since = ", since " + terminal.Moment(until.Local())
+	}
+	e.term.Warnf("part of what is stored can be deleted by whoever has the credentials%s; `mahavishnu prune` keeps what is needed for longer", since)
 }
