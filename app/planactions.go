@@ -198,22 +198,3 @@ func (p *planner) serves(ctx context.Context, c plan.Call) (bool, string, error)
 
 // probeFresh is how old a probe's answer may be that shows that somebody serves.
 const probeFresh = 2 * time.Second
-
-// caughtUp holds when a member is no more than so far behind.
-func (p *planner) caughtUp(_ context.Context, c plan.Call) (bool, string, error) {
-	m, err := p.member(c.Text("service"), c.Text("member"))
-	switch {
-	case err != nil:
-		return false, "", err
-	case m.Keeper == nil || !m.Keeper.Healthy:
-		return false, m.Member + " is not well", nil
-	case m.Keeper.LagBytes < 0:
-		return false, "it is not known how far behind " + m.Member + " is", nil
-	}
-	behind := time.Duration(m.Keeper.LagMillis) * time.Millisecond
-	seen := fmt.Sprintf("%d bytes, %v behind", m.Keeper.LagBytes, behind)
-	if most := c.Duration("lag"); most > 0 {
-		return behind <= most, seen, nil
-	}
-	return m.Keeper.LagBytes == 0, seen, nil
-}

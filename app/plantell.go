@@ -170,7 +170,8 @@ func plansDependOn(s coordinator.Situation) string {
 }
 
 // sensible tells which regions take over from which: those that have a copy of its
-// repository, or members of its services.
+// repository, and where a plan moves no repository, those that have members of its
+// services.
 func (p *planner) sensible(definition *plan.Plan, params map[string]string) bool {
 	from, to := params["from"], params["to"]
 	if definition.Parameters["from"].Type != plan.TypeRegion || definition.Parameters["to"].Type != plan.TypeRegion {
@@ -178,6 +179,9 @@ func (p *planner) sensible(definition *plan.Plan, params map[string]string) bool
 	}
 	if slices.Contains(p.cfg.Backup.Replication.Regions, config.RegionPair{Primary: from, Secondary: to}) {
 		return true
+	}
+	if slices.ContainsFunc(definition.Steps, func(s plan.Step) bool { return slices.Contains(repositoryActions, s.Uses) }) {
+		return false
 	}
 	for _, service := range p.cfg.Failover.Services {
 		regions := map[string]bool{}

@@ -42,6 +42,10 @@ func (p *planner) regionActions() map[string]plan.Action {
 	}
 }
 
+// repositoryActions are what only regions can be named to of which one keeps a copy of
+// the other's repository.
+var repositoryActions = []string{"promote_repository", "failback_repository"}
+
 // recorded is an action that is a change of a region's record, and nothing else.
 func (p *planner) recorded(param string, so func(messages.RegionRecord) bool, text func(context.Context, plan.Call) (string, error),
 	change func(plan.Call, *messages.RegionRecord, *messages.RegionChange),

@@ -176,7 +176,7 @@ func (s *Service) health(w http.ResponseWriter) {
 		role = "unknown"
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(map[string]any{"role": role, "writable": s.writable, "position": strconv.Itoa(s.writes)}); err != nil {
+	if err := json.NewEncoder(w).Encode(map[string]any{"role": role, "writable": s.writable, "position": strconv.Itoa(s.writes), "streaming": s.follows != ""}); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
 }

@@ -1,0 +1,31 @@
+package app
+
+import (
+	"testing"
+
+	"mahavishnu/messages"
+)
+
+func TestWhoHasAllOfAStoppedPrimary(t *testing.T) {
+	at := func(timeline uint64, position string) messages.MemberState {
+		return messages.MemberState{Timeline: timeline, Position: position}
+	}
+	for _, c := range []struct {
+		name  string
+		m, of messages.MemberState
+		want  bool
+	}{
+		{"has it", at(1, "0/3000148"), at(1, "0/3000148"), true},
+		{"has what ends the log, too", at(1, "0/30001C0"), at(1, "0/3000148"), true},
+		{"lacks the last of it", at(1, "0/3000000"), at(1, "0/3000148"), false},
+		{"is on another timeline", at(2, "0/4000000"), at(1, "0/3000148"), false},
+		{"nobody knows where it stopped", at(1, "0/3000148"), at(1, "0/0"), false},
+		{"a count", at(0, "17"), at(0, "17"), true},
+		{"another count", at(0, "16"), at(0, "17"), false},
+		{"neither tells", at(0, ""), at(0, ""), false},
+	} {
+		if got := hasAll(c.m, c.of); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
