@@ -25,7 +25,7 @@ const (
 type Coordinator struct {
 	o      Options
 	gate   *gate
-	turned chan struct{} // a verdict changed
+	turned chan struct{} // a verdict changed, or what a keeper says of who serves
 	events chan messages.Event
 
 	lastSaid error                   // how sending the last report went; of the goroutine that looks
@@ -85,7 +85,9 @@ func (c *Coordinator) listening(what string, listen func(context.Context) error)
 func (c *Coordinator) heartbeat(h messages.Heartbeat) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.view.heard(h, c.o.Clock.Now())
+	if c.view.heard(h, c.o.Clock.Now()) {
+		c.wake()
+	}
 }
 
 func (c *Coordinator) opinions(r messages.OpinionReport) {
@@ -161,10 +163,15 @@ func (c *Coordinator) settle(changed []vote.Verdict, now time.Time) {
 		c.changed(v, now)
 	}
 	if len(changed) > 0 {
-		select {
-		case c.turned <- struct{}{}:
-		default: // whoever reacts will see this one too
-		}
+		c.wake()
+	}
+}
+
+// wake has whoever reacts look at how things are now.
+func (c *Coordinator) wake() {
+	select {
+	case c.turned <- struct{}{}:
+	default: // whoever reacts will see this change, too
 	}
 }
 

@@ -142,10 +142,10 @@ type Situation struct {
 // Reactor decides what follows from verdicts.
 type Reactor interface {
 	// React is called when the coordinator begins to lead, after every change of a
-	// verdict, and now and then; never twice at once. It may take as long as what it
-	// does takes: changes meanwhile bring one more call afterwards. It must stop
-	// commanding when ctx ends, for then somebody else may lead. After an error it
-	// is called again a moment later.
+	// verdict and of what a keeper says of who serves, and now and then; never twice at
+	// once. It may take as long as what it does takes: changes meanwhile bring one more
+	// call afterwards. It must stop commanding when ctx ends, for then somebody else may
+	// lead. After an error it is called again a moment later.
 	React(ctx context.Context, s Situation) error
 }
 

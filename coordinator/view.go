@@ -69,17 +69,18 @@ func newView(o *Options, now time.Time) (*view, error) {
 	return v, nil
 }
 
-// heard is what a heartbeat tells.
-func (v *view) heard(h messages.Heartbeat, now time.Time) {
+// heard is what a heartbeat tells. It reports whether a keeper says something else than
+// before of who serves.
+func (v *view) heard(h messages.Heartbeat, now time.Time) (turned bool) {
 	if h.Node == "" {
-		return
+		return false
 	}
 	fresh := v.named(h, now)
 	if h.Leaving {
 		if n := v.names[h.Node]; n == nil || len(n.heard) == 0 {
 			delete(v.nodes, h.Node)
 		}
-		return
+		return false
 	}
 	every := time.Duration(h.IntervalMillis) * time.Millisecond
 	if every <= 0 {
@@ -108,8 +109,9 @@ func (v *view) heard(h messages.Heartbeat, now time.Time) {
 	}
 	n.last = h
 	for i := range h.Members {
-		v.testify(h.Node, &h.Members[i])
+		turned = v.testify(h.Node, &h.Members[i]) || turned
 	}
+	return turned
 }
 
 // named notes whose heartbeat it is of those that have the node's name, and reports
@@ -143,13 +145,17 @@ func (v *view) rhythm(every time.Duration) *detect.Options {
 	return r
 }
 
-// testify notes what a keeper says of its member, if it is the one who should know.
-func (v *view) testify(from string, state *messages.MemberState) {
+// testify notes what a keeper says of its member, if it is the one who should know, and
+// reports whether it is something else than before.
+func (v *view) testify(from string, state *messages.MemberState) (turned bool) {
 	for _, m := range v.members {
 		if m.service == state.Service && m.Name == state.Member && m.Node == from {
+			was := m.keeper
+			turned = was == nil || was.Role != state.Role || was.Holds != state.Holds || was.Writable != state.Writable
 			m.keeper = state
 		}
 	}
+	return turned
 }
 
 // reported is what another coordinator says; the verdicts it changes are returned.
