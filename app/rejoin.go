@@ -41,8 +41,8 @@ func (p *planner) reunite(ctx context.Context) {
 	}
 }
 
-// reuniteService does that for one service. While a plan holds the service, whom to
-// follow is that plan's business.
+// reuniteService does that for one service. While a plan is at work on the service, whom
+// to follow is that plan's business.
 func (p *planner) reuniteService(ctx context.Context, service messages.ServiceStatus, configured config.FailoverService) error {
 	if !slices.ContainsFunc(service.Members, func(m messages.MemberStatus) bool { return idle(m.Keeper) }) {
 		return nil // which is so nearly always, and costs nothing
@@ -113,10 +113,22 @@ func reigns(m *messages.MemberStatus, record keeper.Record) bool {
 	return m.Verdict == "up" && k != nil && k.Holds && k.Writable && k.Tenure == record.Epoch
 }
 
-// held reports whether an execution of a plan holds something.
+// held reports whether an execution of a plan is at work on something. One that has
+// stopped is not: whoever decides about it may come in the morning.
 func (p *planner) held(ctx context.Context, thing string) (bool, error) {
-	standings, err := p.desk.Executor().Standings(ctx)
-	return slices.ContainsFunc(standings, func(s plan.Standing) bool { return s.Thing == thing && s.Holder != "" }), err
+	x := p.desk.Executor()
+	standings, err := x.Standings(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range standings {
+		if s.Thing != thing || s.Holder == "" {
+			continue
+		}
+		holder, err := x.Find(ctx, s.Holder)
+		return err == nil && holder.State != plan.StateStopped, err
+	}
+	return false, nil
 }
 
 // startRejoin starts the plan for a member, unless it is under way or was tried too
