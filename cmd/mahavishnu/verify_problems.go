@@ -23,7 +23,7 @@ func (e *env) tellProblems(problems []snapshot.VerifyProblem) {
 		case p.Harmless:
 			harmless++
 			continue
-		case len(p.Affected) == 0 && (p.Kind != repository.ObjectSnapshot || strings.HasPrefix(p.Object, "copies/")):
+		case len(p.Affected) == 0 && !irreplaceable(p):
 			more++
 			continue
 		default:
@@ -37,6 +37,11 @@ func (e *env) tellProblems(problems []snapshot.VerifyProblem) {
 	if more > 0 && !e.term.JSON {
 		e.term.Printf("%s %s for the same reason; no file of a snapshot that was verified is affected by them", e.term.Mark(terminal.Bad, "DAMAGED"), terminal.Plural(more, "more object"))
 	}
+}
+
+// irreplaceable tells what is named in any case: what nothing else in the repository says.
+func irreplaceable(p snapshot.VerifyProblem) bool {
+	return (p.Kind == repository.ObjectSnapshot || p.Kind == repository.ObjectKeep) && !strings.HasPrefix(p.Object, "copies/")
 }
 
 // tellProblem prints what is wrong with an object, and what it means.

@@ -115,6 +115,11 @@ func (a *acceptance) name(ctx context.Context, repo *repository.Repository, lost
 	for _, s := range a.lost {
 		a.e.term.Printf("%s snapshot %s of %s, %s", a.e.term.Mark(terminal.Bad, "GIVEN UP"), s.ID, terminal.Name(s.Source), terminal.Moment(s.Time.Local()))
 	}
+	for _, name := range lost.Objects {
+		if repository.KindOf(name) == repository.ObjectKeep && slices.Contains(lost.Objects, "copies/"+name) {
+			a.e.term.Printf("%s %s: a pin or a hold, set it again (mahavishnu snapshots pin, hold set)", a.e.term.Mark(terminal.Bad, "GIVEN UP"), name)
+		}
+	}
 	a.e.term.Printf("%s of the repository let go of", terminal.Plural(len(lost.Objects), "object"))
 	if n := len(lost.Older); n > 0 {
 		a.e.term.Printf("%s taken back to what it was before: %s", terminal.Plural(n, "object"), strings.Join(lost.Older[:min(n, 5)], ", "))
