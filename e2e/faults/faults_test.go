@@ -38,11 +38,31 @@ var faults = []struct {
 		time.Sleep(d)
 		m.signalMember(syscall.SIGCONT)
 	}},
-	{"coordinator killed", func(_ *scene, m *machine, _ time.Duration) { m.running().kill() }},
+	{"coordinator killed", func(_ *scene, m *machine, d time.Duration) {
+		m.running().kill()
+		time.Sleep(d)
+	}},
 	{"coordinator stopped", func(_ *scene, m *machine, d time.Duration) {
 		m.running().signal(syscall.SIGSTOP)
 		time.Sleep(d)
 		m.running().signal(syscall.SIGCONT)
+	}},
+	{"coordinator stopped, its member out of sight", func(_ *scene, m *machine, d time.Duration) {
+		m.sight.sever(there, back)
+		m.running().signal(syscall.SIGSTOP)
+		time.Sleep(d)
+		m.running().signal(syscall.SIGCONT)
+		m.sight.mend()
+	}},
+	{"coordinator killed, its member out of sight", func(_ *scene, m *machine, d time.Duration) {
+		m.sight.sever(there, back)
+		m.running().kill()
+		time.Sleep(d)
+	}},
+	{"machine isolated", func(_ *scene, m *machine, d time.Duration) {
+		m.sight.sever(there, back)
+		m.isolated(d, there, back)
+		m.sight.mend()
 	}},
 	{"coordinator and member stopped", func(_ *scene, m *machine, d time.Duration) {
 		m.running().signal(syscall.SIGSTOP)
@@ -59,10 +79,11 @@ var faults = []struct {
 			time.Sleep(time.Duration(5+s.random.IntN(60)) * time.Millisecond)
 		}
 	}},
-	{"machine dies", func(_ *scene, m *machine, _ time.Duration) {
+	{"machine dies", func(_ *scene, m *machine, d time.Duration) {
 		m.killWatchdog()
 		m.running().kill()
 		m.agent.die()
+		time.Sleep(d)
 	}},
 	{watchdogKilled, func(s *scene, m *machine, _ time.Duration) {
 		m.killWatchdog()
@@ -130,7 +151,10 @@ func (s *scene) run(n int) time.Duration {
 			continue
 		}
 		hurt[m] = f.name
-		d := time.Duration(50+s.random.IntN(1500)) * time.Millisecond
+		d := time.Duration(50+s.random.IntN(1200)) * time.Millisecond
+		if s.random.IntN(4) == 0 {
+			d = time.Duration(3000+s.random.IntN(1500)) * time.Millisecond // enough for another to take over
+		}
 		story = append(story, fmt.Sprintf("%s: %s, %v", m.name, f.name, d))
 		s.done[f.name]++
 		all.Go(func() { f.do(&scene{world: s.world, random: rand.New(rand.NewPCG(uint64(n), uint64(d)))}, m, d) })

@@ -24,8 +24,9 @@ type machine struct {
 	name   string
 	config string
 	log    string
-	wire   *wire
-	agent  *agent
+	// wire is the line to the server; over sight the other machines look at the member.
+	wire, sight *wire
+	agent       *agent
 
 	mu      sync.Mutex
 	process *process
@@ -88,6 +89,7 @@ func (m *machine) signalMember(s syscall.Signal) {
 // heal makes everything on the machine work again.
 func (m *machine) heal() error {
 	m.wire.mend()
+	m.sight.mend()
 	m.running().signal(syscall.SIGCONT)
 	m.signalMember(syscall.SIGCONT)
 	m.agent.mu.Lock()

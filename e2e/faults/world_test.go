@@ -125,21 +125,33 @@ func (w *world) make() {
 	w.write(filepath.Join(route, "run"), routeScript, 0o700)
 	w.write(filepath.Join(route, "epoch"), "0\n", 0o600)
 	w.write(filepath.Join(route, "now"), "", 0o600)
-	var members strings.Builder
 	for i, region := range regions {
 		m := &machine{w: w, name: region + "-1", wire: newWire(w.t, strings.TrimPrefix(w.server.ClientURL(), "nats://"))}
 		m.agent = newAgent(w.t, w.dir, string(rune('a'+i)))
 		if err := m.agent.boot(); err != nil {
 			w.t.Fatal(err)
 		}
-		fmt.Fprintf(&members, "        %s: {node: %s, region: %s, address: %q}\n", m.agent.name, m.name, region, m.agent.server.URL)
+		m.sight = newWire(w.t, strings.TrimPrefix(m.agent.server.URL, "http://"))
 		w.machines = append(w.machines, m)
 	}
 	for i, m := range w.machines {
 		m.config, m.log = filepath.Join(w.dir, m.name+".yml"), filepath.Join(w.dir, m.name+".log")
 		w.write(m.config, fmt.Sprintf(settings, filepath.Join(w.dir, "repository"), key, m.name, regions[i], filepath.Join(w.dir, m.name), m.wire.url(), plans,
-			filepath.Join(route, "run"), route, filepath.Join(route, "now"), members.String()), 0o600)
+			filepath.Join(route, "run"), route, filepath.Join(route, "now"), w.members(m)), 0o600)
 	}
+}
+
+// members is how a machine reaches all of them: its own beside it, the others over wires.
+func (w *world) members(here *machine) string {
+	var text strings.Builder
+	for i, m := range w.machines {
+		address := m.sight.listener.Addr().String()
+		if m == here {
+			address = m.sight.to
+		}
+		fmt.Fprintf(&text, "        %s: {node: %s, region: %s, address: \"http://%s\"}\n", m.agent.name, m.name, regions[i], address)
+	}
+	return text.String()
 }
 
 func (w *world) write(path, text string, mode os.FileMode) {
