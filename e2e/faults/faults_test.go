@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mahavishnu/messages"
 )
 
 // scene is a world with the chance that decides what becomes of it.
@@ -119,12 +121,12 @@ var faults = []struct {
 		}
 	}},
 	{"order of an old coordinator", func(s *scene, m *machine, _ time.Duration) {
-		state, err := s.keeper(m.agent.name)
-		if err != nil || state.Epoch == 0 {
+		epoch := s.leader()
+		if heard, err := s.command(messages.VerbStatus, m.agent.name, epoch); epoch == 0 || err != nil || !heard.OK {
 			return
 		}
-		if reply, err := s.command("fence", m.agent.name, state.Epoch-1); err == nil && reply.OK {
-			s.history.wrong("%s obeyed epoch %d after %d", m.agent.name, state.Epoch-1, state.Epoch)
+		if reply, err := s.command(messages.VerbFence, m.agent.name, epoch-1); err == nil && reply.OK {
+			s.history.wrong("%s obeyed epoch %d after %d", m.agent.name, epoch-1, epoch)
 		}
 	}},
 }
