@@ -36,7 +36,7 @@ func newLeaseViews(store *bus.Store, timing messages.LeaseTiming, c clock.Clock)
 // follow watches the lease of a service until ctx ends, and tells who holds it at
 // every change, renewals too.
 func (l *leaseViews) follow(ctx context.Context, service string, tell func(holder string, epoch uint64) error) error {
-	return l.store.Watch(ctx, messages.ServiceLease(service), func(v bus.Value) error {
+	return l.store.Follow(ctx, messages.ServiceLease(service), func(v bus.Value) error {
 		seen := leaseSeen{revision: v.Revision, changed: l.clock.Now()}
 		if !v.Deleted {
 			lease, err := messages.DecodeLease(v.Data)

@@ -66,7 +66,7 @@ func (b *Bus) Records() *Records { return &Records{store: b.stores[messages.Buck
 
 // Leases are the roles that one node at a time may hold.
 func (b *Bus) Leases() *Leases {
-	return &Leases{store: b.stores[messages.BucketLeases], clock: b.c.clock}
+	return &Leases{store: followed{b.stores[messages.BucketLeases]}, clock: b.c.clock}
 }
 
 // Dead is the stream of messages nobody can run.
