@@ -22,6 +22,7 @@ PKG      ?= ./...
 FUZZTIME ?= 10m
 SOAKMINUTES ?= 10
 STEPS    ?= 100000
+FAULTRUNS ?= 1000
 # What "make demo" backs up; any directory will do.
 DEMO_SOURCE ?=
 
@@ -82,7 +83,7 @@ fuzz: ## every decoder's fuzz target for FUZZTIME each, as many at a time as the
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" .ci/fuzz $(PKG)
 
 .PHONY: soak
-soak: build ## the long proofs: STEPS steps of random histories, power loss at every write, processes killed for SOAKMINUTES; then all tests in random order
+soak: build ## the long proofs: STEPS steps of random histories, power loss at every write, processes killed for SOAKMINUTES, FAULTRUNS runs of random faults; then all tests in random order
 	@step() { printf '\n== %s (%d min so far)\n' "$$1" $$((SECONDS / 60)); }; \
 	step "histories: $(STEPS) steps"; \
 	HISTORIES_STEPS=$(STEPS) $(GO) test -count 1 -v -timeout 3h -run 'TestHistories' ./e2e/histories -rapid.steps=80; \
@@ -94,6 +95,10 @@ soak: build ## the long proofs: STEPS steps of random histories, power loss at e
 	$(GO) test -count 1 -timeout 2h -run 'TestModel' ./replication -rapid.checks=1000; \
 	step "ten writers and two prunes, killed at random, for $(SOAKMINUTES) min"; \
 	MANY_MINUTES=$(SOAKMINUTES) $(GO) test -count 1 -v -timeout $$(( $(SOAKMINUTES) + 30 ))m -run 'TestManyAtOnce' ./e2e; \
+	step "a region cut off for a minute and more, one way, and on and off"; \
+	NETLAB_LONG=1 $(GO) test -count 1 -v -timeout 30m -run 'TestRegionCutOffAlive' ./e2e/netlab; \
+	step "$(FAULTRUNS) runs of random faults on whole systems, about ten minutes for a thousand on two cores"; \
+	FAULTS_RUNS=$(FAULTRUNS) $(GO) test -count 1 -v -timeout 3h -run 'TestRandomFaults' ./e2e/faults; \
 	step "all tests in random order, with the race detector"; \
 	$(GO) test -race -count 1 -shuffle on -timeout 60m $(PKG); \
 	step "done"

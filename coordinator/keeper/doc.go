@@ -42,6 +42,13 @@
 //     while the keeper tries to win the lease.
 //   - When its context ends it stops a primary in an orderly way and gives the lease back. A standby goes on.
 //
+// # Orders
+//
+// A command that comes while something is done to the member waits for the end of that, unless it is Fence, which
+// comes first always. A newer one for something else takes its place. Whoever gives up waiting has ordered nothing that
+// was not begun: a promotion without the lease is over then. Watching the lease, so that it can be taken at once, is no promotion;
+// only a command, or having been the last primary, makes a keeper take it.
+//
 // # When the keeper itself is killed
 //
 // A database whose keeper is dead goes on taking writes while others elect another primary. So a

@@ -12,7 +12,8 @@
 //
 // Each call that changes something carries the epoch of the tenure it belongs to. A member
 // remembers the highest it has seen and refuses a lower one with [ErrStale]: whoever
-// comes late with an order of a tenure that is over changes nothing. The PostgreSQL driver
+// comes late with an order of a tenure that is over changes nothing. A fence is final for its
+// epoch: a promotion of the same epoch that is still under way fails. The PostgreSQL driver
 // keeps the epoch in a file beside the data directory; the other two hand it to the service,
 // which has to do the same.
 //
