@@ -52,6 +52,10 @@ func TestEverybodyFollowsTheNewPrimary(t *testing.T) {
 	follows(p.a, "a")
 	t.Logf("all follow %v after the new primary took a write", time.Since(began).Round(time.Millisecond))
 
+	comes(t, "a person could order it, too, and name nobody", func() bool {
+		e := p.try(t, rejoinMember)
+		return e.Broken() == "" && e.Params["primary"] == heir.Options.Name && e.Params["member"] != "" && e.Params["member"] != heir.Options.Name
+	})
 	x := p.apps["us-1"].coordinatorPlans(t)
 	var rejoined []string
 	comes(t, "the plans are finished", func() bool {
