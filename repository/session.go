@@ -67,7 +67,7 @@ const (
 	// fragmentEntries is when a session writes what it has of the index, so
 	// that its memory stays flat however long it runs. Larger ones make look-ups
 	// cheaper, and cost 200 bytes a blob while they are collected and written.
-	fragmentEntries = 128 << 10
+	fragmentEntries = 64 << 10
 )
 
 // withDefaults fills in what is left open; far tells whether the storage is reached over a

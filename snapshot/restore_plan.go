@@ -22,7 +22,7 @@ import (
 // of neighbours needs few packs. The limits keep the plan's memory flat.
 const (
 	batchBytes = 1 << 30
-	batchParts = 16 << 10 // also of entries without content to fetch
+	batchParts = 8 << 10 // also of entries without content to fetch
 )
 
 // part is a blob that belongs at one place of one file.
