@@ -155,19 +155,25 @@ func (i *island) settle(ctx context.Context) (err error) {
 	return nil
 }
 
+// IslandOf is the configuration with which a region works while it is cut off: its own
+// queue, and nothing that only the others could decide.
+func IslandOf(cfg *config.Config) *config.Config {
+	alone := *cfg
+	own := cfg.NATS.Island
+	alone.NATS.URL, alone.NATS.Replicas, alone.NATS.Island = own.URL, 1, config.Island{}
+	if own.URL == "" {
+		alone.NATS.Listen, alone.NATS.StoreDir, alone.NATS.TLS = "127.0.0.1:0", cfg.IslandStore(), config.TLS{}
+	}
+	alone.Regions = []string{cfg.Node.Region}
+	// No repository is made by a region that cannot ask whether it has one.
+	alone.Backup.Storage.Create = config.CreateNever
+	return &alone
+}
+
 // open opens the region's own queue.
 func (i *island) open(ctx context.Context) (*App, error) {
-	cfg := *i.app.config()
-	own := cfg.NATS.Island
-	cfg.NATS.URL, cfg.NATS.Replicas, cfg.NATS.Island = own.URL, 1, config.Island{}
-	if own.URL == "" {
-		cfg.NATS.Listen, cfg.NATS.StoreDir, cfg.NATS.TLS = "127.0.0.1:0", cfg.IslandStore(), config.TLS{}
-	}
-	cfg.Regions = []string{cfg.Node.Region}
-	// No repository is made by a region that cannot ask whether it has one.
-	cfg.Backup.Storage.Create = config.CreateNever
 	o := i.app.Options
-	o.Config, o.Log, o.UpdateStreams = &cfg, i.app.Log.With().Bool("island", true).Logger(), false
+	o.Config, o.Log, o.UpdateStreams = IslandOf(i.app.config()), i.app.Log.With().Bool("island", true).Logger(), false
 	o.Roles.Coordinator = false
 	q, err := New(o)
 	if err != nil {

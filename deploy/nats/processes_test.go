@@ -3,6 +3,7 @@ package deploynats
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"mahavishnu/config"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
+	"mahavishnu/messages/natsserver/natstest"
 	"mahavishnu/repository/keyring"
 )
 
@@ -64,8 +66,10 @@ nats:
   password_file: %[4]q
   inbox_prefix: _INBOX.%[2]s
   tls: {ca_file: %[5]q}
+  lease: {duration: 3s, renew_interval: 400ms, renew_deadline: 1800ms, stop_time: 800ms, margin: 200ms}
+%[6]s
 jobs: {ack_wait: 3s, retry_first: 1s}
-`, region, role, s.where[0], secret, s.ca)
+`, region, role, s.where[0], secret, s.ca, s.island)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -95,22 +99,103 @@ func (s *site) run(role string, roles app.Roles, log *complaints) {
 	})
 }
 
+// furnish makes a source and a key.
+func (s *site) furnish() {
+	s.t.Helper()
+	home := filepath.Join(s.dir, "home")
+	err := os.MkdirAll(home, 0o755)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(home, "letter"), []byte("dear reader"), 0o644)
+	}
+	if err == nil {
+		_, err = keyring.Create(filepath.Join(s.dir, "key"), time.Now())
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// succeeds waits for a job, which may not be there yet.
+func (s *site) succeeds(ctx context.Context, b *bus.Bus, id string) {
+	s.t.Helper()
+	var e bus.Entry
+	for !e.State.Final() {
+		var err error
+		if e, err = b.Records().Get(ctx, id); err != nil && !errors.Is(err, bus.ErrNotFound) {
+			s.t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if e.State != messages.StateSucceeded {
+		s.t.Errorf("%s: %s %+v", id, e.State, e.Record)
+	}
+}
+
+// TestARegionsOwnQueueWithTheirRights cuts a scheduler and a worker, each with its user,
+// off from their queue. They go on with a second server of the same configuration, and
+// hand over what they did, with those rights alone.
+func TestARegionsOwnQueueWithTheirRights(t *testing.T) {
+	s := newSite(t)
+	ports := natstest.FreePorts(t, 2)
+	common, own := s.server("n1", "one-node.conf", ports[0]), s.server("own", "one-node.conf", ports[1])
+	natstest.StartConfigured(t, common, own)
+	s.island = fmt.Sprintf("  island: {after: 1s, url: \"tls://%s\"}", at(ports[1]))
+	s.furnish()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for _, cfg := range []*config.Config{s.load("provisioner"), app.IslandOf(s.load("provisioner"))} {
+		c := s.connect("provisioner", func(o *bus.Options) { o.URL = cfg.NATS.URL })
+		if err := app.Provision(ctx, c, cfg, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.where = s.where[:1]
+	var log complaints
+	s.run("scheduler", app.Roles{Scheduler: true}, &log)
+	s.run("worker", app.Roles{Worker: true}, &log)
+	job := func(id string) messages.Job {
+		return messages.Job{Envelope: messages.Envelope{ID: id}, Kind: messages.KindBackup, Region: region, Spec: &messages.BackupSpec{Source: "home"}}
+	}
+	operator := s.bind("operator")
+	if _, err := operator.Submit(ctx, job("first")); err != nil {
+		t.Fatal(err)
+	}
+	s.succeeds(ctx, operator, "first")
+
+	common.Kill()
+	alone := s.bind("operator", func(o *bus.Options) { o.URL = "tls://" + at(ports[1]) })
+	refused := job("refused")
+	refused.Spec = &messages.BackupSpec{Source: "nowhere"}
+	for _, j := range []messages.Job{job("alone"), refused} {
+		if _, err := alone.Submit(ctx, j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.succeeds(ctx, alone, "alone")
+
+	common.Restart()
+	s.succeeds(ctx, operator, "alone")
+	letters := 0
+	for letters == 0 {
+		all, err := operator.Dead().List(ctx, bus.DeadFilter{Job: "refused"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		letters = len(all)
+		time.Sleep(20 * time.Millisecond)
+	}
+	if said := log.String(); said != "" {
+		t.Errorf("what was refused:\n%s", said)
+	}
+}
+
 // TestProcessesWithTheirRights runs a scheduler, a worker and a coordinator as they
 // are, each with its user, makes a backup through them, and finds no refusal in any
 // log.
 func TestProcessesWithTheirRights(t *testing.T) {
 	s := newSite(t)
 	s.one()
-	home := filepath.Join(s.dir, "home")
-	if err := os.MkdirAll(home, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(home, "letter"), []byte("dear reader"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := keyring.Create(filepath.Join(s.dir, "key"), time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	s.furnish()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := app.Provision(ctx, s.connect("provisioner"), s.load("provisioner"), false); err != nil {
@@ -127,17 +212,7 @@ func TestProcessesWithTheirRights(t *testing.T) {
 		if _, err := operator.Submit(ctx, j); err != nil {
 			t.Fatal(err)
 		}
-		var e bus.Entry
-		for !e.State.Final() {
-			var err error
-			if e, err = operator.Records().Get(ctx, j.ID); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		if e.State != messages.StateSucceeded {
-			t.Errorf("%s: %s %+v", j.Kind, e.State, e.Record)
-		}
+		s.succeeds(ctx, operator, j.ID)
 	}
 	for _, lease := range []string{"scheduler", "reconciler", "catalog", messages.LeaseCoordinator} {
 		for {

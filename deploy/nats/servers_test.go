@@ -42,6 +42,8 @@ type site struct {
 	ca, cert, key      string
 	passwords          map[string]string
 	environment, where []string
+	// island is the section nats.island of processes' configurations.
+	island string
 }
 
 func newSite(t testing.TB) *site {
