@@ -88,6 +88,7 @@ var may = map[string][]string{
 	"$KV.dr_leases.coordinator":    {"coordinator"},
 	"$KV.dr_leases.service-orders": {"coordinator"},
 	"$KV.dr_leases.plan.board":     {"coordinator"},
+	"$KV.dr_leases.region.eu":      {"coordinator"},
 	// Jobs, and what is said of them.
 	"dr.jobs.backup.eu":             {"scheduler", "operator"},
 	"dr.events.backup.succeeded.eu": {"worker", "scheduler", "coordinator", "operator"},
