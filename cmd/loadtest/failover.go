@@ -19,6 +19,7 @@ type failoverOptions struct {
 	faults, ways []string
 	runs         int
 	resume       bool
+	loopback     bool
 	shown
 }
 
@@ -51,6 +52,7 @@ measurement that was cut off goes on.`,
 	flags.StringSliceVar(&o.ways, "by", names([]failover.Way{failover.ByFront, failover.ByDNS}), "`WAYS` by which clients find the primary")
 	flags.IntVar(&o.runs, "runs", 1, "how often each fault happens")
 	flags.BoolVar(&o.resume, "resume", false, "go on with the measurement in the --json file, if there is one")
+	flags.BoolVar(&o.loopback, "loopback", false, "make machines addresses of the loopback interface, though network namespaces were possible; none can be isolated then")
 	o.places.addPlaces(cmd)
 	o.add(cmd)
 	return cmd
@@ -89,7 +91,7 @@ func runFailover(ctx context.Context, e *env, o failoverOptions) error {
 		return err
 	}
 	r, err := failover.Measure(ctx, failover.Options{
-		Faults: faults, Ways: ways, Runs: o.runs, Program: program, Self: self, Dir: dir, Keep: o.places.keep, Before: before,
+		Faults: faults, Ways: ways, Runs: o.runs, Loopback: o.loopback, Program: program, Self: self, Dir: dir, Keep: o.places.keep, Before: before,
 		Save: func(r failover.Report) error {
 			if o.json == "-" {
 				return nil

@@ -27,6 +27,9 @@ type Options struct {
 	// Program is the binary under test. Self is a program that hands
 	// `QueueCommand FILE` to [ServeQueue].
 	Program, Self string
+	// Loopback has the machines be addresses of the loopback interface though namespaces
+	// were possible. None can be cut off then.
+	Loopback bool
 	// Dir holds everything. It is removed afterwards unless Keep is set.
 	Dir  string
 	Keep bool
@@ -165,12 +168,15 @@ func (b *bench) some(ctx context.Context, faults []Fault) (err error) {
 	if err != nil {
 		return err
 	}
-	n, isolates, why := newNetwork(regions)
+	n, isolates, why := newNetwork(regions, b.o.Loopback)
 	s := &system{o: b.o, clock: b.o.Clock, dir: dir, network: n}
 	defer func() { err = errors.Join(err, s.close()) }()
 	b.report.Network = n.About()
 	if err := possible(faults, isolates, why); err != nil {
 		return err
+	}
+	if why != nil && !b.o.Loopback {
+		b.say("machines cannot be cut off here: " + why.Error())
 	}
 	if err := s.start(ctx); err != nil {
 		return err

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -19,6 +20,8 @@ type network interface {
 	Addr(machine string) string
 	// Local is the address by which a machine reaches itself.
 	Local(machine string) string
+	// Names is where a name server on a machine may answer, as "host:port".
+	Names(ctx context.Context, machine string) (string, error)
 	// Start starts a process on a machine.
 	Start(machine string, cmd *exec.Cmd) error
 	// Dial connects from a machine.
@@ -31,12 +34,15 @@ type network interface {
 	Close() error
 }
 
-// newNetwork makes a network in which machines can be cut off, or one in which they
-// cannot; why says what hinders it then.
-func newNetwork(machines []string) (n network, isolates bool, why error) {
-	made, why := netlab.New(netlab.Options{Regions: machines})
-	if why == nil {
-		return lab{made}, true, nil
+// newNetwork makes a network in which machines can be cut off, unless it is to be a plain
+// one, or has to be; why says what hinders it then.
+func newNetwork(machines []string, plain bool) (n network, isolates bool, why error) {
+	why = errors.New("machines are addresses of the loopback interface")
+	if !plain {
+		var made *netlab.Lab
+		if made, why = netlab.New(netlab.Options{Regions: machines}); why == nil {
+			return lab{made}, true, nil
+		}
 	}
 	return loopback{machines: machines, net: [2]int{64 + rand.IntN(128), 1 + rand.IntN(250)}}, false, why
 }
@@ -47,7 +53,11 @@ type lab struct{ *netlab.Lab }
 func (l lab) About() string              { return "a network namespace for each machine, joined in user space" }
 func (l lab) Addr(machine string) string { return l.Lab.Addr(machine).String() }
 func (l lab) Local(string) string        { return "127.0.0.1" }
-func (l lab) Isolate(machine string)     { l.Lab.Isolate(machine, netlab.Link{Cut: true}) }
+func (l lab) Names(_ context.Context, machine string) (string, error) {
+	return net.JoinHostPort(l.Addr(machine), dnsPort), nil
+}
+
+func (l lab) Isolate(machine string) { l.Lab.Isolate(machine, netlab.Link{Cut: true}) }
 func (l lab) Reach(ctx context.Context, machine, address string) (string, error) {
 	return l.Forward(ctx, machine, address)
 }
@@ -65,6 +75,15 @@ func (l loopback) Addr(machine string) string {
 }
 
 func (l loopback) Local(machine string) string { return l.Addr(machine) }
+
+// Names is an address that the interface is known to have: BIND answers on no other.
+func (loopback) Names(ctx context.Context, _ string) (string, error) {
+	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return free.Addr().String(), free.Close()
+}
 
 func (l loopback) Start(_ string, cmd *exec.Cmd) error { return cmd.Start() }
 

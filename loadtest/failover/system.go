@@ -168,9 +168,12 @@ func (s *system) startNames(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	var err error
+	address, err := s.network.Names(ctx, w.region)
+	if err != nil {
+		return err
+	}
 	s.names, err = named.Start(ctx, named.Options{
-		Dir: dir, Address: net.JoinHostPort(w.addr, dnsPort), Zone: zone,
+		Dir: dir, Address: address, Zone: zone,
 		Keys: []named.Key{{
 			Name: keyName, Algorithm: "hmac-sha256", Secret: keySecret,
 			Grants: []string{"name " + host + " A AAAA", "name _epoch." + host + " TXT"},
