@@ -366,6 +366,9 @@ func TestARegionIsFailedOverAndBack(t *testing.T) {
 	if err := w.counter["us"].Write(); err != nil {
 		t.Errorf("the service in us: %v", err)
 	}
+	if out := w.must("failover", "status", "--config", filepath.Join(w.dir, "us-1.yml")); !strings.Contains(out, "workers of us take its jobs") {
+		t.Errorf("failover status does not show it:\n%s", out)
+	}
 	made := w.backUp("home", "us-1")
 	w.holds(filepath.Join(w.store("us"), "replicas", "eu"), made)
 	if e := w.backup("local"); e.State != messages.StateDead || e.Spent != 0 || !strings.Contains(e.Error, "cannot read source") {
