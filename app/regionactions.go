@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -69,28 +68,7 @@ func (p *planner) recordText(ctx context.Context, region string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	return describeRegion(r), nil
-}
-
-// describeRegion says what plans changed about a region.
-func describeRegion(r messages.RegionRecord) string {
-	var all []string
-	if r.Paused != nil {
-		all = append(all, fmt.Sprintf("no jobs are made for it (%s)", r.Paused.Execution))
-	}
-	if r.Workers != nil {
-		all = append(all, fmt.Sprintf("workers of %s take its jobs (%s)", r.Workers.To, r.Workers.Execution))
-	}
-	if r.Repository != nil {
-		all = append(all, fmt.Sprintf("its repository is in %s (%s)", r.Repository.To, r.Repository.Execution))
-	}
-	for _, service := range slices.Sorted(maps.Keys(r.Services)) {
-		all = append(all, fmt.Sprintf("%s has left %s", service, r.Services[service]))
-	}
-	if len(all) == 0 {
-		return r.Region + " looks after itself"
-	}
-	return r.Region + ": " + strings.Join(all, ", ")
+	return r.String(), nil
 }
 
 // serving are the nodes that take a region's jobs, or still run some: those in the region

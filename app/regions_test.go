@@ -120,7 +120,7 @@ func TestRegionsRefuseOldLeaders(t *testing.T) {
 	if err != nil || now.Paused != nil || now.Services["orders"] != "a" {
 		t.Fatalf("%+v %v", now, err)
 	}
-	if text := describeRegion(now); !strings.Contains(text, "orders has left a") {
+	if text := now.String(); !strings.Contains(text, "orders has left a") {
 		t.Error(text)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -75,6 +76,27 @@ func (r RegionRecord) Away() string {
 // back.
 func (r RegionRecord) Changed() bool {
 	return r.Paused != nil || r.Workers != nil || r.Repository != nil || len(r.Services) > 0
+}
+
+// String says what plans changed about the region.
+func (r RegionRecord) String() string {
+	var all []string
+	if r.Paused != nil {
+		all = append(all, fmt.Sprintf("no jobs are made for it (%s)", r.Paused.Execution))
+	}
+	if r.Workers != nil {
+		all = append(all, fmt.Sprintf("workers of %s take its jobs (%s)", r.Workers.To, r.Workers.Execution))
+	}
+	if r.Repository != nil {
+		all = append(all, fmt.Sprintf("its repository is in %s (%s)", r.Repository.To, r.Repository.Execution))
+	}
+	for _, service := range slices.Sorted(maps.Keys(r.Services)) {
+		all = append(all, fmt.Sprintf("%s has left %s", service, r.Services[service]))
+	}
+	if len(all) == 0 {
+		return r.Region + " looks after itself"
+	}
+	return r.Region + ": " + strings.Join(all, ", ")
 }
 
 // Regions are the records of regions by name.

@@ -42,6 +42,7 @@ func (r failoverReport) print(e *env) {
 		r.printExecutions(e) // they are in the queue, whoever is there
 		return
 	}
+	r.printRegions(e)
 	r.printVoters(e)
 	best, _ := r.best()
 	r.printServices(e, best)

@@ -51,6 +51,8 @@ type failoverReport struct {
 	// Silent are the coordinators that vote and did not answer.
 	Silent []string      `json:"silent"`
 	Leases []leaseStatus `json:"leases"`
+	// Regions are those about which plans changed something that was not taken back yet.
+	Regions []messages.RegionRecord `json:"regions,omitempty"`
 	// Executions are those that have not ended, and those of the last day, newest first.
 	Executions []recentExecution `json:"executions"`
 	// Troubles are sentences: what --check complains of.
@@ -116,6 +118,9 @@ func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expecte
 		}
 	}
 	if err := r.readLeases(ctx, b, cfg); err != nil {
+		return r, err
+	}
+	if err := r.readRegions(ctx, b, cfg); err != nil {
 		return r, err
 	}
 	if err := r.readExecutions(ctx, b, cfg, now); err != nil {
