@@ -172,9 +172,15 @@ func (s *scene) run(n int) time.Duration {
 	what := fmt.Sprintf("after run %d (%s), ", n, strings.Join(story, "; "))
 	s.until(what+"a write is answered", func() bool { return s.history.writtenSince(healed) })
 	took := time.Duration(now() - healed)
+	if took > longOutage {
+		s.t.Logf("%sit took %v until a write was answered", what, took.Round(time.Millisecond))
+	}
 	s.until(what+"somebody stands by", s.standsBy)
 	return took
 }
+
+// longOutage is after how long a run is worth looking at: some step had to be repeated.
+const longOutage = 15 * time.Second
 
 // quickRuns is how many runs are made unless FAULTS_RUNS says otherwise.
 const quickRuns = 50
