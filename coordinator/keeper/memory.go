@@ -36,6 +36,9 @@ type state struct {
 
 	mu  sync.Mutex
 	now memory
+	// heard is the highest epoch of a coordinator that was obeyed before it could be
+	// written down.
+	heard uint64
 }
 
 func openState(path string) (*state, error) {
@@ -76,6 +79,7 @@ func (s *state) change(fn func(*memory)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := s.now
+	next.Command = max(next.Command, s.heard)
 	fn(&next)
 	if next == s.now {
 		return nil
@@ -93,8 +97,20 @@ func (s *state) change(fn func(*memory)) error {
 
 // obey remembers a coordinator's epoch, or refuses it.
 func (s *state) obey(epoch uint64) error {
-	if seen := s.get().Command; epoch < seen {
-		return fmt.Errorf("%w: a coordinator of epoch %d orders, and one of epoch %d was obeyed", ErrStale, epoch, seen)
+	if err := s.hear(epoch); err != nil {
+		return err
 	}
 	return s.change(func(m *memory) { m.Command = max(m.Command, epoch) })
+}
+
+// hear refuses a coordinator's epoch, or refuses lower ones from now on, without writing
+// anything: the disk may be what hangs. The next change writes it down.
+func (s *state) hear(epoch uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seen := max(s.now.Command, s.heard); epoch < seen {
+		return fmt.Errorf("%w: a coordinator of epoch %d orders, and one of epoch %d was obeyed", ErrStale, epoch, seen)
+	}
+	s.heard = epoch
+	return nil
 }

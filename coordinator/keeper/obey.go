@@ -26,9 +26,14 @@ func (r *runner) hear(q *request) {
 	r.obey(q)
 }
 
-// heed remembers a command's epoch, or refuses the command.
+// heed remembers a command's epoch, or refuses the command. That of a fence is written down
+// when the member is stopped: a disk that hangs, or is full, must not keep it running.
 func (r *runner) heed(q *request) bool {
-	if err := r.state.obey(q.command.Epoch); err != nil {
+	remember := r.state.obey
+	if q.command.Verb == Fence {
+		remember = r.state.hear
+	}
+	if err := remember(q.command.Epoch); err != nil {
 		q.reply(Answer{}, fault.WithHint(err, "another coordinator leads now"))
 		return false
 	}
