@@ -71,13 +71,13 @@ func (p *planner) recordText(ctx context.Context, region string) (string, error)
 	return r.String(), nil
 }
 
-// serving are the nodes that take a region's jobs, or still run some: those in the region
-// itself, or those elsewhere. Nodes that are down are left out: who does not reach the
-// queue can neither take a job nor finish one.
-func (p *planner) serving(region string, itself bool) []string {
+// servingFor are the nodes elsewhere that take a region's jobs, or still run some. Nodes
+// that are down are left out: who does not reach the queue can neither take a job nor
+// finish one.
+func (p *planner) servingFor(region string) []string {
 	var all []string
 	for _, n := range p.looking().Status().Nodes {
-		if n.State != "down" && slices.Contains(n.Serves, region) && (n.Region == region) == itself {
+		if n.State != "down" && n.Region != region && slices.Contains(n.Serves, region) {
 			all = append(all, n.Node)
 		}
 	}
@@ -122,17 +122,17 @@ func (p *planner) moveWorkers(ctx context.Context, c plan.Call) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	if err := p.until(ctx, func() bool { return len(p.serving(from, false)) > 0 }); err != nil {
+	if err := p.until(ctx, func() bool { return len(p.servingFor(from)) > 0 }); err != nil {
 		return "", fmt.Errorf("no worker of region %s has taken over yet: %w", to, err)
 	}
-	return fmt.Sprintf("the jobs of %s are taken by %s", from, strings.Join(p.serving(from, false), ", ")), nil
+	return fmt.Sprintf("the jobs of %s are taken by %s", from, strings.Join(p.servingFor(from), ", ")), nil
 }
 
 func (p *planner) workersMoved(ctx context.Context, c plan.Call) (bool, error) {
 	done, err := p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool {
 		return r.Workers != nil && r.Workers.To == c.Text("to")
 	})
-	return done && len(p.serving(c.Text("from"), false)) > 0, err
+	return done && len(p.servingFor(c.Text("from"))) > 0, err
 }
 
 // quietLooks is how often in a row nobody must be seen to run a region's jobs: heartbeats
@@ -149,20 +149,20 @@ func (p *planner) returnWorkers(ctx context.Context, c plan.Call) (string, error
 	}
 	quiet := 0
 	err := p.until(ctx, func() bool {
-		if quiet++; len(p.serving(from, false)) > 0 {
+		if quiet++; len(p.servingFor(from)) > 0 {
 			quiet = 0
 		}
 		return quiet >= quietLooks
 	})
 	if err != nil {
-		return "", fmt.Errorf("jobs of region %s still run on %s: %w", from, strings.Join(p.serving(from, false), ", "), err)
+		return "", fmt.Errorf("jobs of region %s still run on %s: %w", from, strings.Join(p.servingFor(from), ", "), err)
 	}
 	return "nobody else takes the jobs of " + from, nil
 }
 
 func (p *planner) workersReturned(ctx context.Context, c plan.Call) (bool, error) {
 	done, err := p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool { return r.Workers == nil })
-	return done && len(p.serving(c.Text("from"), false)) == 0, err
+	return done && len(p.servingFor(c.Text("from"))) == 0, err
 }
 
 // checkFailback tells which roles the two ends of a copy have now.

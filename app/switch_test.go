@@ -1,9 +1,11 @@
 package app
 
 import (
+	"strconv"
 	"testing"
 
 	"mahavishnu/coordinator/plan"
+	"mahavishnu/postgres/pgtest"
 )
 
 // carriedOut waits until an execution is committed.
@@ -41,11 +43,13 @@ func TestAPairChangesPlacesAndBack(t *testing.T) {
 		return p.member("a").Keeper.Holds && p.member("b").Keeper.Healthy && p.member("b").Keeper.Role == "standby"
 	})
 	rows := 0
-	write := func(from interface {
-		Try(sql string, args ...any) error
-	}) { t.Helper(); rows++; if err := from.Try("INSERT INTO orders VALUES (1)"); err != nil {
-		t.Fatal(err)
-	} }
+	write := func(m *pgtest.Member) {
+		t.Helper()
+		rows++
+		if err := m.Try("INSERT INTO orders VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write(p.a)
 	away := p.carriedOut(t, plan.Request{Ask: plan.AskExecute, Plan: serverFailure, Variant: plan.Graceful, By: "ann"})
 	if away.Params["from"] != "a" || away.Params["to"] != "b" {
@@ -54,7 +58,7 @@ func TestAPairChangesPlacesAndBack(t *testing.T) {
 	write(p.b)
 	p.carriedOut(t, plan.Request{Ask: plan.AskFailback, Execution: away.ID, By: "ann"})
 	write(p.a)
-	if n := p.a.Text("SELECT count(*)::text FROM orders"); n != "3" {
+	if n := p.a.Text("SELECT count(*)::text FROM orders"); n != strconv.Itoa(rows) {
 		t.Errorf("%s rows, want %d", n, rows)
 	}
 	comes(t, "the other one follows", func() bool {

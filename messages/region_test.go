@@ -15,19 +15,23 @@ func TestWhoseJobsARegionTakes(t *testing.T) {
 		{"nothing was moved", nil, map[string][]string{"eu": {"eu"}, "us": {"us"}}},
 		{"a pause moves nothing", []RegionRecord{{Region: "eu", Paused: to("")}}, map[string][]string{"eu": {"eu"}, "us": {"us"}}},
 		{
-			"the repository first", []RegionRecord{{Region: "eu", Repository: to("us")}},
+			"the repository first",
+			[]RegionRecord{{Region: "eu", Repository: to("us")}},
 			map[string][]string{"eu": nil, "us": {"us"}},
 		},
 		{
-			"then the workers", []RegionRecord{{Region: "eu", Repository: to("us"), Workers: to("us")}},
+			"then the workers",
+			[]RegionRecord{{Region: "eu", Repository: to("us"), Workers: to("us")}},
 			map[string][]string{"eu": nil, "us": {"eu", "us"}, "ap": {"ap"}},
 		},
 		{
-			"two regions at once", []RegionRecord{{Region: "eu", Workers: to("us")}, {Region: "ap", Workers: to("us")}},
+			"two regions at once",
+			[]RegionRecord{{Region: "eu", Workers: to("us")}, {Region: "ap", Workers: to("us")}},
 			map[string][]string{"eu": nil, "us": {"ap", "eu", "us"}, "ap": nil},
 		},
 		{
-			"what took over is moved itself", []RegionRecord{{Region: "eu", Workers: to("us")}, {Region: "us", Workers: to("ap")}},
+			"what took over is moved itself",
+			[]RegionRecord{{Region: "eu", Workers: to("us")}, {Region: "us", Workers: to("ap")}},
 			map[string][]string{"us": {"eu"}, "ap": {"ap", "us"}},
 		},
 		{"taken back", []RegionRecord{{Region: "eu", Epoch: 9}}, map[string][]string{"eu": {"eu"}, "us": {"us"}}},
