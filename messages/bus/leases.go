@@ -95,7 +95,7 @@ type candidate struct {
 
 func (c *candidate) run(ctx context.Context) (*Lease, error) {
 	if c.o.Wanted == nil {
-		if lease, err := c.take(ctx, 0); err != nil || lease != nil {
+		if lease, _, err := c.take(ctx, 0); err != nil || lease != nil {
 			return lease, err
 		}
 	}
@@ -150,11 +150,16 @@ func (c *candidate) follow(ctx context.Context, changes <-chan Value, ended <-ch
 		if seen.Deleted {
 			revision = 0
 		}
-		if lease, err := c.take(ctx, revision); err != nil || lease != nil {
+		lease, unanswered, err := c.take(ctx, revision)
+		if err != nil || lease != nil {
 			return lease, false, err
 		}
 		lapsed = false
-		timer.Reset(c.o.Timing.Promotion)
+		if unanswered {
+			timer.Reset(min(takeAgain, c.o.Timing.Promotion)) // on the same revision, which is as old as before
+		} else {
+			timer.Reset(c.o.Timing.Promotion)
+		}
 	}
 }
 
@@ -168,15 +173,20 @@ func (c *candidate) isFree(v Value) bool {
 	return err == nil && (lease.Holder == "" || lease.Nonce == c.nonce)
 }
 
+// takeAgain is the pause before a lease is tried to be taken again of which nobody said
+// that it was not.
+const takeAgain = 250 * time.Millisecond
+
 // take tries once, by compare-and-set on a revision (0: no such key). It
-// returns nil, nil when somebody else has the lease, or nobody answers.
-func (c *candidate) take(ctx context.Context, revision uint64) (*Lease, error) {
+// returns no lease and no error when somebody else has it, or nobody answers: then it may
+// be taken all the same, which the watch tells.
+func (c *candidate) take(ctx context.Context, revision uint64) (_ *Lease, unanswered bool, _ error) {
 	sent := c.clock.Now()
 	try, cancel := context.WithTimeout(ctx, c.o.Timing.RenewDeadline)
 	defer cancel()
 	data, err := c.value(0, sent).Encode()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var epoch uint64
 	if revision == 0 {
@@ -186,13 +196,15 @@ func (c *candidate) take(ctx context.Context, revision uint64) (*Lease, error) {
 	}
 	switch {
 	case err == nil:
-		return c.hold(ctx, epoch, sent), nil
+		return c.hold(ctx, epoch, sent), false, nil
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case errors.Is(err, ErrConflict), errors.Is(err, ErrExists), temporary(err):
-		return nil, nil
+		return nil, false, context.Cause(ctx)
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrExists):
+		return nil, false, nil
+	case temporary(err):
+		return nil, true, nil
 	}
-	return nil, err
+	return nil, false, err
 }
 
 func (c *candidate) value(epoch uint64, sent time.Time) messages.LeaseValue {
