@@ -132,6 +132,7 @@ func ownQueue(t *testing.T, cfg *config.Config) *bus.Bus {
 // and what it has still to do, is in the common queue afterwards, and nothing of its own
 // queue is left.
 func TestARegionGoesOnWhileItIsCutOff(t *testing.T) {
+	t.Parallel()
 	m := newMainland(t)
 	cfg := m.islander("")
 	cfg = withSchedule(t, cfg)
@@ -222,6 +223,7 @@ func withSchedule(t *testing.T, cfg *config.Config) *config.Config {
 // one that reaches the common queue hands it over. One that is started during the cut
 // goes on by itself from there.
 func TestWhatAnIslandLeftIsHandedOver(t *testing.T) {
+	t.Parallel()
 	m := newMainland(t)
 	cfg := m.islander("")
 	roles := Roles{Scheduler: true, Worker: true}
