@@ -45,9 +45,11 @@ func (p *planner) hasAllOfStopped(ctx context.Context, service string, m message
 }
 
 // hasAll tells whether a member has everything of another, which takes no writes: by
-// where their logs are, where they are PostgreSQL's, and else by what they say alike.
+// where their logs are, where they are PostgreSQL's, and else by what they say alike. A
+// standby that receives nothing may tell the timeline of its last restart point: that it
+// was made to follow in the other one's tenure counts as much.
 func hasAll(m, of messages.MemberState) bool {
-	if m.Timeline != of.Timeline {
+	if m.Timeline != of.Timeline && (of.Tenure == 0 || m.Tenure != of.Tenure) {
 		return false
 	}
 	here, err := postgres.ParseLSN(m.Position)
