@@ -139,6 +139,7 @@ func TestADeadPrimaryIsReplaced(t *testing.T) {
 		e := p.try(t, serverFailure)
 		return e.Broken() == "" && e.Params["service"] != "" && e.Params["from"] == "a" && e.Params["to"] == "b"
 	})
+	comes(t, "the standby has the row", func() bool { return p.b.Try("SELECT 1 / count(*) FROM orders") == nil })
 	killed := time.Now()
 	p.a.Kill()
 	comes(t, "the standby takes writes", func() bool { return p.b.Try("INSERT INTO orders VALUES (2)") == nil })

@@ -47,6 +47,7 @@ func newTrio(t *testing.T) *trio {
 	x.until("a coordinator leads", func() bool { return x.leader() != "" })
 	x.a.Exec("CREATE TABLE orders (n int)")
 	x.a.Exec("INSERT INTO orders VALUES (1)")
+	x.until("the standby has it", func() bool { return x.b.Try("SELECT 1 / count(*) FROM orders") == nil }) // no write waits for it
 	return x
 }
 
