@@ -77,6 +77,7 @@ func moveAll(m *Metrics) {
 	m.ExecutionTurned("region_failure", "committed")
 	m.StepEnded("region_failure", "done", time.Second)
 	m.ApprovalRefused("region_failure")
+	m.NoticeTold("region_failure")
 	m.SetMemberState("db", "a", "down")
 	m.SetNodeStates(3, 2, 1)
 	m.SetQuorum(true, 3, 2)
