@@ -318,6 +318,50 @@ func TestOneLostAcknowledgementCostsNothing(t *testing.T) {
 	})
 }
 
+// A candidate whom nobody answers when the lease has lapsed waits for the answer, and not
+// for the lease to lapse again: whether the write was made or not.
+func TestATakeoverThatNobodyAnsweredIsTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	for name, happens := range map[string]mishap{"it was not made": unreachable, "it was made": unheard} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				var mishaps atomic.Int32
+				start := time.Now()
+				m.mishap = func(holder string) mishap {
+					if holder == "b" && time.Since(start) >= shortTiming.Promotion && mishaps.Add(1) == 1 {
+						return happens
+					}
+					return fine
+				}
+				data, err := messages.LeaseValue{Holder: "dead", Nonce: "x"}.Encode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := m.Create(t.Context(), "leader", data); err != nil {
+					t.Fatal(err)
+				}
+				l, err := (&Leases{store: impatient{m}}).Acquire(context.Background(), LeaseOptions{Name: "leader", Holder: "b", Timing: shortTiming, Wanted: closed()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(start); took < shortTiming.Promotion || took > shortTiming.Promotion+2*time.Second {
+					t.Errorf("taken after %v", took)
+				}
+				if err := l.Release(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
 // impatient gives a write a second, as one request has its own time limit.
 type impatient struct{ *memory }
 

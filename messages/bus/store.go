@@ -34,10 +34,16 @@ func value(e jetstream.KeyValueEntry) Value {
 	return Value{Key: e.Key(), Data: e.Value(), Revision: e.Revision(), Time: e.Created(), Deleted: e.Operation() != jetstream.KeyValuePut}
 }
 
+// readTime is after how long a read is tried again whose answer, or which itself, was lost
+// on the way: a failover waits for some of them.
+const readTime = time.Second
+
 // Get reads a key, or returns ErrNotFound.
 func (s *Store) Get(ctx context.Context, key string) (Value, error) {
 	var v Value
 	err := s.c.persist(ctx, "read", s.object(key), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
 		e, err := s.kv.Get(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrKeyDeleted) {
 			return ErrNotFound
