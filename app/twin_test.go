@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"mahavishnu/coordinator"
 	"mahavishnu/messages"
@@ -35,7 +37,7 @@ failover:
 		t.Fatal(err)
 	}
 	if err := second.Start(t.Context()); !errors.Is(err, coordinator.ErrTwin) {
-		t.Errorf("a second keeper started: %v", err)
+		t.Errorf("a second keeper started: %v", errors.Join(err, second.Stop(t.Context())))
 	}
 
 	votes := testConfig(t, "failover: {heartbeat: 100ms}\n")
@@ -44,7 +46,9 @@ failover:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := third.Run(t.Context()); !errors.Is(err, coordinator.ErrTwin) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := third.Run(ctx); !errors.Is(err, coordinator.ErrTwin) {
 		t.Errorf("a second coordinator ended with %v", err)
 	}
 
