@@ -236,17 +236,23 @@ func Load(path string) (Report, error) {
 // QueueCommand is the name of the command that is given to Options.Self.
 const QueueCommand = "queue"
 
+// queue is what the file of a machine's NATS server says.
+type queue struct {
+	Name, StoreDir, Host string
+	Cluster              natsserver.Cluster
+}
+
 // ServeQueue runs a NATS server as a file says, until ctx ends.
 func ServeQueue(ctx context.Context, file string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	var o natsserver.Options
-	if err := json.Unmarshal(data, &o); err != nil {
+	var q queue
+	if err := json.Unmarshal(data, &q); err != nil {
 		return fault.New("read", file, err, "")
 	}
-	s, err := natsserver.Start(o)
+	s, err := natsserver.Start(natsserver.Options{Name: q.Name, StoreDir: q.StoreDir, Host: q.Host, MaxStore: 1 << 30, Cluster: &q.Cluster})
 	if err != nil {
 		return err
 	}

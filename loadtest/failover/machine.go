@@ -215,7 +215,7 @@ func (s *system) startQueue(ctx context.Context, m *machine) (err error) {
 		defer cancel()
 		c, err := s.network.Dial(dialling, m.region, "tcp", m.queueAddr())
 		if err != nil {
-			return false, nil //nolint:nilerr // not yet
+			return false, nil // not yet
 		}
 		return true, c.Close()
 	})

@@ -148,9 +148,7 @@ func (r Report) Document() report.Document {
 	for _, s := range r.Settings {
 		d.Facts = append(d.Facts, [2]string{"how", s})
 	}
-	for _, n := range r.Notes {
-		d.Failures = append(d.Failures, n)
-	}
+	d.Failures = append(d.Failures, r.Notes...)
 	for _, run := range r.Runs {
 		if run.Error != "" {
 			d.Failures = append(d.Failures, run.String())

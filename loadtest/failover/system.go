@@ -132,9 +132,9 @@ func (s *system) startQueues(ctx context.Context) error {
 		routes = append(routes, net.JoinHostPort(m.addr, fmt.Sprint(clusterPort)))
 	}
 	for _, m := range s.machines {
-		data, err := json.Marshal(natsserver.Options{
-			Name: m.node, StoreDir: filepath.Join(m.dir, "queue"), Host: m.local, Port: 4222, MaxStore: 1 << 30,
-			Cluster: &natsserver.Cluster{Name: "control", Host: m.addr, Port: clusterPort, Routes: routes},
+		data, err := json.Marshal(queue{
+			Name: m.node, StoreDir: filepath.Join(m.dir, "queue"), Host: m.local,
+			Cluster: natsserver.Cluster{Name: "control", Host: m.addr, Port: clusterPort, Routes: routes},
 		})
 		if err != nil {
 			return err
@@ -238,16 +238,6 @@ func (s *system) startPrograms(ctx context.Context) error {
 
 // witness is the machine that is never hurt.
 func (s *system) witness() *machine { return s.machines[len(s.machines)-1] }
-
-// machineOf is where a member is.
-func (s *system) machineOf(member string) *machine {
-	for _, m := range s.machines {
-		if m.member == member {
-			return m
-		}
-	}
-	return nil
-}
 
 // until waits until something is so. An error ends the wait.
 func (s *system) until(ctx context.Context, what string, limit time.Duration, ok func() (bool, error)) error {

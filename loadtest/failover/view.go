@@ -102,7 +102,7 @@ func (s *system) whole(ctx context.Context) (primary, other *machine, missing st
 		return nil, nil, other.member + " does not have everything yet", nil
 	}
 	if led, err := s.resolve(ctx); err != nil || led != primary.addr {
-		return nil, nil, fmt.Sprintf("%s leads to %s, not to %s (%v)", host, led, primary.addr, err), nil //nolint:nilerr // it is what is missing
+		return nil, nil, fmt.Sprintf("%s leads to %s, not to %s (%v)", host, led, primary.addr, err), nil
 	}
 	e, err := s.execution(ctx)
 	if err != nil {
