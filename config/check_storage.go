@@ -116,6 +116,8 @@ func (l *loader) checkURL(k kinds) {
 		l.value(key, "is not the URL of a storage: write "+kindsOf)
 	case u.User != nil:
 		l.value(key, "must hold neither user nor password: they go into the section of its kind, by file or by environment")
+	case u.Fragment != "" || strings.HasSuffix(*k.url, "#"):
+		l.value(key, "has a part behind a #, which no storage knows: write # as %23 where a name holds one")
 	case sectionOf(*k.url) == "":
 		l.valuef(key, "%q is not a kind of storage: write %s", u.Scheme+"://", kindsOf)
 	case u.Scheme != "file" && u.Host == "":

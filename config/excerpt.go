@@ -12,7 +12,13 @@ var (
 	secretName = regexp.MustCompile(`(?i)passw|passphrase|secret|token|credential|(api|access|account)_?key|^a[a-z]{1,8}_?k(ey|ye)$|^sas$|^sig|seed`)
 	// urlPassword finds who logs in with which password, also where a URL is misspelt,
 	// or stands escaped within another one. A password may have slashes of both kinds in it.
-	urlPassword = regexp.MustCompile(`(?i)([/\\]|%2F)[^/\\\s@"'&]*?(?::|%3A)[^\s"'&]*(?:@|%40)`)
+	urlPassword = regexp.MustCompile(`(?i)([/\\]|%(?:25)*2F)[^/\\\s@"'&]*?(?::|%(?:25)*3A)[^\s"'&]*(?:@|%(?:25)*40)`)
+	// barePassword finds the same where the slashes of the URL, or its beginning, are missing.
+	barePassword = regexp.MustCompile(`(?i)(^|[\s"'=,])[^/\\\s@"'&=,*]+?(?::|%(?:25)*3A)[^/\\\s"'&*][^\s"'&*]*(?:@|%(?:25)*40)`)
+	// portPassword finds what stands in a port's place and is none: a login whose @ is missing.
+	portPassword = regexp.MustCompile(`(//[^/\s"'@:\[]+:)[0-9]*[^0-9/\s"'@,?&*][^/\s"'@,?&*]*`)
+	// urlFragment finds what stands behind the "#" of a URL, where nothing belongs.
+	urlFragment = regexp.MustCompile(`(://[^\s"'#]*#)[^\s"']+`)
 	// urlSecret finds what must not stand behind the "?" of a URL and yet may.
 	urlSecret = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*(?:secret|token|signature|credential|password|accesskey|access_key|account_key)[a-z_-]*|sig|sas)=)[^&\s"']+`)
 )
@@ -56,9 +62,12 @@ func maskLine(text string) string {
 	return text
 }
 
-// maskURL hides who logs in with which password, and secrets behind the "?".
+// maskURL hides who logs in with which password, and secrets behind the "?" and the "#".
 func maskURL(text string) string {
 	text = urlPassword.ReplaceAllString(text, "${1}"+masked+"@")
+	text = barePassword.ReplaceAllString(text, "${1}"+masked+"@")
+	text = portPassword.ReplaceAllString(text, "${1}"+masked)
+	text = urlFragment.ReplaceAllString(text, "${1}"+masked)
 	return urlSecret.ReplaceAllString(text, "${1}"+masked)
 }
 

@@ -214,9 +214,13 @@ func connectError(where string, err error) error {
 func redact(urls string) string {
 	parts := strings.Split(urls, ",")
 	for i, u := range parts {
-		scheme, rest, ok := strings.Cut(u, "://")
-		if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 {
-			parts[i] = scheme + "://" + rest[at+1:]
+		at := strings.LastIndexByte(u, '@')
+		if at < 0 {
+			continue
+		}
+		parts[i] = u[at+1:]
+		if scheme, _, ok := strings.Cut(u[:at], "://"); ok {
+			parts[i] = scheme + "://" + parts[i]
 		}
 	}
 	return strings.Join(parts, ",")

@@ -72,7 +72,7 @@ func Shown(u *url.URL) string {
 }
 
 // login is who logs in with which secret: NAME:SECRET@. A secret may have slashes in it.
-var login = regexp.MustCompile(`[^/]*:.*@`)
+var login = regexp.MustCompile(`(?i)[^/]*(?::|%(?:25)*3A).*(?:@|%(?:25)*40)`)
 
 // HasLogin tells whether a text looks as if somebody logged in with a secret in it,
 // whatever it is otherwise.
