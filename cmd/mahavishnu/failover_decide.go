@@ -13,6 +13,7 @@ type failoverDecideOptions struct {
 	reason string
 	detach bool
 	digest string
+	force  bool
 }
 
 // decideCommand makes a command that decides about an execution.
@@ -38,6 +39,9 @@ func decideCommand(e *env, ask plan.Ask, short, long string, least int) *cobra.C
 	if ask == plan.AskFailback {
 		cmd.Flags().StringVar(&o.digest, "digest", "", "the `DIGEST` of the failback's plan that is meant, as failover plan shows it (default: that of this machine's)")
 	}
+	if ask == plan.AskRollback {
+		cmd.Flags().BoolVar(&o.force, "force", false, "begin also when it would stop halfway as things are")
+	}
 	cmd.Flags().BoolVar(&o.detach, "detach", false, "do not follow what comes of it")
 	return exits(cmd)
 }
@@ -52,7 +56,10 @@ func newFailoverRollbackCommand(e *env) *cobra.Command {
 	return decideCommand(e, plan.AskRollback, "Take back what a plan did",
 		`Take back what a plan did, step by step in reverse order: while it runs, after it
 stopped, or within its window. What a step does not know how to take back stays; the
-plan's runbook names it.`, 1)
+plan's runbook names it.
+
+It is refused when something could not be taken back as things are, because a region
+or a keeper is silent for one: taken back halfway is worse than either side.`, 1)
 }
 
 func newFailoverContinueCommand(e *env) *cobra.Command {
@@ -70,7 +77,7 @@ one that anything is away by. Going back never starts by itself.`, 0)
 
 func runFailoverDecide(ctx context.Context, e *env, ask plan.Ask, id string, o failoverDecideOptions) error {
 	return e.withJournal(ctx, func(q *queue, x *plan.Executor) error {
-		request := plan.Request{Ask: ask, Execution: id, By: whoami(), Reason: o.reason}
+		request := plan.Request{Ask: ask, Execution: id, By: whoami(), Reason: o.reason, Force: o.force}
 		find := x.Find
 		if ask == plan.AskFailback {
 			find = x.Away

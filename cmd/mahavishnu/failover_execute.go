@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -146,6 +147,10 @@ func (e *env) standing(x *plan.Execution) error {
 		e.term.Printf("%s has failed over; until %s it can be taken back whole: mahavishnu failover rollback %[1]s\nto keep it at once: mahavishnu failover commit %[1]s",
 			x.ID, terminal.Moment(x.CommitBy))
 	case plan.StateStopped:
+		if x.Resume == plan.StateRollingBack {
+			return fault.New("take back plan", x.ID, fmt.Errorf("it stopped halfway: %s; %s", x.Error, strings.Join(x.Told(), "; ")),
+				fmt.Sprintf("repair it, then: mahavishnu failover continue %[1]s\nor leave it as it stands: mahavishnu failover commit %[1]s\nwhat to do by hand: mahavishnu failover plan %[2]s --runbook", x.ID, x.Plan.Name))
+		}
 		return fault.New("carry out plan", x.ID, fmt.Errorf("it stopped: %s", x.Error),
 			fmt.Sprintf("repair it, then: mahavishnu failover continue %[1]s\nor take back what was done: mahavishnu failover rollback %[1]s\nor, when all is done by hand: mahavishnu failover commit %[1]s\nwhat to do by hand: mahavishnu failover plan %[2]s --runbook", x.ID, x.Plan.Name))
 	case plan.StateRolledBack:
@@ -156,7 +161,11 @@ func (e *env) standing(x *plan.Execution) error {
 	case plan.StateRefused:
 		return fault.New("carry out plan", x.ID, errors.New(x.Error), "mahavishnu failover journal")
 	case plan.StateCommitted:
-		e.term.Printf("%s is done", x.ID)
+		if back, _ := x.TakenBack(); len(back) > 0 {
+			e.term.Printf("%s is left as it stands: %s", x.ID, strings.Join(x.Told(), "; "))
+		} else {
+			e.term.Printf("%s is done", x.ID)
+		}
 		if x.Plan.Failback != "" {
 			e.term.Sayf("to go back later: mahavishnu failover failback %s", x.ID)
 		}

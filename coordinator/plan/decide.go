@@ -26,6 +26,8 @@ type Decision struct {
 	Verb   Verb
 	By     string
 	Reason string
+	// Force has a rollback begin that would stop halfway as things are.
+	Force bool
 }
 
 // Decide takes a decision, or refuses it with [ErrRefused] and the reason. After a
@@ -41,6 +43,11 @@ func (x *Executor) Decide(ctx context.Context, epoch uint64, id string, d Decisi
 	}
 	if err := r.exec.allows(d.Verb); err != nil {
 		return r.exec, err
+	}
+	if d.Verb == VerbRollback && !d.Force {
+		if err := x.wayBack(ctx, r); err != nil {
+			return r.exec, err
+		}
 	}
 	if err := x.audit(ctx, entry); err != nil {
 		return r.exec, err

@@ -286,7 +286,7 @@ func (d *Desk) handle(ctx context.Context, q Request) (Reply, error) {
 			err = e.asSeen(q)
 		}
 		if err == nil {
-			e, err = d.x.Decide(ctx, t.epoch, e.ID, Decision{Verb: Verb(q.Ask), By: q.By, Reason: q.Reason})
+			e, err = d.x.Decide(ctx, t.epoch, e.ID, Decision{Verb: Verb(q.Ask), By: q.By, Reason: q.Reason, Force: q.Force})
 		}
 		if err == nil {
 			d.run(t, e.ID)

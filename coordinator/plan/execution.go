@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -272,9 +273,34 @@ func (e *Execution) Current() (step Step, undo, ok bool) {
 	return Step{}, false, false
 }
 
-// Told is what the plan had to tell people, as far as it has come.
+// TakenBack lists the steps that were taken back, and standing those that may still be
+// as the plan made them.
+func (e *Execution) TakenBack() (back, standing []string) {
+	for _, s := range e.Steps() {
+		last := e.last(s.Name, true)
+		switch {
+		case last != nil && last.Outcome == OutcomeDone:
+			back = append(back, s.Name)
+		case s.Undo.Uses != "" && e.touched(s) && (last == nil || last.Output != notEffective):
+			standing = append(standing, s.Name)
+		}
+	}
+	return back, standing
+}
+
+// Told is what the plan had to tell people, as far as it has come. Of what was taken back
+// in part it tells that instead: what was told before is no longer so.
 func (e *Execution) Told() []string {
 	var told []string
+	if e.State != StateRolledBack {
+		if back, standing := e.TakenBack(); len(back) > 0 {
+			told = append(told, "taken back: "+strings.Join(back, ", "))
+			if len(standing) > 0 {
+				told = append(told, "not taken back: "+strings.Join(standing, ", "))
+			}
+			return told
+		}
+	}
 	for _, s := range e.Steps() {
 		if last := e.last(s.Name, false); s.Uses == actionNotify && last != nil && last.Outcome == OutcomeDone {
 			told = append(told, last.Output)

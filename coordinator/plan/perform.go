@@ -9,7 +9,22 @@ import (
 )
 
 // done asks whether a unit's action has taken effect.
-func (x *Executor) done(ctx context.Context, r *record, u unit) (done bool, err error) {
+func (x *Executor) done(ctx context.Context, r *record, u unit) (bool, error) {
+	return x.ask(ctx, r, u, Action.Done)
+}
+
+// begun asks whether a unit's action has taken effect, or any part of it.
+func (x *Executor) begun(ctx context.Context, r *record, u unit) (bool, error) {
+	return x.ask(ctx, r, u, func(a Action, ctx context.Context, c Call) (bool, error) {
+		if partial, ok := a.(Partial); ok {
+			return partial.Begun(ctx, c)
+		}
+		return a.Done(ctx, c)
+	})
+}
+
+// ask asks a unit's action a question.
+func (x *Executor) ask(ctx context.Context, r *record, u unit, question func(Action, context.Context, Call) (bool, error)) (yes bool, err error) {
 	action, err := x.o.Registry.action(u.uses)
 	if err != nil {
 		return false, err
@@ -20,10 +35,10 @@ func (x *Executor) done(ctx context.Context, r *record, u unit) (done bool, err 
 	}
 	err = x.within(ctx, u.timeout, func(ctx context.Context) error {
 		var err error
-		done, err = action.Done(ctx, c)
+		yes, err = question(action, ctx, c)
 		return err
 	})
-	return done, err
+	return yes, err
 }
 
 // perform does what the unit is about, once. With ask, an action is first asked

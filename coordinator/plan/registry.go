@@ -31,6 +31,13 @@ type Action interface {
 	Done(ctx context.Context, c Call) (bool, error)
 }
 
+// Partial is an action that can take effect in part: on one of several things. What it
+// began has to be taken back, too.
+type Partial interface {
+	// Begun is Done, for any part of Do.
+	Begun(ctx context.Context, c Call) (bool, error)
+}
+
 // Condition looks at something and changes nothing.
 type Condition interface {
 	// Check tells whether Holds could be asked now.
@@ -251,6 +258,8 @@ type ActionFuncs struct {
 	Checks func(context.Context, Call) (string, error)
 	Does   func(context.Context, Call) (string, error)
 	IsDone func(context.Context, Call) (bool, error)
+	// HasBegun is that of a [Partial] action; nil: it has none of its effect or all of it.
+	HasBegun func(context.Context, Call) (bool, error)
 }
 
 // Check implements [Action].
@@ -266,6 +275,15 @@ func (a ActionFuncs) Do(ctx context.Context, c Call) (string, error) { return a.
 
 // Done implements [Action].
 func (a ActionFuncs) Done(ctx context.Context, c Call) (bool, error) { return a.IsDone(ctx, c) }
+
+// Begun implements [Partial].
+func (a ActionFuncs) Begun(ctx context.Context, c Call) (bool, error) {
+	done, err := a.IsDone(ctx, c)
+	if err != nil || done || a.HasBegun == nil {
+		return done, err
+	}
+	return a.HasBegun(ctx, c)
+}
 
 // ConditionFunc is a [Condition] that can always be asked; its Check asks it.
 type ConditionFunc func(context.Context, Call) (bool, string, error)

@@ -41,6 +41,8 @@ type Request struct {
 	Approval  *Approval `json:"approval,omitempty"`
 	By        string    `json:"by,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
+	// Force has a rollback begin that would stop halfway as things are.
+	Force bool `json:"force,omitempty"`
 }
 
 // Reply is the leader's answer.

@@ -261,7 +261,7 @@ func (x *Executor) overtaken(ctx context.Context, r *record) (found bool, err er
 		if last == nil || last.Outcome != OutcomeSkipped || last.Output != notEffective {
 			continue
 		}
-		done, err := x.done(ctx, r, doing(s))
+		done, err := x.begun(ctx, r, doing(s))
 		if fatal(ctx, err) != nil {
 			return false, fatal(ctx, err)
 		}
@@ -289,7 +289,7 @@ func (x *Executor) retreat(ctx context.Context, r *record) error {
 		return x.skip(ctx, r, u, "nothing takes it back")
 	}
 	if r.exec.outcome(s.Name) != OutcomeDone && r.exec.attempts(s.Name, true) == 0 {
-		done, err := x.done(ctx, r, doing(s))
+		done, err := x.begun(ctx, r, doing(s))
 		if fatal(ctx, err) != nil {
 			return fatal(ctx, err)
 		}

@@ -35,6 +35,8 @@ type world struct {
 	// fails makes actions on a thing fail: so many times before they take effect,
 	// and so many times although they did.
 	fails, lies map[string]int
+	// stuck are things of which a look says that nothing can be done about them.
+	stuck map[string]bool
 	// truth is what conditions say, by thing; missing ones hold.
 	truth map[string]bool
 	// outcomes of every call of Do and Done, for a model to judge.
@@ -62,7 +64,7 @@ type effect struct {
 func newWorld() *world {
 	return &world{
 		keys: map[string]stored{}, things: map[string]*thing{},
-		fails: map[string]int{}, lies: map[string]int{}, truth: map[string]bool{},
+		fails: map[string]int{}, lies: map[string]int{}, truth: map[string]bool{}, stuck: map[string]bool{},
 	}
 }
 
@@ -152,6 +154,14 @@ func (n node) Keys(_ context.Context, prefix string) (keys []string, err error) 
 // set is the one action there is: a thing becomes a value.
 func (n node) set() Action {
 	return ActionFuncs{
+		Checks: func(_ context.Context, c Call) (_ string, err error) {
+			gone := n.call("check "+c.Text("thing"), func() {
+				if n.w.stuck[c.Text("thing")] {
+					err = errors.New("nobody hears of it")
+				}
+			})
+			return "", errors.Join(gone, err)
+		},
 		Does: func(_ context.Context, c Call) (_ string, err error) {
 			name, value := c.Text("thing"), c.Text("value")
 			gone := n.call("do "+c.Token, func() {

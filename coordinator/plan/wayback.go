@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mahavishnu/fault"
+)
+
+// wayBack refuses a rollback that would stop halfway as things are: everything that would
+// be taken back is asked, in that order, whether it could be. A rollback that stopped
+// before has begun already.
+func (x *Executor) wayBack(ctx context.Context, r *record) error {
+	if r.exec.State == StateStopped && r.exec.Resume == StateRollingBack {
+		return nil
+	}
+	var wrong []string
+	for _, s := range slices.Backward(r.exec.Steps()) {
+		if s.Undo.Uses == "" || !r.exec.touched(s) {
+			continue
+		}
+		if o := r.exec.outcome(s.Name); o != OutcomeDone && o != "" { // "" is under way
+			begun, err := x.begun(ctx, r, doing(s))
+			if fatal(ctx, err) != nil {
+				return fatal(ctx, err)
+			}
+			if err == nil && !begun {
+				continue
+			}
+		}
+		if _, why := x.lookAt(ctx, r, undoing(s)); why != "" {
+			wrong = append(wrong, fmt.Sprintf("step %s: %s", s.Name, why))
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.New(string(VerbRollback), r.exec.ID,
+		fmt.Errorf("%w: as things are it would stop halfway: %s", ErrRefused, strings.Join(wrong, "; ")), r.exec.instead())
+}
+
+// instead is what to do rather than a rollback that cannot be carried out.
+func (e *Execution) instead() string {
+	hint := "mend that first; to take back what can be all the same: mahavishnu failover rollback " + e.ID + " --force"
+	if e.allows(VerbCommit) != nil {
+		return hint
+	}
+	keep := "keep it: mahavishnu failover commit " + e.ID
+	if e.Plan.Failback != "" {
+		keep += ", and go back once that is mended: mahavishnu failover failback " + e.ID
+	}
+	return keep + "; or " + hint
+}
