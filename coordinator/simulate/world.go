@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"mahavishnu/coordinator"
@@ -47,11 +48,20 @@ func Noises() []Noise {
 
 // String is what the noise is, for people.
 func (n Noise) String() string {
-	if n == (Noise{Name: n.Name}) {
-		return n.Name
+	var parts []string
+	if n.Loss > 0 {
+		parts = append(parts, fmt.Sprintf("%.0f %% of messages and probes lost", 100*n.Loss))
 	}
-	return fmt.Sprintf("%s: loss %.0f %%, jitter %v, every process standing still every %v for %v on average, coordinators every %v for %v",
-		n.Name, 100*n.Loss, n.Jitter, n.Pauses, n.Pause, n.Stalls, n.Stall)
+	if n.Jitter > 0 {
+		parts = append(parts, fmt.Sprintf("up to %v of jitter", n.Jitter))
+	}
+	if n.Pauses > 0 {
+		parts = append(parts, fmt.Sprintf("every process standing still every %v for %v on average, coordinators every %v for %v", n.Pauses, n.Pause, n.Stalls, n.Stall))
+	}
+	if len(parts) == 0 {
+		return n.Name + ": nothing goes wrong"
+	}
+	return n.Name + ": " + strings.Join(parts, ", ")
 }
 
 // What is watched, and how often.

@@ -143,8 +143,8 @@ func (r Report) Charts() []report.Chart {
 	wrong := report.Chart{
 		Title: "A noisy day: wrong judgements", X: "threshold (phi)", Y: "a day", Counts: true, Mark: Shipped, MarkName: "default",
 		Lines: []report.ChartLine{
-			line("suspicions of one coordinator", func(p simulate.Point) float64 { return p.PerDay(p.Suspicions) }),
-			line("verdicts of a majority", func(p simulate.Point) float64 { return p.PerDay(p.Verdicts) }),
+			line("suspicions of one", func(p simulate.Point) float64 { return p.PerDay(p.Suspicions) }),
+			line("verdicts of most", func(p simulate.Point) float64 { return p.PerDay(p.Verdicts) }),
 		},
 	}
 	soon := report.Chart{

@@ -29,7 +29,7 @@ func TestThresholdsAreComparedInEveryNoise(t *testing.T) {
 		t.Errorf("threshold 1: %+v\nthreshold %d: %+v", hair, Shipped, shipped)
 	}
 	text := r.Document().Text()
-	for _, want := range []string{"nobody who lived was held down", "all three", "jitter 200ms"} {
+	for _, want := range []string{"nobody who lived was held down", "all three", "up to 200ms of jitter"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

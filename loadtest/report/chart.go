@@ -137,7 +137,7 @@ func niceStep(most float64) float64 {
 	return 10 * unit
 }
 
-func number(v float64) string { return strings.TrimSuffix(fmt.Sprintf("%.4g", v), ".0") }
+func number(v float64) string { return fmt.Sprintf("%.6g", v) }
 
 // inline is the chart as a part of a page, which has the style.
 func (c Chart) inline() (template.HTML, error) {
