@@ -20,7 +20,7 @@ func (p *planner) bind(r *plan.Registry) error {
 		"demote":             p.ordering(messages.VerbDemote, func(m messages.MemberState) bool { return !m.Writable && !m.Holds }),
 		"rejoin":             p.ordering(messages.VerbRejoin, func(m messages.MemberState) bool { return m.Healthy && m.Role == "standby" }),
 		"route":              plan.ActionFuncs{Checks: p.checkRoute, Does: p.route, IsDone: p.routed},
-		"move_services":      plan.ActionFuncs{Checks: p.checkMove, Does: p.moveServices, IsDone: p.moved},
+		"move_services":      plan.ActionFuncs{Checks: p.checkMove, Does: p.moveServices, IsDone: p.moved, HasBegun: p.beganMoving},
 		"promote_repository": plan.ActionFuncs{Checks: p.checkCopy, Does: p.promoteRepository, IsDone: p.repositoryPromoted},
 		"notify":             p.notify(),
 	}

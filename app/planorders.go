@@ -22,13 +22,18 @@ const silentPatience = 300 * time.Millisecond
 // still obey somebody older, so asking makes it hear.
 func (p *planner) ordering(verb messages.Verb, done func(messages.MemberState) bool) plan.Action {
 	return plan.ActionFuncs{
-		Checks: func(_ context.Context, c plan.Call) (string, error) {
+		Checks: func(ctx context.Context, c plan.Call) (string, error) {
 			m, err := p.member(c.Text("service"), c.Text("member"))
 			switch {
 			case err != nil:
 				return "", err
 			case m.Keeper == nil:
 				return "", fault.New(string(verb), m.Member, errors.New("its keeper was never heard"), "run mahavishnu coordinator on node "+m.Node)
+			}
+			if c.Undo { // before the day a member may be silent; one that things go back to may not
+				if _, err := p.word(ctx, c, c.Text("service"), m.Member); err != nil {
+					return "", err
+				}
 			}
 			return fmt.Sprintf("its keeper is heard; it is %s", m.Keeper.State), nil
 		},

@@ -22,7 +22,8 @@ import (
 // moveEvery is how often a service that moves is looked at.
 const moveEvery = 100 * time.Millisecond
 
-// move is a service whose primary is in a region that is left.
+// move is a service whose primary is in a region that is left; from is "" when it has left
+// it already, and nobody serves it.
 type move struct {
 	service, from, to string
 }
@@ -97,10 +98,21 @@ func (p *planner) moveServices(ctx context.Context, c plan.Call) (string, error)
 	if err != nil {
 		return "", err
 	}
+	left, err := p.movedOut(ctx, c.Text("from"))
+	if err != nil {
+		return "", err
+	}
+	rest, err := p.unserved(ctx, c, left, c.Text("to"))
+	if err != nil {
+		return "", err
+	}
 	var texts []string
 	var errs []error
-	for _, m := range moves {
-		err := p.noteMoved(ctx, c, m)
+	for _, m := range append(moves, rest...) {
+		var err error
+		if m.from != "" {
+			err = p.noteMoved(ctx, c, m)
+		}
 		if err == nil {
 			err = p.moveService(ctx, c, m)
 		}
@@ -130,6 +142,9 @@ func (p *planner) moveService(ctx context.Context, c plan.Call, m move) error {
 		there.Params = map[string]string{"service": m.service, "member": member, "primary": ""}
 		return there
 	}
+	if m.from == "" {
+		return p.takeOver(ctx, at(m.to))
+	}
 	stop := messages.VerbFence
 	if c.Variant == plan.Graceful {
 		stop = messages.VerbDemote
@@ -137,21 +152,8 @@ func (p *planner) moveService(ctx context.Context, c plan.Call, m move) error {
 	if _, err := p.order(ctx, stop, at(m.from)); err != nil && (c.Variant == plan.Graceful || errors.Is(err, plan.ErrFenced)) {
 		return err // one that is gone stops itself, which is waited for
 	}
-	if err := p.until(ctx, func() bool {
-		holder := p.leases.holder(m.service)
-		return holder == "" || holder == m.to
-	}); err != nil {
-		return fmt.Errorf("%s still holds the lease: %w", p.leases.holder(m.service), err)
-	}
-	if _, err := p.order(ctx, messages.VerbPromote, at(m.to)); err != nil {
+	if err := p.takeOver(ctx, at(m.to)); err != nil {
 		return err
-	}
-	var routed error
-	if err := p.until(ctx, func() bool {
-		_, routed = p.route(ctx, at(m.to))
-		return routed == nil
-	}); err != nil {
-		return errors.Join(routed, err)
 	}
 	if c.Variant == plan.Graceful {
 		follow := at(m.from)
@@ -170,12 +172,6 @@ func (p *planner) until(ctx context.Context, so func() bool) error {
 		}
 	}
 	return nil
-}
-
-// moved tells whether no service is left whose primary is in the region.
-func (p *planner) moved(ctx context.Context, c plan.Call) (bool, error) {
-	moves, err := p.moves(ctx, c.Text("from"), c.Text("to"))
-	return err == nil && len(moves) == 0, err
 }
 
 // withEnds runs fn with both ends of a copy.

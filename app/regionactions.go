@@ -32,11 +32,9 @@ func (p *planner) regionActions() map[string]plan.Action {
 				return "jobs are made for " + c.Text("region"), nil
 			},
 			func(_ plan.Call, r *messages.RegionRecord, _ *messages.RegionChange) { r.Paused = nil }),
-		"move_workers": plan.ActionFuncs{Checks: p.checkWorkers, Does: p.moveWorkers, IsDone: p.workersMoved},
-		"return_workers": plan.ActionFuncs{Checks: func(ctx context.Context, c plan.Call) (string, error) {
-			return p.recordText(ctx, c.Text("from"))
-		}, Does: p.returnWorkers, IsDone: p.workersReturned},
-		"return_services":     plan.ActionFuncs{Checks: p.checkReturn, Does: p.returnServices, IsDone: p.servicesReturned},
+		"move_workers":        plan.ActionFuncs{Checks: p.checkWorkers, Does: p.moveWorkers, IsDone: p.workersMoved},
+		"return_workers":      plan.ActionFuncs{Checks: p.checkReturnWorkers, Does: p.returnWorkers, IsDone: p.workersReturned},
+		"return_services":     plan.ActionFuncs{Checks: p.checkReturn, Does: p.returnServices, IsDone: p.servicesReturned, HasBegun: p.beganReturning},
 		"failback_repository": plan.ActionFuncs{Checks: p.checkFailback, Does: p.failbackRepository, IsDone: p.repositoryFailedBack},
 	}
 }
@@ -133,6 +131,20 @@ func (p *planner) workersMoved(ctx context.Context, c plan.Call) (bool, error) {
 		return r.Workers != nil && r.Workers.To == c.Text("to")
 	})
 	return done && len(p.servingFor(c.Text("from"))) > 0, err
+}
+
+// checkReturnWorkers tells whether there is anybody in a region to take its jobs again
+// that were moved out of it.
+func (p *planner) checkReturnWorkers(ctx context.Context, c plan.Call) (string, error) {
+	from := c.Text("from")
+	r, _, err := p.regions.read(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	if r.Workers != nil && len(p.workersIn(from)) == 0 {
+		return r.String(), fault.New("return workers", from, fmt.Errorf("no worker of region %s is heard", from), "run mahavishnu worker there")
+	}
+	return r.String(), nil
 }
 
 // quietLooks is how often in a row nobody must be seen to run a region's jobs: heartbeats

@@ -65,6 +65,10 @@ func (p *planner) checkReturn(ctx context.Context, c plan.Call) (string, error) 
 		case m.Keeper == nil:
 			errs = append(errs, fault.New("return service", service, fmt.Errorf("the keeper of %s was never heard", home), "run mahavishnu coordinator on node "+m.Node))
 		default:
+			if _, err := p.word(ctx, c, service, home); err != nil {
+				errs = append(errs, fault.New("return service", service, fmt.Errorf("the keeper of %s does not answer: %w", home, err), "run mahavishnu coordinator on node "+m.Node))
+				continue
+			}
 			texts = append(texts, service+" to "+home)
 		}
 	}
@@ -104,11 +108,6 @@ func (p *planner) returnServices(ctx context.Context, c plan.Call) (string, erro
 	return strings.Join(texts, ", "), errors.Join(errs...)
 }
 
-// servicesReturned tells whether none is left that has to go back.
-func (p *planner) servicesReturned(ctx context.Context, c plan.Call) (bool, error) {
-	return p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool { return len(r.Services) == 0 })
-}
-
 // returnService has one service go back: the member that it left follows until it has
 // nearly everything, then the two change places in good order.
 func (p *planner) returnService(ctx context.Context, c plan.Call, service, home string) (string, error) {
@@ -117,16 +116,20 @@ func (p *planner) returnService(ctx context.Context, c plan.Call, service, home 
 		return "", err
 	}
 	current := record.Primary
-	switch region := p.cfg.Failover.Services[service].Members[current].Region; {
-	case current == home:
-		return service + " is on " + home, nil
-	case region != c.Text("to"):
-		return fmt.Sprintf("%s is on %s, in %s, and stays there", service, current, region), nil
-	}
 	at := func(member, primary string) plan.Call {
 		there := c
 		there.Params = map[string]string{"service": service, "member": member, "primary": primary}
 		return there
+	}
+	switch region := p.cfg.Failover.Services[service].Members[current].Region; {
+	case current == home: // an attempt before this one may have been lost while it took over
+		serves, err := p.takesWrites(ctx, c, service, home)
+		if err == nil && !serves {
+			err = p.takeOver(ctx, at(home, ""))
+		}
+		return service + " is on " + home, err
+	case region != c.Text("to"):
+		return fmt.Sprintf("%s is on %s, in %s, and stays there", service, current, region), nil
 	}
 	if p.leases.holder(service) == current { // else an attempt before this one has stopped it
 		if _, err := p.order(ctx, messages.VerbRejoin, at(home, current)); err != nil {
