@@ -1,4 +1,4 @@
-//go:build !windows // a directory whose files are open cannot be removed there
+//go:build !windows
 
 package keeper_test
 
