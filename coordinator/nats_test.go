@@ -183,7 +183,7 @@ func TestCoordinatorsAgreeOverNATS(t *testing.T) {
 	until(t, "the reactor sees it", func() bool {
 		for _, m := range acts.last().Status.Services[0].Members {
 			if m.Member == "a" {
-				return m.Verdict == "down" && m.Keeper != nil
+				return m.Verdict == "down" && m.Keeper != nil && m.KeeperSilentMillis > 0
 			}
 		}
 		return false

@@ -57,10 +57,24 @@ func (v *view) status(now time.Time) messages.CoordinatorStatus {
 		}
 		s.Services[i].Members = append(s.Services[i].Members, messages.MemberStatus{
 			Member: m.Name, Node: m.Node, Region: m.Region, Address: m.Address, Probe: m.problem, Keeper: m.keeper,
-			Seen: v.seen(m.target, &m.opinion, m.detector, now),
+			KeeperSilentMillis: v.keeperSilent(m, s.Nodes, now),
+			Seen:               v.seen(m.target, &m.opinion, m.detector, now),
 		})
 	}
 	return s
+}
+
+// keeperSilent is for how long a keeper has not been heard that should have been, in
+// milliseconds; 0 is one that has, or never was.
+func (v *view) keeperSilent(m *member, nodes []messages.NodeStatus, now time.Time) int64 {
+	if said, _ := m.testimony(v, now, v.health.Stretch()); said != silent {
+		return 0
+	}
+	i := slices.IndexFunc(nodes, func(n messages.NodeStatus) bool { return n.Node == m.Node })
+	if i < 0 {
+		return 1
+	}
+	return max(nodes[i].SilentMillis, 1)
 }
 
 // twin says in a sentence that two processes have a node's name; "" is one alone.

@@ -99,6 +99,9 @@ type MemberStatus struct {
 	Probe string `json:"probe,omitempty"`
 	// Keeper is what its keeper said last; nil when it was never heard.
 	Keeper *MemberState `json:"keeper,omitempty"`
+	// KeeperSilentMillis is how long ago that was, when its node's heartbeats are missed:
+	// the member may be otherwise since. 0 while they are not.
+	KeeperSilentMillis int64 `json:"keeper_silent_ms,omitempty"`
 	Seen
 }
 

@@ -10,28 +10,29 @@ import (
 )
 
 // readRegions reads what plans changed about regions and did not take back yet.
-func (r *failoverReport) readRegions(ctx context.Context, b *bus.Bus, cfg *config.Config) error {
+func readRegions(ctx context.Context, b *bus.Bus, cfg *config.Config) ([]messages.RegionRecord, error) {
 	store, err := b.Store(messages.BucketLeases)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var all []messages.RegionRecord
 	for _, region := range cfg.Regions {
 		v, err := store.Get(ctx, messages.RegionKey(region))
 		if errors.Is(err, bus.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		record, err := messages.DecodeRegion(v.Data)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if record.Changed() {
-			r.Regions = append(r.Regions, record)
+			all = append(all, record)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // printRegions says it.

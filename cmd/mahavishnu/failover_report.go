@@ -38,11 +38,11 @@ func (r failoverReport) print(e *env) {
 	for _, trouble := range r.Troubles {
 		e.term.Printf("  %s", trouble)
 	}
+	r.printRegions(e)
 	if len(r.Coordinators) == 0 {
-		r.printExecutions(e) // they are in the queue, whoever is there
+		r.printExecutions(e) // they are in the queue, whoever is there, as regions are
 		return
 	}
-	r.printRegions(e)
 	r.printVoters(e)
 	best, _ := r.best()
 	r.printServices(e, best)
@@ -157,6 +157,9 @@ func (r failoverReport) printServices(e *env, best messages.CoordinatorStatus) {
 				}
 				if k.Role == "standby" && k.LagBytes >= 0 {
 					lag = terminal.Bytes(k.LagBytes)
+				}
+				if m.KeeperSilentMillis > 0 { // nobody knows what it is by now
+					role, writes, lag = "was "+k.Role+"; keeper silent for "+passed(m.KeeperSilentMillis), "unknown", ""
 				}
 			}
 			table.Row(s.Service, m.Member, m.Node, m.Region, m.Verdict, passed(m.VerdictMillis), role, writes, lag, r.seen(s.Service, m.Member))

@@ -120,7 +120,7 @@ func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expecte
 	if err := r.readLeases(ctx, b, cfg); err != nil {
 		return r, err
 	}
-	if err := r.readRegions(ctx, b, cfg); err != nil {
+	if r.Regions, err = readRegions(ctx, b, cfg); err != nil {
 		return r, err
 	}
 	if err := r.readExecutions(ctx, b, cfg, now); err != nil {
@@ -194,8 +194,11 @@ func (r *failoverReport) complain() {
 	best, _ := r.best()
 	for _, service := range best.Services {
 		for _, m := range service.Members {
-			if m.Verdict != "up" {
+			switch {
+			case m.Verdict != "up":
 				add(service.Service + "/" + m.Member + " is " + m.Verdict + ": " + m.Why)
+			case m.KeeperSilentMillis > 0:
+				add(service.Service + "/" + m.Member + " answers, and its keeper is silent for " + passed(m.KeeperSilentMillis) + ": whether it takes writes is not known")
 			}
 		}
 	}

@@ -68,6 +68,9 @@ type sourceStatus struct {
 	Size      int64     `json:"size"`
 	Stored    int64     `json:"stored"`
 	Next      time.Time `json:"next_backup,omitzero"`
+	// Paused is the execution of a plan that lets no jobs be made for the source's
+	// region; there is no next backup until it ends or is gone back from.
+	Paused string `json:"paused_by,omitempty"`
 }
 
 type queueStatus struct {
@@ -242,7 +245,13 @@ func (r *statusReport) judge() {
 			r.Why = append(r.Why, terminal.Name(s.Source)+" has no snapshot; back it up: mahavishnu backup "+s.Source)
 		case "LATE":
 			age := time.Duration(s.Age * float64(time.Second))
-			r.Why = append(r.Why, terminal.Name(s.Source)+" was last backed up "+terminal.Duration(age)+" ago, which is late; see: mahavishnu jobs list --source "+s.Source)
+			text := terminal.Name(s.Source) + " was last backed up " + terminal.Duration(age) + " ago, which is late"
+			if s.Paused != "" {
+				text += ": no jobs are made for its region; see: mahavishnu failover journal " + s.Paused
+			} else {
+				text += "; see: mahavishnu jobs list --source " + s.Source
+			}
+			r.Why = append(r.Why, text)
 		}
 	}
 	r.Recoverable = len(r.Why) == 0 && len(r.Unreachable) == 0

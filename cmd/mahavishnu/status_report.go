@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"mahavishnu/config"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/terminal"
@@ -40,6 +41,9 @@ func (r *statusReport) lookAtQueue(ctx context.Context, e *env) {
 				status.Failed++
 			}
 		}
+		if err := r.lookAtPauses(ctx, e, q); err != nil {
+			return err
+		}
 		if status.Nodes, err = e.nodes(ctx, q); err != nil {
 			return err
 		}
@@ -54,6 +58,32 @@ func (r *statusReport) lookAtQueue(ctx context.Context, e *env) {
 	})
 	if err != nil {
 		r.Unreachable = append(r.Unreachable, err.Error())
+	}
+}
+
+// lookAtPauses learns for which sources no jobs are made, because a plan paused their
+// region.
+func (r *statusReport) lookAtPauses(ctx context.Context, e *env, q *queue) error {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	changed, err := readRegions(ctx, q.Bus, cfg)
+	if err != nil {
+		return err
+	}
+	r.pause(cfg, changed)
+	return nil
+}
+
+// pause marks the sources of regions that are paused.
+func (r *statusReport) pause(cfg *config.Config, regions []messages.RegionRecord) {
+	for _, region := range regions {
+		for i, s := range r.Sources {
+			if source, ok := cfg.Sources[s.Source]; ok && region.Paused != nil && source.Region == region.Region {
+				r.Sources[i].Paused, r.Sources[i].Next = region.Paused.Execution, time.Time{}
+			}
+		}
 	}
 }
 
@@ -150,7 +180,10 @@ func (r *statusReport) printSources(e *env) {
 				worst = max(worst, since)
 			}
 		}
-		if !s.Next.IsZero() {
+		switch {
+		case s.Paused != "":
+			next = "paused by " + s.Paused
+		case !s.Next.IsZero():
 			next = terminal.Moment(s.Next.Local())
 		}
 		table.Row(s.Source, s.State, age, s.Newest, terminal.Count(s.Snapshots), terminal.Bytes(s.Size), terminal.Bytes(s.Stored), next)
