@@ -166,7 +166,7 @@ func (r *failoverReport) best() (s messages.CoordinatorStatus, ok bool) {
 func (r *failoverReport) complain() {
 	add := func(text string) { r.Troubles = append(r.Troubles, text) }
 	if len(r.Coordinators) == 0 {
-		add("no coordinator answers; start one: mahavishnu coordinator")
+		add("no coordinator answers: none runs, or this side is cut off from them; they are started with: mahavishnu coordinator")
 		return
 	}
 	if r.Leader == "" {

@@ -115,7 +115,7 @@ func (b *board) take(e *Execution, now time.Time) error {
 		}
 		if s.Holder != "" {
 			return fault.New("begin plan", e.Plan.Name, fmt.Errorf("%w: %s holds %s", ErrBusy, s.Holder, thing),
-				"mahavishnu failover journal\ncommit it or roll it back first: mahavishnu failover commit "+s.Holder)
+				"mahavishnu failover journal\napprove it when it waits for that, or roll it back: mahavishnu failover rollback "+s.Holder+"\ncommit it when it is done: mahavishnu failover commit "+s.Holder)
 		}
 		if e.Trigger == Automatic {
 			if err := e.Plan.Limits.allow(s, now); err != nil {

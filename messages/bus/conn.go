@@ -300,6 +300,11 @@ func temporary(err error) bool {
 			return true
 		}
 	}
+	return noMajority(err)
+}
+
+// noMajority reports that a server answers which can decide nothing now.
+func noMajority(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled &&
 		api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabledForAccount
@@ -313,6 +318,8 @@ func (c *Conn) failed(op, object string, err error) error {
 		hint = "start `mahavishnu scheduler` or `mahavishnu up` once: it provisions the streams"
 	case errors.Is(err, nats.ErrPermissionViolation):
 		hint = "this connection's NATS user lacks a right that it needs"
+	case noMajority(err) && c.nc.IsConnected():
+		hint = "this NATS server answers, and is not with the majority of its cluster: start the others, or mend the network between them; see `mahavishnu doctor`"
 	case temporary(err) || !c.nc.IsConnected():
 		hint = "the NATS server does not answer; see `mahavishnu doctor`"
 	}
