@@ -30,7 +30,7 @@ func (a *App) startCoordinator(ctx context.Context) error {
 	}
 	o.Connect(a.bus)
 	var p *planner
-	if len(f.Services) > 0 {
+	if movable(a.cfg) {
 		var err error
 		if p, err = a.startPlans(ctx); err != nil {
 			return err
@@ -49,6 +49,12 @@ func (a *App) startCoordinator(ctx context.Context) error {
 	a.mu.Unlock()
 	a.launch("coordinator", c.Run)
 	return a.startMembership(c)
+}
+
+// movable tells whether there is anything that plans can move: services, or the backups of
+// a region that another keeps a copy of, where coordinators are named that decide about it.
+func movable(cfg *config.Config) bool {
+	return len(cfg.Failover.Services) > 0 || len(cfg.Failover.Coordinators) > 0 && len(cfg.Backup.Replication.Regions) > 0
 }
 
 // reconnected tells the coordinator of a line that was away.
