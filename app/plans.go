@@ -227,6 +227,9 @@ func (p *planner) consider(ctx context.Context, service messages.ServiceStatus, 
 	if primary == nil || !gone(*primary) {
 		return nil
 	}
+	if moving, err := p.moving(ctx, configured.Members[record.Primary].Region); err != nil || moving {
+		return err
+	}
 	heir := heirOf(service, record, configured.Mode)
 	if heir == "" {
 		p.log.Error().Str("service", service.Service).Str("primary", record.Primary).Msg("the primary is down and no member can take over")
