@@ -139,9 +139,13 @@ func TestFence(t *testing.T) {
 		{"the postmaster frozen", func(*testing.T) { a.FreezePostmaster() }},
 		{"the postmaster killed, a backend at work", func(t *testing.T) {
 			conn := a.Connect()
-			t.Cleanup(func() { conn.Close(context.Background()) })
-			busy := make(chan struct{})
+			busy, done := make(chan struct{}), make(chan struct{})
+			t.Cleanup(func() {
+				<-done // a connection is one goroutine's at a time
+				conn.Close(context.Background())
+			})
 			go func() {
+				defer close(done)
 				close(busy)
 				conn.Exec(bounded(t), "SELECT count(*) FROM generate_series(1, 1000000000)")
 			}()
