@@ -11,24 +11,8 @@ import (
 // a second plan promotes somebody else. A plan for the region that is at another step, such
 // as waiting for an approval, keeps nobody from replacing a server that fails meanwhile.
 func (p *planner) moving(ctx context.Context, region string) (bool, error) {
-	x := p.desk.Executor()
-	standings, err := x.Standings(ctx)
-	if err != nil {
-		return false, err
-	}
-	for _, s := range standings {
-		if s.Thing != "region/"+region || s.Holder == "" {
-			continue
-		}
-		e, err := x.Find(ctx, s.Holder)
-		if err != nil {
-			return false, err
-		}
-		if movesServices(&e) {
-			return true, nil
-		}
-	}
-	return false, nil
+	e, err := p.holderOf(ctx, "region/"+region)
+	return err == nil && e != nil && movesServices(e), err
 }
 
 // movesServices reports whether an execution is at a step that moves services.

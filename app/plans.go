@@ -219,7 +219,7 @@ func (p *planner) consider(ctx context.Context, service messages.ServiceStatus, 
 	if !slices.ContainsFunc(service.Members, gone) {
 		return nil
 	}
-	record, err := p.record(ctx, service.Service)
+	record, err := p.tenureOf(ctx, service.Service)
 	if err != nil || record.Primary == "" {
 		return err // nobody was ever the primary: nobody can take over from it
 	}

@@ -115,7 +115,7 @@ func (p *planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 	if !ok || len(missing) == 0 {
 		return found, nil
 	}
-	record, err := p.record(ctx, service)
+	record, err := p.tenureOf(ctx, service)
 	if err != nil || record.Primary == "" {
 		return found, err
 	}

@@ -10,7 +10,6 @@ import (
 	"mahavishnu/config"
 	"mahavishnu/coordinator/keeper"
 	"mahavishnu/coordinator/plan"
-	"mahavishnu/fault"
 	"mahavishnu/messages"
 )
 
@@ -47,7 +46,7 @@ func (p *planner) reuniteService(ctx context.Context, service messages.ServiceSt
 	if !slices.ContainsFunc(service.Members, func(m messages.MemberStatus) bool { return idle(m.Keeper) }) {
 		return nil // which is so nearly always, and costs nothing
 	}
-	record, err := p.record(ctx, service.Service)
+	record, err := p.tenureOf(ctx, service.Service)
 	if err != nil || record.Primary == "" {
 		return err
 	}
@@ -68,20 +67,6 @@ func (p *planner) reuniteService(ctx context.Context, service messages.ServiceSt
 		errs = append(errs, p.startRejoin(ctx, service.Service, m, record.Primary))
 	}
 	return errors.Join(errs...)
-}
-
-// record is what members of a service agree on; one without a primary when nothing is
-// written yet.
-func (p *planner) record(ctx context.Context, service string) (keeper.Record, error) {
-	data, _, err := p.records.Load(ctx, messages.ServiceLease(service))
-	if err != nil || data == nil {
-		return keeper.Record{}, err
-	}
-	record, err := keeper.DecodeRecord(data)
-	if err != nil {
-		return record, fault.New("read the record of service", service, err, "")
-	}
-	return record, nil
 }
 
 // idle reports whether a member's keeper is at nothing, and its member no primary.
@@ -113,22 +98,26 @@ func reigns(m *messages.MemberStatus, record keeper.Record) bool {
 	return m.Verdict == "up" && k != nil && k.Holds && k.Writable && k.Tenure == record.Epoch
 }
 
-// held reports whether an execution of a plan is at work on something. One that has
-// stopped is not: whoever decides about it may come in the morning.
-func (p *planner) held(ctx context.Context, thing string) (bool, error) {
+// holderOf is the execution that holds something; nil when none does.
+func (p *planner) holderOf(ctx context.Context, thing string) (*plan.Execution, error) {
 	x := p.desk.Executor()
 	standings, err := x.Standings(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	for _, s := range standings {
-		if s.Thing != thing || s.Holder == "" {
-			continue
-		}
-		holder, err := x.Find(ctx, s.Holder)
-		return err == nil && holder.State != plan.StateStopped, err
+	i := slices.IndexFunc(standings, func(s plan.Standing) bool { return s.Thing == thing && s.Holder != "" })
+	if i < 0 {
+		return nil, nil
 	}
-	return false, nil
+	e, err := x.Find(ctx, standings[i].Holder)
+	return &e, err
+}
+
+// held reports whether an execution of a plan is at work on something. One that has
+// stopped is not: whoever decides about it may come in the morning.
+func (p *planner) held(ctx context.Context, thing string) (bool, error) {
+	e, err := p.holderOf(ctx, thing)
+	return err == nil && e != nil && e.State != plan.StateStopped, err
 }
 
 // startRejoin starts the plan for a member, unless it is under way or was tried too
