@@ -22,7 +22,7 @@ func (p *planner) regionActions() map[string]plan.Action {
 			func(_ context.Context, c plan.Call) (string, error) {
 				return "no jobs are made for " + c.Text("region"), nil
 			},
-			func(_ plan.Call, r *messages.RegionRecord, change *messages.RegionChange) {
+			func(r *messages.RegionRecord, change *messages.RegionChange) {
 				if r.Paused == nil {
 					r.Paused = change
 				}
@@ -31,7 +31,7 @@ func (p *planner) regionActions() map[string]plan.Action {
 			func(_ context.Context, c plan.Call) (string, error) {
 				return "jobs are made for " + c.Text("region"), nil
 			},
-			func(_ plan.Call, r *messages.RegionRecord, _ *messages.RegionChange) { r.Paused = nil }),
+			func(r *messages.RegionRecord, _ *messages.RegionChange) { r.Paused = nil }),
 		"move_workers":        plan.ActionFuncs{Checks: p.checkWorkers, Does: p.moveWorkers, IsDone: p.workersMoved},
 		"return_workers":      plan.ActionFuncs{Checks: p.checkReturnWorkers, Does: p.returnWorkers, IsDone: p.workersReturned},
 		"return_services":     plan.ActionFuncs{Checks: p.checkReturn, Does: p.returnServices, IsDone: p.servicesReturned, HasBegun: p.beganReturning},
@@ -45,12 +45,12 @@ var repositoryActions = []string{"promote_repository", "failback_repository"}
 
 // recorded is an action that is a change of a region's record, and nothing else.
 func (p *planner) recorded(param string, so func(messages.RegionRecord) bool, text func(context.Context, plan.Call) (string, error),
-	change func(plan.Call, *messages.RegionRecord, *messages.RegionChange),
+	change func(*messages.RegionRecord, *messages.RegionChange),
 ) plan.Action {
 	return plan.ActionFuncs{
 		Checks: func(ctx context.Context, c plan.Call) (string, error) { return p.recordText(ctx, c.Text(param)) },
 		Does: func(ctx context.Context, c plan.Call) (string, error) {
-			_, err := p.regions.change(ctx, c, c.Text(param), func(r *messages.RegionRecord, by *messages.RegionChange) { change(c, r, by) })
+			_, err := p.regions.change(ctx, c, c.Text(param), change)
 			if err != nil {
 				return "", err
 			}
