@@ -227,7 +227,7 @@ func TestTargetIsFull(t *testing.T) {
 	f := faults.Wrap(w.to)
 	f.On(faults.Put).Under("packs/").After(1).Times(-1).Fail(storage.ErrFull)
 	o := w.options()
-	o.To = f
+	o.To, o.Parallel = f, 1 // the first pack is there before the second is refused
 	_, err := Run(t.Context(), o)
 	if !errors.Is(err, storage.ErrFull) || !strings.Contains(err.Error(), "replica") {
 		t.Errorf("a full target: %v", err)

@@ -107,6 +107,9 @@ func (r *rig) process(node string) *process {
 		p.Process.Kill()
 		<-p.done
 		p.Wait()
+		if r.Failed() {
+			r.Logf("%s: %v, and said %q", node, p.ProcessState, p.said)
+		}
 	})
 	return p
 }

@@ -132,7 +132,7 @@ func (r *rig) await(id string, states ...messages.State) bus.Entry {
 
 func (r *rig) eventually(what string, ok func() bool) {
 	r.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			r.Fatalf("waited in vain until %s", what)
 		}

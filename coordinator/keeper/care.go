@@ -36,7 +36,8 @@ func (r *runner) look() {
 	}
 	r.looking = true
 	o := observation{at: r.o.Clock.Now()}
-	leading := r.tenure != nil && r.Status().State == Leading
+	state := r.Status().State
+	leading, starting := r.tenure != nil && state == Leading, state == Starting
 	ctx := r.ctx
 	if leading {
 		o.tenure, ctx = r.tenure.Epoch(), r.tenure.Context()
@@ -44,6 +45,11 @@ func (r *runner) look() {
 	c := &r.care
 	go func() {
 		o.health, o.err = r.o.Driver.Health(ctx)
+		if starting && o.err != nil {
+			var now known
+			now, o.ledErr = r.load(ctx)
+			o.led = now.revision != 0
+		}
 		if leading && o.err == nil && o.health.Writable && r.o.Mode != Asynchronous {
 			o.careErr = r.secure(ctx, c)
 			o.secured = c.known.Members
@@ -154,11 +160,28 @@ func (r *runner) judge(o observation) {
 			s.Secured = slices.Clone(o.secured)
 		}
 	})
-	if leading {
+	switch {
+	case leading:
 		r.judgePrimary(o)
-		return
+	case r.Status().State == Starting:
+		r.judgeNewcomer(o)
+	default:
+		r.judgeStandby(o)
 	}
-	r.judgeStandby(o)
+}
+
+// judgeNewcomer waits for the first answer of a member that this keeper knows nothing of. While
+// its service has never had a primary there is none whose tenure it could be in the middle of,
+// so that to stop it would only keep a new service from its first one.
+func (r *runner) judgeNewcomer(o observation) {
+	switch {
+	case o.err == nil:
+		if err := r.meet(o.health, o.at); err != nil {
+			r.update(func(s *Status) { s.Trouble = err.Error() })
+		}
+	case o.led, o.ledErr != nil && !r.o.Clock.Now().Before(r.adopting):
+		r.refuse(o.err)
+	}
 }
 
 func (r *runner) judgePrimary(o observation) {

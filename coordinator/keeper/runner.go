@@ -63,6 +63,10 @@ type observation struct {
 	// secured are the members that have everything; careErr is why that could not be kept up.
 	secured []string
 	careErr error
+	// led: the service has had a primary, of whatever name. Asked while the keeper starts and
+	// the member does not answer; ledErr is why nobody could say.
+	led    bool
+	ledErr error
 }
 
 func (r *runner) run() error {
@@ -183,16 +187,24 @@ func (r *runner) become(state State, reason string) {
 func (r *runner) begin() error {
 	h, err := r.o.Driver.Health(r.ctx)
 	now := r.o.Clock.Now()
-	m := r.state.get()
 	r.update(func(s *Status) { s.Health, s.Seen, s.Trouble = h, now, text(err) })
+	if err == nil {
+		return r.meet(h, now)
+	}
+	if m := r.state.get(); m.Role == "" && m.Tenure == 0 {
+		// It may be slow to start, in a service that is new; see judgeNewcomer.
+		r.adopting = now.Add(r.o.Timing.RenewDeadline)
+		r.become(Starting, "it does not answer yet: "+err.Error())
+		return nil
+	}
+	r.refuse(err)
+	return nil
+}
+
+// meet decides what becomes of a member that answers when the keeper has just started.
+func (r *runner) meet(h standby.Health, now time.Time) error {
+	m := r.state.get()
 	switch {
-	case err != nil:
-		// It hangs, maybe in the middle of a tenure that is over. A standby that hangs loses nothing.
-		r.fence("it does not answer, and nobody holds the lease for it: " + err.Error())
-		if down, herr := r.o.Driver.Health(r.ctx); herr == nil {
-			h = down // its files tell what it was
-		}
-		r.mayRetake(m, h, now)
 	case h.Writable:
 		// What takes writes already goes on while there is a good chance of the lease.
 		r.adopting = now.Add(r.o.Timing.RenewDeadline)
@@ -207,6 +219,17 @@ func (r *runner) begin() error {
 		r.mayRetake(m, h, now)
 	}
 	return nil
+}
+
+// refuse stops a member that did not answer a keeper that has just started: it hangs, maybe in
+// the middle of a tenure that is over. A standby that hangs loses nothing.
+func (r *runner) refuse(err error) {
+	r.fence("it does not answer, and nobody holds the lease for it: " + err.Error())
+	h := r.Status().Health
+	if down, herr := r.o.Driver.Health(r.ctx); herr == nil {
+		h = down // its files tell what it was
+	}
+	r.mayRetake(r.state.get(), h, r.o.Clock.Now())
 }
 
 // mayRetake lets a member that was the primary come back by itself.

@@ -97,7 +97,11 @@ func TestWhatAKeeperFindsWhenItStarts(t *testing.T) {
 	}{
 		"a primary that is down":                      {func(*cluster) {}, keeper.Leading, false},
 		"a primary that takes writes":                 {func(c *cluster) { c.set("a", run) }, keeper.Leading, true},
-		"a primary that hangs":                        {func(c *cluster) { c.set("a", func(m *member) { run(m); m.hangs = true }) }, keeper.Leading, false},
+		"a primary that hangs, remembered":            {func(c *cluster) { c.remember("a"); c.set("a", hang) }, keeper.Leading, false},
+		"a primary that hangs, its keeper is new":     {func(c *cluster) { c.claimed("a"); c.set("a", hang) }, keeper.Leading, false},
+		"a primary that hangs, the service is new":    {func(c *cluster) { c.set("a", hang) }, keeper.Starting, true},
+		"a primary that hangs, nobody answers":        {func(c *cluster) { c.sever("a"); c.set("a", hang) }, keeper.Fenced, false},
+		"a primary that is slow to answer":            {func(c *cluster) { c.set("a", hang); c.answerSoon("a") }, keeper.Leading, true},
 		"a primary that takes writes, another leads":  {func(c *cluster) { c.lead("b"); c.set("a", run) }, keeper.Fenced, false},
 		"a primary that is down, and another leads":   {func(c *cluster) { c.lead("b") }, keeper.Down, false},
 		"a primary that takes writes, nobody answers": {func(c *cluster) { c.sever("a"); c.set("a", run) }, keeper.Fenced, false},
@@ -118,7 +122,7 @@ func TestWhatAKeeperFindsWhenItStarts(t *testing.T) {
 				cl.check()
 				s := cl.run["a"].k.Status()
 				reached := s.State == c.want || c.want == keeper.Fenced && s.State == keeper.Waiting
-				if !reached || stayed != c.stays || cl.writable("a") != (c.want == keeper.Leading) {
+				if !reached || stayed != c.stays || cl.writable("a") != (c.want == keeper.Leading || c.want == keeper.Starting) {
 					t.Errorf("stayed %v, writable %v: %+v", stayed, cl.writable("a"), s)
 				}
 				cl.join()
@@ -131,6 +135,28 @@ func TestWhatAKeeperFindsWhenItStarts(t *testing.T) {
 }
 
 func run(m *member) { m.up, m.writable = true, true }
+
+func hang(m *member) { run(m); m.hangs = true }
+
+// answerSoon ends a member's silence after longer than its keeper may adopt a primary.
+func (c *cluster) answerSoon(name string) {
+	time.AfterFunc(c.timing.RenewDeadline+500*time.Millisecond, func() { c.set(name, func(m *member) { m.hangs = false }) })
+}
+
+// remember lets a member's keeper know that it was the primary under epoch 1.
+func (c *cluster) remember(name string) {
+	c.t.Helper()
+	c.a.revision = 10 // leases are above it
+	if err := os.WriteFile(filepath.Join(c.dir, name+".json"), []byte(`{"tenure": 1, "role": "primary"}`), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// claimed lets the service's record say that a member was the primary under epoch 1.
+func (c *cluster) claimed(name string) {
+	c.a.revision = 10
+	c.a.records["service-"+c.service] = document{[]byte(`{"primary": "` + name + `", "epoch": 1}`), 5}
+}
 
 // lead makes another member the primary.
 func (c *cluster) lead(name string) {

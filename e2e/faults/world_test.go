@@ -183,7 +183,7 @@ func (w *world) watch() {
 }
 
 // deadline is when a test gives up waiting; nothing is judged by time.
-const deadline = 90 * time.Second
+const deadline = 3 * time.Minute
 
 func (w *world) until(what string, is func() bool) {
 	w.t.Helper()

