@@ -16,12 +16,18 @@ import (
 // job is finished by another; the first, continued, must not commit it again,
 // must not disturb the message, and must go on working.
 func TestPausedWorkerCommitsNothing(t *testing.T) {
-	r := newRig(t, 1500*time.Millisecond)
+	r := newRig(t, 3*time.Second)
 	zombie := r.process("zombie")
 	id := r.submit("hold")
-	r.eventually("the job began", func() bool { return zombie.has("began " + id) })
+	// The work begins while the event is on its way; the stop must not overtake that.
+	r.eventually("the job began", func() bool { return zombie.has("began "+id) && len(r.events(id)) == 1 })
 	if err := zombie.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	// A busy machine stops its threads some time later.
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(zombie.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("it is not stopped: %v, %v", status, err)
 	}
 	fmt.Fprintln(zombie.in, "go on") // it reads this when it wakes up
 	other := r.process("other")
