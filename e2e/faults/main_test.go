@@ -66,7 +66,7 @@ func now() int64 {
 }
 
 // quickWorlds is how many worlds there are at a time, unless FAULTS_WORLDS says otherwise.
-const quickWorlds = 10
+const quickWorlds = 6
 
 func worldsAtATime() int {
 	if n, err := strconv.Atoi(os.Getenv("FAULTS_WORLDS")); err == nil && n > 0 {
