@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/coordinator/program"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/repository/keyring"
@@ -225,7 +226,7 @@ func (w *whole) config(region string) string {
 		dir := filepath.Join(w.dir, r, "member")
 		var commands []string
 		for _, verb := range []string{"health", "fence", "promote", "demote", "rejoin"} {
-			commands = append(commands, fmt.Sprintf("%s: [sh, %q, %q, %q]", verb, script, verb, dir))
+			commands = append(commands, fmt.Sprintf("%s: [sh, %q, %q, %q, \"%d\"]", verb, script, verb, dir, program.Stale))
 		}
 		members = append(members, fmt.Sprintf("%s: {node: %s-1, region: %s, address: %q, commands: {%s}}",
 			r, r, r, net.JoinHostPort(w.lab.Addr(r).String(), memberPort), strings.Join(commands, ", ")))

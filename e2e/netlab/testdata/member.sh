@@ -1,6 +1,6 @@
 #!/bin/sh
-# A member of a service, as its commands control it: member.sh VERB DIRECTORY. It says whether
-# it takes writes, and obeys no lower epoch. Whoever takes a write or changes the state locks
+# A member of a service, as its commands control it: member.sh VERB DIRECTORY STALE. It says
+# whether it takes writes, and refuses to be promoted under a lower epoch with the exit code STALE. Whoever takes a write or changes the state locks
 # the state: an order that has ended is in force for every write after it.
 cd "$2" || exit 1
 exec 9<>state || exit 1
@@ -20,7 +20,7 @@ fence | demote | rejoin | promote)
 		wanted=true
 		if [ "$MAHAVISHNU_EPOCH" -lt "$epoch" ]; then
 			echo "stale: $MAHAVISHNU_EPOCH is less than $epoch" >&2
-			exit 5
+			exit "$3"
 		fi
 	fi
 	[ "$MAHAVISHNU_EPOCH" -gt "$epoch" ] && epoch=$MAHAVISHNU_EPOCH
