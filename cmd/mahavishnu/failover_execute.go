@@ -144,6 +144,9 @@ func (e *env) followExecution(ctx context.Context, x *plan.Executor, id string) 
 func (e *env) standing(x *plan.Execution) error {
 	switch x.State {
 	case plan.StateFailedOver:
+		if x.Overdue != "" {
+			return fault.New("take back plan", x.ID, fmt.Errorf("its window has ended, and it would stop halfway: %s", x.Overdue), x.OverdueHint())
+		}
 		e.term.Printf("%s has failed over; until %s it can be taken back whole: mahavishnu failover rollback %[1]s\nto keep it at once: mahavishnu failover commit %[1]s",
 			x.ID, terminal.Moment(x.CommitBy))
 	case plan.StateStopped:

@@ -88,6 +88,9 @@ func executionNote(x *plan.Execution) string {
 	if _, asks := x.Question(); asks {
 		return "waits to be approved"
 	}
+	if x.Overdue != "" {
+		return "cannot be taken back yet: " + x.Overdue
+	}
 	if x.Error != "" {
 		return x.Error
 	}
@@ -122,6 +125,9 @@ func runFailoverJournal(ctx context.Context, e *env, x *plan.Executor, id string
 	}
 	if found.Error != "" {
 		e.term.Printf("  %s", e.term.Mark(terminal.Bad, found.Error))
+	}
+	if found.Overdue != "" {
+		e.term.Printf("  %s; %s", e.term.Mark(terminal.Bad, "its window has ended, and it cannot be taken back yet: "+found.Overdue), found.OverdueHint())
 	}
 	table := terminal.NewTable("began", "step", "attempt>", "outcome", "took", "by", "epoch>", "note")
 	for _, entry := range found.Entries {

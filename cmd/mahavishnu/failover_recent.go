@@ -67,6 +67,9 @@ func recentOf(x *plan.Execution) recentExecution {
 	if x.State == plan.StateStopped {
 		r.Wants = fmt.Sprintf("stopped: %s; look, then decide: mahavishnu failover journal %s", x.Error, x.ID)
 	}
+	if x.Overdue != "" {
+		r.Wants = "is not taken back although its window has ended: " + x.Overdue + "; " + x.OverdueHint()
+	}
 	return r
 }
 

@@ -20,6 +20,10 @@ const (
 	EventAsked       EventKind = "approval-asked"
 	EventApproved    EventKind = "approved"
 	EventNotApproved EventKind = "approval-refused"
+	// EventOverdue tells that an execution is not taken back although its window has
+	// ended and its plan says so, once for each execution; Text has the reason and what
+	// to do.
+	EventOverdue EventKind = "rollback-overdue"
 	// EventBroken and EventMended tell of evaluations: a plan could not be carried
 	// out today, or can again.
 	EventBroken EventKind = "plan-broken"
@@ -106,6 +110,12 @@ func (x *Executor) tellChange(before, after Execution) {
 	}
 	for _, a := range after.Approvals[min(len(before.Approvals), len(after.Approvals)):] {
 		x.tell(Event{Kind: EventApproved, Execution: after.ID, Plan: after.Plan.Name, Step: a.Step, State: after.State, Text: a.Approver})
+	}
+	if before.Overdue == "" && after.Overdue != "" {
+		x.tell(Event{
+			Kind: EventOverdue, Execution: after.ID, Plan: after.Plan.Name, State: after.State,
+			Took: after.Updated.Sub(after.Created), Text: after.Overdue + "; " + after.OverdueHint(),
+		})
 	}
 	if before.State != after.State {
 		x.tell(Event{

@@ -121,7 +121,10 @@ type Execution struct {
 	CommitBy time.Time `json:"commit_by,omitzero"`
 	// Error says why it stopped, was rolled back by itself, or refused.
 	Error string `json:"error,omitempty"`
-	Wish  *Wish  `json:"wish,omitempty"`
+	// Overdue says why it is not taken back although its window has ended and its plan
+	// says so: the rollback would stop halfway. It is tried again by itself.
+	Overdue string `json:"overdue,omitempty"`
+	Wish    *Wish  `json:"wish,omitempty"`
 
 	Entries   []Entry    `json:"entries,omitempty"`
 	Approvals []Accepted `json:"approvals,omitempty"`

@@ -236,7 +236,7 @@ func (x *Executor) admit(ctx context.Context, r *record) error {
 
 // finish ends an execution.
 func (e *Execution) finish(s State, now time.Time) {
-	e.State, e.Finished, e.Resume = s, now, ""
+	e.State, e.Finished, e.Resume, e.Overdue = s, now, "", ""
 }
 
 // Run carries an execution on from wherever it is, until it is final, stops for a
@@ -328,36 +328,6 @@ func (x *Executor) begin(ctx context.Context, r *record) error {
 		e.State = StateExecuting
 		return nil
 	})
-}
-
-// window waits for a decision, or for its end.
-func (x *Executor) window(ctx context.Context, r *record, wake <-chan struct{}) error {
-	for {
-		left := r.exec.CommitBy.Sub(x.now())
-		wish := r.exec.Wish
-		if wish == nil && left > 0 {
-			if _, err := x.pause(ctx, min(left, pollEvery), wake); err != nil {
-				return err
-			}
-			if err := r.reload(ctx); err != nil {
-				return err
-			}
-			if r.exec.State != StateFailedOver {
-				return nil
-			}
-			continue
-		}
-		return r.change(ctx, func(e *Execution) error {
-			switch {
-			case e.State != StateFailedOver:
-			case e.Wish != nil && e.Wish.Verb == VerbRollback || e.Wish == nil && e.Plan.Expired == ExpiryRollback:
-				e.State, e.Wish = StateRollingBack, nil
-			default:
-				e.finish(StateCommitted, x.now())
-			}
-			return nil
-		})
-	}
 }
 
 // pollEvery is how often the record is read while nothing but a person can change

@@ -260,7 +260,7 @@ func (b *book) back() {
 	case length > 0:
 		end := "kept"
 		if p.Expired == ExpiryRollback {
-			end = "taken back"
+			end = "taken back, as soon as that can be carried out"
 		}
 		b.linef("For %v after the last step it can be taken back whole: `mahavishnu failover rollback EXECUTION`; or kept at once: `mahavishnu failover commit EXECUTION`. Undecided, it is %s.", length, end)
 	case p.Window.Given || p.Returns:

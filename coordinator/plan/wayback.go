@@ -9,14 +9,23 @@ import (
 	"mahavishnu/fault"
 )
 
-// wayBack refuses a rollback that would stop halfway as things are: everything that would
-// be taken back is asked, in that order, whether it could be. A rollback that stopped
-// before has begun already.
+// wayBack refuses a rollback that would stop halfway as things are. A rollback that
+// stopped before has begun already.
 func (x *Executor) wayBack(ctx context.Context, r *record) error {
 	if r.exec.State == StateStopped && r.exec.Resume == StateRollingBack {
 		return nil
 	}
-	var wrong []string
+	wrong, err := x.obstacles(ctx, r)
+	if err != nil || len(wrong) == 0 {
+		return err
+	}
+	return fault.New(string(VerbRollback), r.exec.ID,
+		fmt.Errorf("%w: as things are it would stop halfway: %s", ErrRefused, strings.Join(wrong, "; ")), r.exec.instead())
+}
+
+// obstacles are what a rollback would stop at as things are: everything that would be
+// taken back is asked, in that order, whether it could be.
+func (x *Executor) obstacles(ctx context.Context, r *record) (wrong []string, err error) {
 	for _, s := range slices.Backward(r.exec.Steps()) {
 		if s.Undo.Uses == "" || !r.exec.touched(s) {
 			continue
@@ -24,7 +33,7 @@ func (x *Executor) wayBack(ctx context.Context, r *record) error {
 		if o := r.exec.outcome(s.Name); o != OutcomeDone && o != "" { // "" is under way
 			begun, err := x.begun(ctx, r, doing(s))
 			if fatal(ctx, err) != nil {
-				return fatal(ctx, err)
+				return nil, fatal(ctx, err)
 			}
 			if err == nil && !begun {
 				continue
@@ -34,14 +43,7 @@ func (x *Executor) wayBack(ctx context.Context, r *record) error {
 			wrong = append(wrong, fmt.Sprintf("step %s: %s", s.Name, why))
 		}
 	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	return fault.New(string(VerbRollback), r.exec.ID,
-		fmt.Errorf("%w: as things are it would stop halfway: %s", ErrRefused, strings.Join(wrong, "; ")), r.exec.instead())
+	return wrong, context.Cause(ctx)
 }
 
 // instead is what to do rather than a rollback that cannot be carried out.
@@ -55,4 +57,13 @@ func (e *Execution) instead() string {
 		keep += ", and go back once that is mended: mahavishnu failover failback " + e.ID
 	}
 	return keep + "; or " + hint
+}
+
+// OverdueHint is what to do about an execution that is [Execution.Overdue].
+func (e *Execution) OverdueHint() string {
+	hint := "mend that, and it is taken back by itself; or keep it: mahavishnu failover commit " + e.ID
+	if e.Plan.Failback != "" {
+		hint += ", and go back later: mahavishnu failover failback " + e.ID
+	}
+	return hint + "; or take back what can be: mahavishnu failover rollback " + e.ID + " --force"
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"mahavishnu/fault"
 )
@@ -62,6 +63,104 @@ func TestRollbackThatWouldStopHalfway(t *testing.T) {
 		}
 		if want := []string{"taken back: b", "not taken back: a"}; e.State != StateCommitted || !slices.Equal(e.Told(), want) {
 			t.Errorf("%s: %q, want %q", e.State, e.Told(), want)
+		}
+	})
+}
+
+// A plan that is to be taken back at the end of its window is so only when the way back
+// is there: until then it stays as it is, says so once, and is tried again, by whoever
+// leads; people may decide all the same.
+func TestEndOfTheWindowAsksForTheWayBack(t *testing.T) {
+	expires := strings.Replace(both, "window: 10m", "window: 10m\nexpired: rollback", 1)
+	for _, c := range []struct {
+		name     string
+		decision Verb
+		state    State
+		one, two string
+	}{
+		{"it is mended", "", StateRolledBack, "home", "home"},
+		{"kept", VerbCommit, StateCommitted, "away", "away"},
+		{"insisted", VerbRollback, StateStopped, "away", "home"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				var told []Event // held by w.mu
+				hears := func(o *Options) {
+					o.Tell = func(e Event) {
+						w.mu.Lock()
+						defer w.mu.Unlock()
+						if e.Kind == EventOverdue {
+							told = append(told, e)
+						}
+					}
+				}
+				x := node{w: w}.executor(t, hears)
+				e, err := x.Start(t.Context(), 5, Order{Plan: load(t, expires), Trigger: ByHand, By: "ann"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				first, end := context.WithCancel(t.Context())
+				go func() { _, _ = x.Run(first, 5, e.ID) }()
+				synctest.Wait()
+				w.mu.Lock()
+				w.stuck["one"], w.fails["one"] = true, 1
+				w.mu.Unlock()
+				time.Sleep(11 * time.Minute)
+				end()
+				synctest.Wait()
+				x = node{w: w}.executor(t, hears)
+				go func() { _, _ = x.Run(t.Context(), 7, e.ID) }()
+				time.Sleep(10 * time.Minute)
+				e, err = x.Find(t.Context(), e.ID)
+				if err != nil || e.State != StateFailedOver || e.Overdue != "step a: nobody hears of it" || w.value("two") != "away" {
+					t.Fatalf("%s, overdue %q, %s, %v", e.State, e.Overdue, w.value("two"), err)
+				}
+				w.mu.Lock()
+				if len(told) != 1 || !strings.Contains(told[0].Text, "nobody hears of it") || !strings.Contains(told[0].Text, "commit "+e.ID) {
+					t.Errorf("told: %+v", told)
+				}
+				if c.decision == "" {
+					w.stuck["one"], w.fails["one"] = false, 0
+				}
+				w.mu.Unlock()
+				if c.decision != "" {
+					if _, err := x.Decide(t.Context(), 7, e.ID, Decision{Verb: c.decision, By: "ann", Force: true}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Minute)
+				if e, err = x.Find(t.Context(), e.ID); err != nil || e.State != c.state || e.Overdue != "" {
+					t.Errorf("%s, overdue %q, %v", e.State, e.Overdue, err)
+				}
+				if one, two := w.value("one"), w.value("two"); one != c.one || two != c.two {
+					t.Errorf("one is %s and two is %s, want %s and %s", one, two, c.one, c.two)
+				}
+			})
+		})
+	}
+}
+
+// Who has just begun to lead may not have heard everybody.
+func TestOneLookAtTheWayBackIsNoNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		overdue := false
+		x := node{w: w}.executor(t, func(o *Options) {
+			o.Tell = func(e Event) { overdue = overdue || e.Kind == EventOverdue }
+		})
+		e, err := x.Start(t.Context(), 5, Order{Plan: load(t, strings.Replace(both, "window: 10m", "window: 10m\nexpired: rollback", 1)), Trigger: ByHand, By: "ann"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.stuck["one"] = true
+		time.AfterFunc(10*time.Minute+time.Second, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.stuck["one"] = false
+		})
+		if e, err = x.Run(t.Context(), 5, e.ID); err != nil || e.State != StateRolledBack || overdue {
+			t.Errorf("%s, told %v, %v", e.State, overdue, err)
 		}
 	})
 }
