@@ -23,10 +23,13 @@ func newKeeperWatchdogCommand() *cobra.Command {
 		Args:   takes(0, 0, ""),
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// Signals that end the keeper must not end what watches it: it ends by itself.
-			signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+			// Signals that end the keeper must not end what watches it: it ends by itself. Nor
+			// must a standard error that ended with the keeper. They are caught, not ignored:
+			// the programs that stop the member would inherit that.
+			deaf := make(chan os.Signal, 1)
+			signal.Notify(deaf, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 			ctx := context.WithoutCancel(cmd.Context())
-			return keeper.Watch(ctx, os.Stdin, standby.Spec.Open, clock.System())
+			return keeper.Watch(ctx, os.Stdin, os.Stderr, standby.Spec.Open, clock.System())
 		},
 	})
 }

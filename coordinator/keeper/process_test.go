@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	case "":
 		goleak.VerifyTestMain(m)
 	case "watchdog":
-		if err := keeper.Watch(context.Background(), os.Stdin, standby.Spec.Open, nil); err != nil {
+		if err := keeper.Watch(context.Background(), os.Stdin, os.Stderr, standby.Spec.Open, nil); err != nil {
 			fmt.Fprintln(os.Stderr, "watchdog:", err)
 			os.Exit(1)
 		}

@@ -1,11 +1,8 @@
 package keeper
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -38,7 +35,8 @@ type dog struct {
 }
 
 // StartWatchdog runs a program, which calls [Watch], and tells it which member it watches. The
-// program's standard error goes to log.
+// program's standard error goes to log; what it says when this process is gone arrives only if
+// that is a file, as os.Stderr is.
 func StartWatchdog(argv []string, spec standby.Spec, log io.Writer) (Watchdog, error) {
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // it must outlive this process, and ends by itself when that does
 	cmd.Stderr = log
@@ -99,99 +97,5 @@ func (d *dog) Close() error {
 	if errors.Is(err, os.ErrClosed) {
 		return nil
 	}
-	return err
-}
-
-// Watch is the watchdog's side: it reads a keeper's words and stops the member when the
-// keeper's time is up, or when the keeper is gone while the member may take writes. It returns
-// when the keeper is gone and the member is stopped.
-func Watch(ctx context.Context, from io.Reader, open func(standby.Spec) (standby.Driver, error), clk clock.Clock) error {
-	words := make(chan word)
-	ended := make(chan error, 1)
-	go func() { ended <- listen(from, words) }()
-	var first word
-	select {
-	case first = <-words:
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if first.Spec == nil {
-		return fault.New("watch", "", errors.New("the first line does not say what"), "this command is started by a keeper, not by people")
-	}
-	driver, err := open(*first.Spec)
-	if err != nil {
-		return err
-	}
-	w := &watcher{driver: driver, clock: clock.Or(clk)}
-	return w.run(ctx, words, ended)
-}
-
-func listen(from io.Reader, words chan<- word) error {
-	lines := bufio.NewScanner(from)
-	for lines.Scan() {
-		var w word
-		if err := json.Unmarshal(lines.Bytes(), &w); err != nil {
-			return fault.New("watch", "", fmt.Errorf("a word that is none: %w", err), "")
-		}
-		words <- w
-	}
-	return lines.Err()
-}
-
-// watcher stops a member unless it is told otherwise in time.
-type watcher struct {
-	driver standby.Driver
-	clock  clock.Clock
-	epoch  uint64
-	until  int64
-	armed  bool
-}
-
-const (
-	// longestNap is after how long the watchdog looks at the clock again: a timer counts no time
-	// that the machine was suspended.
-	longestNap = 50 * time.Millisecond
-	// biteTime bounds one attempt to stop the member.
-	biteTime = 5 * time.Second
-)
-
-func (w *watcher) run(ctx context.Context, words <-chan word, ended <-chan error) error {
-	timer := w.clock.NewTimer(longestNap)
-	defer timer.Stop()
-	for {
-		select {
-		case said := <-words:
-			w.armed, w.epoch, w.until = said.Epoch != 0, said.Epoch, said.Until
-		case err := <-ended:
-			for w.armed { // there is nobody left to hear of an error
-				if w.bite(ctx) != nil {
-					if serr := w.clock.Sleep(ctx, longestNap); serr != nil {
-						return serr
-					}
-				}
-			}
-			return err
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-timer.C():
-		}
-		if w.armed && ticks() >= w.until {
-			_ = w.bite(ctx) // tried again in a moment
-		}
-		timer.Reset(longestNap)
-	}
-}
-
-// bite tries once to stop the member.
-func (w *watcher) bite(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, biteTime)
-	defer cancel()
-	err := w.driver.Fence(ctx, w.epoch)
-	if errors.Is(err, standby.ErrStale) {
-		err = nil // a later tenure began, which has its own watchdog
-	}
-	w.armed = err != nil
 	return err
 }

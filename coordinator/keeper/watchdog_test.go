@@ -3,8 +3,6 @@
 package keeper_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -158,38 +156,9 @@ func TestWatchdogJudgesByTheClock(t *testing.T) {
 func TestWatchRefusesWhatIsNoKeeper(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"nothing": "", "no words": "hello\n", "no spec": `{"epoch":1}` + "\n", "no driver": `{"spec":{}}` + "\n"} {
-		err := keeper.Watch(t.Context(), strings.NewReader(text), standby.Spec.Open, nil)
+		err := keeper.Watch(t.Context(), strings.NewReader(text), io.Discard, standby.Spec.Open, nil)
 		if (err == nil) != (name == "nothing") {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// TestWatchTriesAgain lets a member resist.
-func TestWatchTriesAgain(t *testing.T) {
-	t.Parallel()
-	m := newService().add("a", true)
-	m.up, m.writable, m.stubborn = true, true, 3
-	from, to := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		done <- keeper.Watch(t.Context(), from, func(standby.Spec) (standby.Driver, error) { return m, nil }, nil)
-	}()
-	line, err := json.Marshal(map[string]any{"spec": map[string]any{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := to.Write(append(line, '\n')); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := to.Write([]byte(`{"epoch":3,"until":9223372036854775807}` + "\n")); err != nil {
-		t.Fatal(err)
-	}
-	to.Close()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if h, err := m.Health(context.Background()); err != nil || h.Writable || m.epoch != 3 {
-		t.Errorf("%+v under epoch %d, %v", h, m.epoch, err)
 	}
 }
