@@ -40,6 +40,8 @@
 //   - A standby that is down is started again, as a standby. A member that takes writes
 //     although the lease is not held is fenced. When the keeper starts and finds one, it may go on for RenewDeadline
 //     while the keeper tries to win the lease.
+//   - A member that does not answer when the keeper starts is stopped: it may hang in the middle of a tenure that is
+//     over. It is waited for instead while the service has never had a primary, and this keeper knows of no tenure.
 //   - When its context ends it stops a primary in an orderly way and gives the lease back. A standby goes on.
 //
 // # Orders

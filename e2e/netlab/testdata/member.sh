@@ -1,7 +1,8 @@
 #!/bin/sh
 # A member of a service, as its commands control it: member.sh VERB DIRECTORY STALE. It says
-# whether it takes writes, and refuses to be promoted under a lower epoch with the exit code STALE. Whoever takes a write or changes the state locks
-# the state: an order that has ended is in force for every write after it.
+# whether it takes writes, and refuses to be promoted under a lower epoch with the exit code
+# STALE. Whoever takes a write or changes the state locks the state: an order that has ended
+# is in force for every write after it.
 cd "$2" || exit 1
 exec 9<>state || exit 1
 verb=$1
