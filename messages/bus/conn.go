@@ -97,13 +97,11 @@ type Conn struct {
 	closed   chan struct{}
 }
 
-// Connect opens a connection. It tries each server once; a service that starts
-// together with its server calls it again.
+// Connect opens a connection. It tries each server once, in any order, and takes the
+// first that answers, with the majority of its cluster or without (see [Reach]); a service
+// that starts together with its server calls it again.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
-	c := &Conn{clock: clock.Or(o.Clock), patience: o.Patience, notify: o.OnNotice, closed: make(chan struct{})}
-	if c.patience <= 0 {
-		c.patience = defaultPatience
-	}
+	c := &Conn{clock: clock.Or(o.Clock), patience: o.patience(), notify: o.OnNotice, closed: make(chan struct{})}
 	if c.notify == nil {
 		c.notify = func(Notice) {}
 	}
@@ -123,6 +121,13 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fault.New("connect to NATS at", redact(where), err, "")
 	}
 	return c, nil
+}
+
+func (o Options) patience() time.Duration {
+	if o.Patience <= 0 {
+		return defaultPatience
+	}
+	return o.Patience
 }
 
 func (c *Conn) options(ctx context.Context, o Options) ([]nats.Option, error) {
@@ -263,7 +268,7 @@ func (c *Conn) Close() error {
 func (c *Conn) persist(ctx context.Context, op, object string, fn func(context.Context) error) error {
 	pause, deadline := firstPause, c.clock.Now().Add(c.patience)
 	for {
-		once, cancel := context.WithTimeout(ctx, requestTimeout)
+		once, cancel := context.WithTimeout(ctx, min(requestTimeout, max(c.patience, time.Second)))
 		err := fn(once)
 		cancel()
 		if err == nil {

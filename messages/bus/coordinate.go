@@ -41,20 +41,20 @@ func (b *Bus) ServeCoordinator(node string, fn func(messages.ControlRequest) mes
 // AskCoordinators asks every coordinator and returns what was answered within
 // patience, or as soon as expected answers have come (0: it is not known how many
 // there are). Nobody there is no error but no answer.
-func (b *Bus) AskCoordinators(ctx context.Context, req messages.ControlRequest, expected int, patience time.Duration) ([]messages.ControlReply, error) {
+func (c *Conn) AskCoordinators(ctx context.Context, req messages.ControlRequest, expected int, patience time.Duration) ([]messages.ControlReply, error) {
 	subject := messages.CoordinatorControlSubject(messages.AllCoordinators)
 	data, err := json.Marshal(req)
 	if err != nil {
 		return nil, fault.New("ask", subject, err, "")
 	}
-	inbox := b.c.nc.NewInbox()
-	sub, err := b.c.nc.SubscribeSync(inbox)
+	inbox := c.nc.NewInbox()
+	sub, err := c.nc.SubscribeSync(inbox)
 	if err != nil {
-		return nil, b.c.failed("ask", subject, err)
+		return nil, c.failed("ask", subject, err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // it fails only when the connection is gone
-	if err := b.c.nc.PublishRequest(subject, inbox, data); err != nil {
-		return nil, b.c.failed("ask", subject, err)
+	if err := c.nc.PublishRequest(subject, inbox, data); err != nil {
+		return nil, c.failed("ask", subject, err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -67,7 +67,7 @@ func (b *Bus) AskCoordinators(ctx context.Context, req messages.ControlRequest, 
 		case errors.Is(err, nats.ErrNoResponders), waiting.Err() != nil:
 			return replies, nil
 		case err != nil:
-			return replies, b.c.failed("ask", subject, err)
+			return replies, c.failed("ask", subject, err)
 		case len(m.Data) == 0 && m.Header.Get("Status") == "503":
 			return replies, nil // the server says that nobody listens
 		}
@@ -76,6 +76,11 @@ func (b *Bus) AskCoordinators(ctx context.Context, req messages.ControlRequest, 
 		}
 	}
 	return replies, nil
+}
+
+// AskCoordinators is [Conn.AskCoordinators].
+func (b *Bus) AskCoordinators(ctx context.Context, req messages.ControlRequest, expected int, patience time.Duration) ([]messages.ControlReply, error) {
+	return b.c.AskCoordinators(ctx, req, expected, patience)
 }
 
 // CommandMember tells the keeper of a service's member to do something and waits

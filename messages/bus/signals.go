@@ -33,8 +33,13 @@ func (b *Bus) PublishHeartbeat(h messages.Heartbeat) error {
 
 // WatchHeartbeats calls fn for every node's heartbeats until ctx ends. What
 // cannot be read is left out.
+func (c *Conn) WatchHeartbeats(ctx context.Context, fn func(messages.Heartbeat)) error {
+	return listen(ctx, c, messages.SubjectHeartbeats, messages.DecodeHeartbeat, fn)
+}
+
+// WatchHeartbeats is [Conn.WatchHeartbeats].
 func (b *Bus) WatchHeartbeats(ctx context.Context, fn func(messages.Heartbeat)) error {
-	return listen(ctx, b.c, messages.SubjectHeartbeats, messages.DecodeHeartbeat, fn)
+	return b.c.WatchHeartbeats(ctx, fn)
 }
 
 // signal publishes without storing.
