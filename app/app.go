@@ -13,10 +13,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"mahavishnu/app/failover"
 	"mahavishnu/clock"
 	"mahavishnu/config"
 	"mahavishnu/coordinator"
-	"mahavishnu/coordinator/keeper"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -100,7 +100,7 @@ type App struct {
 	scheduler   *scheduler.Scheduler
 	pool        *worker.Pool
 	coordinator *coordinator.Coordinator
-	keepers     []*keeper.Keeper
+	keepers     *failover.Keepers
 	httpAddr    net.Addr
 
 	// running holds what has been started, oldest first, to be stopped in the

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"time"
 
+	"mahavishnu/app/failover"
 	"mahavishnu/config"
 	"mahavishnu/coordinator"
 	"mahavishnu/coordinator/probe"
 	"mahavishnu/coordinator/vote"
+	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 )
 
@@ -29,27 +31,83 @@ func (a *App) startCoordinator(ctx context.Context) error {
 		Clock: a.Clock, Log: a.Log.With().Str("part", "coordinator").Logger(),
 	}
 	o.Connect(a.bus)
-	var p *planner
+	var p *failover.Planner
 	if movable(a.cfg) {
 		var err error
-		if p, err = a.startPlans(ctx); err != nil {
+		if p, err = failover.Start(ctx, a.failoverOptions()); err != nil {
 			return err
 		}
-		o.Reactor, o.Troubles = p, p.troubles
+		o.Reactor, o.Troubles = p, p.Troubles
 	}
 	c, err := coordinator.New(o)
 	if err != nil {
 		return err
 	}
 	if p != nil {
-		p.look(c)
+		p.Look(c)
 	}
 	a.mu.Lock()
 	a.coordinator = c
 	a.mu.Unlock()
 	a.launch("coordinator", c.Run)
-	return a.startMembership(c)
+	store, err := a.bus.Store(messages.BucketNodes)
+	if err != nil {
+		return err
+	}
+	m := failover.NewMembership(store, node.Name)
+	a.launch("membership", func(ctx context.Context) error { return m.Keep(ctx, c.Status, a.Clock, a.Log) })
+	return nil
 }
+
+// failoverOptions are what plans need of the process.
+func (a *App) failoverOptions() failover.Options {
+	return failover.Options{
+		Config: a.cfg, Bus: a.bus, Host: host{a}, Timing: leaseTiming(a.cfg.Failover.Lease),
+		Copies:  Replicas{Config: a.config, Storage: StoragesOf(a.cfg, a.Clock, a.metrics).Hasty(lagPatience)},
+		Patient: Replicas{Config: a.config, Storage: StoragesOf(a.cfg, a.Clock, nil)},
+		Metrics: a.metrics, Log: a.Log, Clock: a.Clock,
+	}
+}
+
+// startKeepers keeps the members of services that live beside this node.
+func (a *App) startKeepers(ctx context.Context) error {
+	if !a.Roles.Coordinator {
+		return nil
+	}
+	k := failover.NewKeepers(failover.KeepersOptions{
+		Config: a.cfg, Bus: a.bus, Host: host{a}, Timing: leaseTiming(a.cfg.Failover.Lease),
+		Watchdog: a.Watchdog, Log: a.Log, Clock: a.Clock,
+	})
+	a.mu.Lock()
+	a.keepers = k
+	a.mu.Unlock()
+	return k.Start(ctx)
+}
+
+// members are the states of all members beside this node, for heartbeats.
+func (a *App) members() []messages.MemberState {
+	a.mu.Lock()
+	k := a.keepers
+	a.mu.Unlock()
+	if k == nil {
+		return nil
+	}
+	return k.Members()
+}
+
+// host is the process for what carries out failovers.
+type host struct{ app *App }
+
+// Launch implements failover.Host.
+func (h host) Launch(name string, run func(context.Context) error) { h.app.launch(name, run) }
+
+// Repeat implements failover.Host.
+func (h host) Repeat(name string, run func(context.Context) error) {
+	h.app.launch(name, h.app.again(name, run))
+}
+
+// Push implements failover.Host.
+func (h host) Push(name string, stop func(context.Context) error) { h.app.push(name, stop) }
 
 // movable tells whether there is anything that plans can move: services, or the backups of
 // a region that another keeps a copy of, where coordinators are named that decide about it.

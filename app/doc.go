@@ -8,5 +8,6 @@
 // and into a test, on free ports and in temporary directories.
 //
 // Nothing here decides anything about backups: the scheduler decides when, the
-// worker does the work, the repository keeps it.
+// worker does the work, the repository keeps it. What makes failovers happen is
+// in app/failover.
 package app

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/app/failover"
 	"mahavishnu/config"
 	"mahavishnu/coordinator/plan"
 	"mahavishnu/messages"
@@ -119,8 +120,10 @@ func (p *pair) status() (s messages.CoordinatorStatus) {
 
 func (p *pair) member(name string) messages.MemberStatus {
 	for _, s := range p.status().Services {
-		if m := find(s, name); m != nil && m.Keeper != nil {
-			return *m
+		for _, m := range s.Members {
+			if m.Member == name && m.Keeper != nil {
+				return m
+			}
 		}
 	}
 	return messages.MemberStatus{Keeper: &messages.MemberState{}}
@@ -136,7 +139,7 @@ func TestADeadPrimaryIsReplaced(t *testing.T) {
 		return p.member("a").Keeper.Holds && p.member("b").Keeper.Healthy && p.member("b").Keeper.Role == "standby"
 	})
 	comes(t, "the plan could be carried out, by whoever takes part now", func() bool {
-		e := p.try(t, serverFailure)
+		e := p.try(t, failover.ServerFailure)
 		return e.Broken() == "" && e.Params["service"] != "" && e.Params["from"] == "a" && e.Params["to"] == "b"
 	})
 	comes(t, "the standby has the row", func() bool { return p.b.Try("SELECT 1 / count(*) FROM orders") == nil })
@@ -153,24 +156,21 @@ func TestADeadPrimaryIsReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = slices.DeleteFunc(all, func(e plan.Execution) bool { return e.Plan.Name == rejoinMember })
+		all = slices.DeleteFunc(all, func(e plan.Execution) bool { return e.Plan.Name == failover.RejoinMember })
 		return len(all) == 1 && all[0].State.Final()
 	})
 	all, err := x.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	all = slices.DeleteFunc(all, func(e plan.Execution) bool { return e.Plan.Name == rejoinMember })
+	all = slices.DeleteFunc(all, func(e plan.Execution) bool { return e.Plan.Name == failover.RejoinMember })
 	for _, e := range all[0].Entries {
 		t.Logf("%-18s %-8s %6v %s%s", e.Step, e.Outcome, e.Finished.Sub(e.Started).Round(time.Millisecond), e.Output, e.Error)
 	}
 	if all[0].State != plan.StateCommitted || all[0].Params["from"] != "a" || all[0].Params["to"] != "b" {
 		t.Errorf("%s %v: %s", all[0].State, all[0].Params, all[0].Error)
 	}
-	if !slices.ContainsFunc(p.status().Services, func(s messages.ServiceStatus) bool {
-		m := find(s, "b")
-		return m != nil && m.Keeper != nil && m.Keeper.Holds && m.Keeper.Writable
-	}) {
+	if b := p.member("b").Keeper; !b.Holds || !b.Writable {
 		t.Errorf("the status does not show it: %+v", p.status().Services)
 	}
 }

@@ -1,14 +1,10 @@
 package app
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"strings"
 	"testing"
 	"time"
 
-	"mahavishnu/clock"
 	"mahavishnu/coordinator/plan"
 )
 
@@ -69,35 +65,4 @@ func (p *pair) ask(t *testing.T, q plan.Request) plan.Reply {
 		t.Fatal(err)
 	}
 	return reply
-}
-
-// A copy is made the primary by a plan's action, once, also when it is asked twice.
-func TestRepositoryIsPromotedByAPlan(t *testing.T) {
-	cfg, replicas, pair := pairOf(t)
-	if err := copied(t, replicas, pair); err != nil {
-		t.Fatal(err)
-	}
-	records := regionRecords{&memoryStore{}, clock.System()}
-	p := &planner{cfg: cfg, replicas: replicas, regions: records, clock: clock.System()}
-	c := plan.Call{Epoch: 7, Node: "n1", Execution: "x", Params: map[string]string{"from": pair.Primary, "to": pair.Secondary, "lag": "1h"}}
-	if ok, seen, err := p.repositoryCurrent(t.Context(), c); err != nil || !ok {
-		t.Errorf("%v %s %v", ok, seen, err)
-	}
-	for _, want := range []bool{false, true} {
-		if done, err := p.repositoryPromoted(t.Context(), c); err != nil || done != want {
-			t.Fatalf("done is %v, want %v (%v)", done, want, err)
-		}
-		if text, err := p.promoteRepository(t.Context(), c); err != nil || !strings.Contains(text, "is the primary") {
-			t.Fatalf("%s %v", text, err)
-		}
-	}
-	c.Params["to"] = "elsewhere"
-	if _, err := p.checkCopy(t.Context(), c); err == nil || !strings.Contains(err.Error(), "elsewhere") {
-		t.Errorf("a copy that is not configured: %v", err)
-	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("the lease is lost"))
-	if err := p.until(ctx, func() bool { return false }); err == nil {
-		t.Error("a move goes on after its lease")
-	}
 }

@@ -91,6 +91,11 @@ func BackRetention(cfg *config.Config, pair config.RegionPair) replication.Reten
 	return replication.Retention{For: time.Duration(cfg.Backup.Storage.ImmutableDays) * 24 * time.Hour}
 }
 
+// BackRetention implements failover.Copies.
+func (r Replicas) BackRetention(pair config.RegionPair) replication.Retention {
+	return BackRetention(r.Config(), pair)
+}
+
 // coldCopy tells whether the copy's storage has a cold class for packs of data.
 func coldCopy(cfg *config.Config, pair config.RegionPair) bool {
 	place, ok := cfg.ReplicaPlace(pair.Primary, pair.Secondary)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"testing"
 
+	"mahavishnu/app/failover"
 	"mahavishnu/coordinator/plan"
 	"mahavishnu/postgres/pgtest"
 )
@@ -51,7 +52,7 @@ func TestAPairChangesPlacesAndBack(t *testing.T) {
 		}
 	}
 	write(p.a)
-	away := p.carriedOut(t, plan.Request{Ask: plan.AskExecute, Plan: serverFailure, Variant: plan.Graceful, By: "ann"})
+	away := p.carriedOut(t, plan.Request{Ask: plan.AskExecute, Plan: failover.ServerFailure, Variant: plan.Graceful, By: "ann"})
 	if away.Params["from"] != "a" || away.Params["to"] != "b" {
 		t.Errorf("it went %v", away.Params)
 	}
