@@ -20,13 +20,13 @@ type trio struct {
 	*system
 	a, b *pgtest.Member
 	bus  *bus.Bus
-	all  map[string]*process
+	all  map[string]*running
 }
 
 func newTrio(t *testing.T) *trio {
 	t.Helper()
 	g := pgtest.New(t)
-	x := &trio{system: newSystem(t, t.TempDir(), ""), all: map[string]*process{}}
+	x := &trio{system: newSystem(t, t.TempDir(), ""), all: map[string]*running{}}
 	x.a = g.Primary("a")
 	x.b = g.Standby("b", x.a)
 	x.all["ap-1"] = x.start("ap-1", "up", "--config", x.machine("ap-1", ""))
@@ -111,9 +111,9 @@ func TestAPrimaryIsReplaced(t *testing.T) {
 		name string
 		hurt func(x *trio)
 	}{
-		{"its machine dies", func(x *trio) { x.all["eu-1"].kill(); x.a.Kill() }},
+		{"its machine dies", func(x *trio) { x.all["eu-1"].Kill(); x.a.Kill() }},
 		{"its server freezes", func(x *trio) { x.a.Freeze() }},
-		{"its keeper is killed", func(x *trio) { x.all["eu-1"].kill() }},
+		{"its keeper is killed", func(x *trio) { x.all["eu-1"].Kill() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newTrio(t)

@@ -21,7 +21,7 @@ func TestInterruptedBackupGoesOn(t *testing.T) {
 			for pause := 50 * time.Millisecond; ; pause += time.Duration(rand.Int64N(int64(300 * time.Millisecond))) {
 				p := s.start("backup", args...)
 				select {
-				case <-p.exited:
+				case <-p.Exited():
 				case <-time.After(pause):
 					p.signal(interrupt)
 				}

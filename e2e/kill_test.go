@@ -58,7 +58,7 @@ func killWorker(t *testing.T, source string, after time.Duration) {
 	})
 	id := s.submit(b)
 	time.Sleep(after)
-	first.kill()
+	first.Kill()
 	stored := s.packs()
 	s.worker("second")
 	entry := s.succeeded(b, id)

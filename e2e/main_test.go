@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"mahavishnu/lab/process"
 	"mahavishnu/messages/natsserver/natstest"
 )
 
@@ -38,7 +39,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	return process.Verify(mahavishnu, m.Run())
 }
 
 func build(dir, module, pkg string) (string, error) {

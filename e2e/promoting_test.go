@@ -135,7 +135,7 @@ func TestKilledWhilePromoting(t *testing.T) {
 	})
 	x.until("it is handed over", func() bool { return handOver("a", "b") })
 	x.until("the new member is being promoted", func() bool { return x.promotions("b") == 1 })
-	p.kill()
+	p.Kill()
 	p = x.start("n1 again", "up", "--config", x.path)
 	x.until("it is being promoted again", func() bool { p.alive(); return x.promotions("b") == 2 })
 	x.until("the plan has ordered it again", func() bool { p.alive(); return x.attempts("start-new") > 1 })

@@ -23,7 +23,7 @@ type world struct {
 	*system
 	bus       *bus.Bus
 	counter   map[string]*standbytest.Service // by region
-	processes map[string]*process             // by node
+	processes map[string]*running             // by node
 	ann       plan.PrivateKey
 	plans     string // failover.plans; "" for the shipped ones alone
 }
@@ -32,7 +32,7 @@ type world struct {
 // their place.
 func newWorld(t *testing.T, edit map[string]func(string) string) *world {
 	t.Helper()
-	w := &world{system: newSystem(t, t.TempDir(), ""), counter: map[string]*standbytest.Service{}, processes: map[string]*process{}}
+	w := &world{system: newSystem(t, t.TempDir(), ""), counter: map[string]*standbytest.Service{}, processes: map[string]*running{}}
 	group := standbytest.NewGroup()
 	for _, region := range []string{"eu", "us", "ap"} {
 		w.counter[region] = group.Member(t, region)
@@ -335,7 +335,7 @@ func TestARegionIsFailedOverAndBack(t *testing.T) {
 	})
 
 	// Everything in eu is gone at once, its disks too.
-	w.processes["eu-1"].kill()
+	w.processes["eu-1"].Kill()
 	w.counter["eu"].Crash()
 	if err := os.Rename(w.store("eu"), w.store("lost")); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func TestRestoreKilledHalfWay(t *testing.T) {
 	restore := append([]string{"restore", "latest", "--target", target}, access...)
 	first := s.start("restore", restore...)
 	s.until("half of the restore", func() bool { return allocated(t, target) >= spec.Bytes()/2 })
-	first.kill()
+	first.Kill()
 	there := allocated(t, target)
 	report := restored(t, s.must(restore...))
 	if _, differ, err := corpus.Compare(t.Context(), source, target); err != nil || len(differ) > 0 {

@@ -126,7 +126,7 @@ func (v *vault) command(env []string, args ...string) int {
 }
 
 // begin starts a process that stays.
-func (v *vault) begin(name string, args ...string) *process {
+func (v *vault) begin(name string, args ...string) *running {
 	for _, pair := range v.env {
 		key, value, _ := strings.Cut(pair, "=")
 		v.t.Setenv(key, value)
@@ -172,7 +172,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 	v.command(nil, "jobs", "show", entry.Job.ID, "--config", client)
 	v.command(nil, "replication", "status", "--config", client)
 	v.keepRecords(b)
-	for _, p := range []*process{worker, up} {
+	for _, p := range []*running{worker, up} {
 		p.signal(interrupt)
 		p.wait()
 		v.said["log of "+p.name] = p.log.String()
@@ -261,7 +261,7 @@ func (v *vault) ask(b *bus.Bus, in string, spec messages.Spec) string {
 }
 
 // startWith is start with more in the environment.
-func (v *vault) startWith(env []string, name string, args ...string) *process {
+func (v *vault) startWith(env []string, name string, args ...string) *running {
 	v.t.Helper()
 	for _, pair := range env {
 		key, value, _ := strings.Cut(pair, "=")

@@ -12,13 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"mahavishnu/app"
 	"mahavishnu/config"
+	"mahavishnu/lab/process"
 	"mahavishnu/loadtest/corpus"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -104,74 +104,51 @@ func (s *system) must(args ...string) string {
 	return out
 }
 
-// process is a running mahavishnu.
-type process struct {
-	t      *testing.T
-	name   string
-	cmd    *exec.Cmd
-	log    syncBuffer
-	exited chan struct{}
+// running is a mahavishnu that was started.
+type running struct {
+	*process.Process
+	t    *testing.T
+	name string
+	log  process.Output
 }
 
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// start runs a command that stays; it is killed at the end of the test.
-func (s *system) start(name string, args ...string) *process {
+// start runs a command that stays; it is killed at the end of the test, and no watchdog of it
+// is left then.
+func (s *system) start(name string, args ...string) *running {
 	s.t.Helper()
-	p := &process{t: s.t, name: name, cmd: exec.Command(mahavishnu, args...), exited: make(chan struct{})}
-	p.cmd.Dir = s.dir
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
+	p := &running{t: s.t, name: name}
+	cmd := exec.Command(mahavishnu, args...)
+	cmd.Dir = s.dir
+	cmd.Stdout, cmd.Stderr = &p.log, &p.log
+	var err error
+	if p.Process, err = process.Start(cmd, nil); err != nil {
 		s.t.Fatal(err)
 	}
-	go func() {
-		p.cmd.Wait() //nolint:errcheck // how it ended is looked at where it matters
-		close(p.exited)
-	}()
 	s.t.Cleanup(func() {
+		if lost := p.End(); lost > 0 {
+			s.t.Logf("%d watchdogs of %s found no member to stop", lost, name)
+		}
 		if s.t.Failed() {
 			s.t.Logf("log of %s:\n%s", name, p.log.String())
 		}
-		p.kill()
 	})
 	return p
 }
 
-// kill ends the process with a signal it cannot see.
-func (p *process) kill() {
-	p.cmd.Process.Kill() //nolint:errcheck // it may have ended
-	<-p.exited
-}
-
 // signal sends a signal.
-func (p *process) signal(sig os.Signal) {
+func (p *running) signal(sig os.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
+	if err := p.Signal(sig); err != nil {
 		p.t.Fatalf("signal %s: %v", p.name, err)
 	}
 }
 
 // wait returns the exit code.
-func (p *process) wait() int {
+func (p *running) wait() int {
 	p.t.Helper()
 	select {
-	case <-p.exited:
-		return p.cmd.ProcessState.ExitCode()
+	case <-p.Exited():
+		return p.ExitCode()
 	case <-time.After(limit):
 		p.t.Fatalf("%s does not end\n%s", p.name, p.log.String())
 		return -1
@@ -179,17 +156,15 @@ func (p *process) wait() int {
 }
 
 // alive fails the test when the process has ended.
-func (p *process) alive() {
+func (p *running) alive() {
 	p.t.Helper()
-	select {
-	case <-p.exited:
+	if p.Gone() {
 		p.t.Fatalf("%s ended\n%s", p.name, p.log.String())
-	default:
 	}
 }
 
 // lead starts a process that decides, and connects to its queue.
-func (s *system) lead(command string) (*process, *bus.Bus) {
+func (s *system) lead(command string) (*running, *bus.Bus) {
 	s.t.Helper()
 	path := s.config("leader", s.queue)
 	p := s.start("leader", command, "--config", path)
@@ -205,13 +180,13 @@ func (s *system) lead(command string) (*process, *bus.Bus) {
 }
 
 // worker starts a worker process.
-func (s *system) worker(name string) *process {
+func (s *system) worker(name string) *running {
 	s.t.Helper()
 	return s.start(name, "worker", "--config", s.config(name, s.queue))
 }
 
 // bind connects the test to the queue once it is provisioned.
-func (s *system) bind(leader *process) *bus.Bus {
+func (s *system) bind(leader *running) *bus.Bus {
 	s.t.Helper()
 	cfg, err := config.Load(s.config("test", s.queue))
 	if err != nil {

@@ -72,7 +72,7 @@ func (a *agent) accept(verb string, epoch uint64, from int64) error {
 // stop kills the member. The lock is held.
 func (a *agent) stop() {
 	if a.s != nil {
-		a.s.kill()
+		a.s.Kill()
 		a.s = nil
 	}
 }
@@ -114,7 +114,7 @@ func (a *agent) promote(epoch uint64) error {
 	switch {
 	case epoch < a.epoch || epoch <= a.fenced:
 		err = errStale // it came while this took its time
-	case s == nil || s.gone() || s.epoch != epoch:
+	case s == nil || s.Gone() || s.epoch != epoch:
 		s, err = a.start(epoch)
 	}
 	a.mu.Unlock()
@@ -129,7 +129,7 @@ func (a *agent) rejoin(epoch uint64) error {
 	a.mu.Lock()
 	err := a.accept("rejoin", epoch, from)
 	s := a.s
-	if err == nil && (s == nil || s.gone() || s.epoch != 0) {
+	if err == nil && (s == nil || s.Gone() || s.epoch != 0) {
 		s, err = a.start(0)
 	}
 	a.mu.Unlock()
@@ -144,7 +144,7 @@ func (a *agent) crash() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.s != nil {
-		a.s.kill()
+		a.s.Kill()
 	}
 }
 
@@ -160,7 +160,7 @@ func (a *agent) die() {
 func (a *agent) boot() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.s != nil && !a.s.gone() {
+	if a.s != nil && !a.s.Gone() {
 		return nil
 	}
 	_, err := a.start(0)
@@ -171,7 +171,7 @@ func (a *agent) boot() error {
 func (a *agent) process() *service {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.s == nil || a.s.gone() {
+	if a.s == nil || a.s.Gone() {
 		return nil
 	}
 	return a.s
@@ -193,7 +193,7 @@ func (a *agent) ask() (epoch uint64, down bool, err error) {
 	}
 	c, err := net.DialTimeout("tcp", s.addr, askTime)
 	if err != nil {
-		return 0, s.gone(), err
+		return 0, s.Gone(), err
 	}
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(askTime)); err != nil {

@@ -41,24 +41,24 @@ var faults = []struct {
 		m.signalMember(syscall.SIGCONT)
 	}},
 	{"coordinator killed", func(_ *scene, m *machine, d time.Duration) {
-		m.running().kill()
+		m.running().Kill()
 		time.Sleep(d)
 	}},
 	{"coordinator stopped", func(_ *scene, m *machine, d time.Duration) {
-		m.running().signal(syscall.SIGSTOP)
+		m.running().Signal(syscall.SIGSTOP)
 		time.Sleep(d)
-		m.running().signal(syscall.SIGCONT)
+		m.running().Signal(syscall.SIGCONT)
 	}},
 	{"coordinator stopped, its member out of sight", func(_ *scene, m *machine, d time.Duration) {
 		m.sight.sever(there, back)
-		m.running().signal(syscall.SIGSTOP)
+		m.running().Signal(syscall.SIGSTOP)
 		time.Sleep(d)
-		m.running().signal(syscall.SIGCONT)
+		m.running().Signal(syscall.SIGCONT)
 		m.sight.mend()
 	}},
 	{"coordinator killed, its member out of sight", func(_ *scene, m *machine, d time.Duration) {
 		m.sight.sever(there, back)
-		m.running().kill()
+		m.running().Kill()
 		time.Sleep(d)
 	}},
 	{"machine isolated", func(_ *scene, m *machine, d time.Duration) {
@@ -67,23 +67,23 @@ var faults = []struct {
 		m.sight.mend()
 	}},
 	{"coordinator and member stopped", func(_ *scene, m *machine, d time.Duration) {
-		m.running().signal(syscall.SIGSTOP)
+		m.running().Signal(syscall.SIGSTOP)
 		m.signalMember(syscall.SIGSTOP)
 		time.Sleep(d)
 		m.signalMember(syscall.SIGCONT)
-		m.running().signal(syscall.SIGCONT)
+		m.running().Signal(syscall.SIGCONT)
 	}},
 	{"coordinator stutters", func(s *scene, m *machine, d time.Duration) {
 		for end := time.Now().Add(d); time.Now().Before(end); {
-			m.running().signal(syscall.SIGSTOP)
+			m.running().Signal(syscall.SIGSTOP)
 			time.Sleep(time.Duration(20+s.random.IntN(150)) * time.Millisecond)
-			m.running().signal(syscall.SIGCONT)
+			m.running().Signal(syscall.SIGCONT)
 			time.Sleep(time.Duration(5+s.random.IntN(60)) * time.Millisecond)
 		}
 	}},
 	{"machine dies", func(_ *scene, m *machine, d time.Duration) {
 		m.killWatchdog()
-		m.running().kill()
+		m.running().Kill()
 		m.agent.die()
 		time.Sleep(d)
 	}},

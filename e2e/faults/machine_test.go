@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"mahavishnu/lab/process"
 )
 
 // machine is one of a world's: a process of the program, the watchdog that it starts, and a
@@ -28,15 +28,16 @@ type machine struct {
 	wire, sight *wire
 	agent       *agent
 
-	mu      sync.Mutex
-	process *process
+	mu sync.Mutex
+	// started are its processes, one after the other.
+	started []*process.Process
 }
 
 // start runs the program, unless it runs.
 func (m *machine) start() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.process != nil && !m.process.gone() {
+	if n := len(m.started); n > 0 && !m.started[n-1].Gone() {
 		return nil
 	}
 	log, err := os.OpenFile(m.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -46,30 +47,34 @@ func (m *machine) start() error {
 	defer log.Close()
 	cmd := exec.Command(mahavishnu, "coordinator", "--config", m.config)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(m.config), log, log
-	m.process, err = run(cmd)
+	p, err := run(cmd)
+	if err == nil {
+		m.started = append(m.started, p)
+	}
 	return err
 }
 
-func (m *machine) running() *process {
+// end ends everything that was started, and says how many watchdogs found no member to stop.
+func (m *machine) end() (lost int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.process
+	for _, p := range m.started {
+		lost += p.End()
+	}
+	return lost
+}
+
+func (m *machine) running() *process.Process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.started[len(m.started)-1]
 }
 
 // watchdog is the process that stops the member when the keeper does not; 0 while there
 // is none.
 func (m *machine) watchdog() int {
-	pid := m.running().cmd.Process.Pid
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, list := range lists {
-		text, _ := os.ReadFile(list) // the thread may be gone
-		for child := range strings.FieldsSeq(string(text)) {
-			line, _ := os.ReadFile("/proc/" + child + "/cmdline")
-			if strings.Contains(string(line), "keeper-watchdog") {
-				found, _ := strconv.Atoi(child)
-				return found
-			}
-		}
+	for _, pid := range m.running().Watchdogs() {
+		return pid
 	}
 	return 0
 }
@@ -82,7 +87,7 @@ func (m *machine) killWatchdog() {
 
 func (m *machine) signalMember(s syscall.Signal) {
 	if p := m.agent.process(); p != nil {
-		p.signal(s)
+		_ = p.Signal(s) // it may be gone
 	}
 }
 
@@ -90,7 +95,7 @@ func (m *machine) signalMember(s syscall.Signal) {
 func (m *machine) heal() error {
 	m.wire.mend()
 	m.sight.mend()
-	m.running().signal(syscall.SIGCONT)
+	_ = m.running().Signal(syscall.SIGCONT) // it may be gone
 	m.signalMember(syscall.SIGCONT)
 	m.agent.mu.Lock()
 	m.agent.slow = 0

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"mahavishnu/lab/process"
 )
 
 // mahavishnu is the program under test, built once.
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := process.Verify(mahavishnu, m.Run())
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

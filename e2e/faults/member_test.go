@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+
+	"mahavishnu/lab/process"
 )
 
 // memberEnv makes this test's program a member: a process that can be killed and stopped.
@@ -83,46 +85,16 @@ func parse(text string, n *uint64) bool {
 	return err == nil
 }
 
-// process is one that is killed and stopped.
-type process struct {
-	cmd    *exec.Cmd
-	exited chan struct{}
-}
-
-func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) } // it may be gone
-
-func (p *process) kill() {
-	p.signal(syscall.SIGKILL)
-	<-p.exited
-}
-
-func (p *process) gone() bool {
-	select {
-	case <-p.exited:
-		return true
-	default:
-		return false
-	}
-}
-
 // run starts a process. Its standard input ends with this one.
-func run(cmd *exec.Cmd) (*process, error) {
+func run(cmd *exec.Cmd) (*process.Process, error) {
 	// What is meant for this test from a terminal is not meant for them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &process{cmd: cmd, exited: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait()
-		close(p.exited)
-	}()
-	return p, nil
+	return process.Start(cmd, nil)
 }
 
 // service is a member's process as the agent on its machine started it.
 type service struct {
-	*process
+	*process.Process
 	epoch uint64
 	ready chan struct{} // closed when addr is set
 	addr  string
@@ -148,14 +120,14 @@ func startService(j job) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{process: p, epoch: j.Epoch, ready: make(chan struct{})}
+	s := &service{Process: p, epoch: j.Epoch, ready: make(chan struct{})}
 	go func() {
 		line, err := bufio.NewReader(out).ReadString('\n')
 		if err == nil {
 			s.addr = strings.TrimSpace(line)
 			close(s.ready)
 		}
-		<-s.exited
+		<-s.Exited()
 		in.Close()
 	}()
 	return s, nil
@@ -166,7 +138,7 @@ func (s *service) serves() error {
 	select {
 	case <-s.ready:
 		return nil
-	case <-s.exited:
+	case <-s.Exited():
 		return errors.New("it was killed before it served")
 	}
 }

@@ -54,16 +54,18 @@ func newWorld(t *testing.T) *world {
 	}
 	w.make()
 	w.watch()
+	t.Cleanup(func() {
+		for _, m := range w.machines {
+			if lost := m.end(); lost > 0 {
+				t.Logf("%d watchdogs of %s found no member to stop", lost, m.name)
+			}
+		}
+	})
 	for _, m := range w.machines {
 		if err := m.start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
-		for _, m := range w.machines {
-			m.running().kill()
-		}
-	})
 	w.until("the first primary", func() bool { return w.first() })
 	return w
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/lab/process"
 	"mahavishnu/messages/natsserver/natstest"
 	"mahavishnu/usertest"
 )
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 		die()
 		return
 	}
-	code := m.Run()
+	code := process.Verify(built.path, m.Run())
 	if built.dir != "" {
 		if err := os.RemoveAll(built.dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

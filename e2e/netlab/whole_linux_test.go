@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mahavishnu/coordinator/program"
+	"mahavishnu/lab/process"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/repository/keyring"
@@ -58,7 +59,7 @@ type whole struct {
 	dir     string
 	program string
 	server  *servers.S3Server
-	logs    map[string]*logFile
+	logs    map[string]*process.Output
 	ended   chan string // regions whose process ended
 	setup   *bus.Bus
 }
@@ -69,28 +70,10 @@ const (
 	islandAfter      = 2 * time.Second
 )
 
-// logFile is what a process says.
-type logFile struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logFile) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logFile) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 func newWhole(t *testing.T) *whole {
 	t.Helper()
 	program := buildProgram(t)
-	w := &whole{program: program, dir: t.TempDir(), server: servers.S3(t), logs: map[string]*logFile{}, ended: make(chan string, 3)}
+	w := &whole{program: program, dir: t.TempDir(), server: servers.S3(t), logs: map[string]*process.Output{}, ended: make(chan string, 3)}
 	w.stretched = startStretched(t, near, far, third)
 	if _, err := keyring.Create(filepath.Join(w.dir, "key"), time.Now()); err != nil {
 		t.Fatal(err)
@@ -275,11 +258,11 @@ func (w *whole) environment(more ...string) []string {
 }
 
 // start starts the program in a region; it is killed at the end.
-func (w *whole) start(region string, args ...string) *logFile {
+func (w *whole) start(region string, args ...string) *process.Output {
 	w.t.Helper()
 	cmd := exec.Command(w.program, args...)
 	cmd.Dir, cmd.Env = w.dir, w.environment()
-	log := &logFile{}
+	log := &process.Output{}
 	cmd.Stdout, cmd.Stderr = log, log
 	ended := w.run(region, cmd)
 	go func() { <-ended; w.ended <- region }()
@@ -295,19 +278,16 @@ func (w *whole) start(region string, args ...string) *logFile {
 // it ends.
 func (w *whole) run(region string, cmd *exec.Cmd) <-chan struct{} {
 	w.t.Helper()
-	if err := w.lab.Start(region, cmd); err != nil {
+	p, err := process.Start(cmd, w.lab.Runner(region))
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		cmd.Wait() //nolint:errcheck // it is killed
-		close(ended)
-	}()
 	w.t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // it may have ended
-		<-ended
+		if lost := p.End(); lost > 0 {
+			w.t.Logf("%d watchdogs of %s in %s found no member to stop", lost, cmd.Args, region)
+		}
 	})
-	return ended
+	return p.Exited()
 }
 
 // must runs a command of the program in a region, with variables, to its end.

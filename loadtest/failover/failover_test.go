@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mahavishnu/lab/process"
 )
 
 // TestMain lets the test's binary be the NATS server of a machine.
@@ -37,6 +39,11 @@ func TestAFailoverIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if left := process.Left(program); len(left) > 0 {
+			t.Errorf("watchdogs are left behind: %v", left)
+		}
+	})
 	networks := map[string]bool{"loopback": true}
 	if os.Geteuid() == 0 {
 		networks["namespaces"] = false

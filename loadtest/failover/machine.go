@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mahavishnu/fault"
+	"mahavishnu/lab/process"
 	"mahavishnu/postgres/sandbox"
 )
 
@@ -32,9 +33,8 @@ type machine struct {
 
 // running is a process of a machine.
 type running struct {
-	cmd   *exec.Cmd
-	log   string
-	ended chan struct{}
+	*process.Process
+	log string
 }
 
 // marker is the variable by which processes of a measurement are found when the one that
@@ -43,32 +43,27 @@ const marker = "MAHAVISHNU_LOADTEST"
 
 // launch starts a process on a machine. What it prints goes to the end of a file.
 func (s *system) launch(m *machine, name string, args ...string) (*running, error) {
-	r := &running{log: filepath.Join(s.dir, m.region+"-"+name+".log"), ended: make(chan struct{})}
+	r := &running{log: filepath.Join(s.dir, m.region+"-"+name+".log")}
 	out, err := os.OpenFile(r.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	r.cmd = exec.Command(args[0], args[1:]...) //nolint:noctx // it is killed, in the moment that is measured
-	r.cmd.Env = append(os.Environ(), marker+"="+s.dir)
-	r.cmd.Stdout, r.cmd.Stderr = out, out
-	if err := s.network.Start(m.region, r.cmd); err != nil {
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it is killed, in the moment that is measured
+	cmd.Env = append(os.Environ(), marker+"="+s.dir)
+	cmd.Stdout, cmd.Stderr = out, out
+	r.Process, err = process.Start(cmd, func(cmd *exec.Cmd) error { return s.network.Start(m.region, cmd) })
+	if err != nil {
 		return nil, fault.New("start on machine "+m.node, args[0], err, "")
 	}
-	go func() {
-		_ = r.cmd.Wait() // that it ended is what counts; its log says why
-		close(r.ended)
-	}()
 	return r, nil
 }
 
-// stop ends a process at once.
+// stop ends a process at once, and sees to it that no watchdog of it is left.
 func (r *running) stop() {
-	if r == nil {
-		return
+	if r != nil {
+		r.End()
 	}
-	_ = r.cmd.Process.Kill() // it may be gone
-	<-r.ended
 }
 
 // tail is the end of what a process printed.
@@ -100,8 +95,8 @@ func (m *machine) pids() ([]int, error) {
 		if r == nil {
 			continue
 		}
-		all = append(all, r.cmd.Process.Pid)
-		children, err := descendants(r.cmd.Process.Pid)
+		all = append(all, r.Pid())
+		children, err := descendants(r.Pid())
 		if err != nil {
 			return nil, err
 		}
@@ -207,7 +202,7 @@ func (s *system) startQueue(ctx context.Context, m *machine) (err error) {
 	}
 	return s.until(ctx, "the NATS server of "+m.node+" listens", patience, func() (bool, error) {
 		select {
-		case <-m.queue.ended:
+		case <-m.queue.Exited():
 			return false, errors.New("it ended: " + m.queue.tail())
 		default:
 		}
@@ -229,10 +224,10 @@ func (s *system) startProgram(m *machine) (err error) {
 
 // restart asks what is measured to end, and starts it again.
 func (s *system) restart(m *machine) error {
-	if err := m.program.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := m.program.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	<-m.program.ended
+	<-m.program.Exited()
 	return s.startProgram(m)
 }
 

@@ -226,7 +226,7 @@ func (s *system) startPrograms(ctx context.Context) error {
 	return s.until(ctx, "a coordinator leads", patience, func() (bool, error) {
 		for _, m := range s.machines {
 			select {
-			case <-m.program.ended:
+			case <-m.program.Exited():
 				return false, errors.New(m.node + " ended: " + m.program.tail())
 			default:
 			}
