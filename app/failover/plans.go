@@ -290,7 +290,7 @@ func (p *Planner) tell(e plan.Event) {
 		return // only a change is news
 	}
 	level := zerolog.InfoLevel
-	if e.Outcome == plan.OutcomeFailed || e.Kind == plan.EventBroken {
+	if e.Outcome == plan.OutcomeFailed || e.Kind == plan.EventBroken || e.Kind == plan.EventOverdue {
 		level = zerolog.WarnLevel
 	}
 	p.log.WithLevel(level).Str("event", string(e.Kind)).Str("execution", e.Execution).Str("plan", e.Plan).Str("step", e.Step).

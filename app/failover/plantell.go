@@ -49,7 +49,7 @@ const planEvents = 256
 func (p *Planner) note(e plan.Event) {
 	var outcome messages.Outcome
 	switch {
-	case e.Kind == plan.EventBroken, e.Kind == plan.EventUnreadable:
+	case e.Kind == plan.EventBroken, e.Kind == plan.EventUnreadable, e.Kind == plan.EventOverdue:
 		outcome = messages.OutcomeFailed
 	case e.Kind == plan.EventMended, e.Kind == plan.EventReadable:
 		outcome = messages.OutcomeSucceeded
