@@ -2,6 +2,8 @@ package app
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +40,11 @@ func TestServicesLeaveARegion(t *testing.T) {
 	}
 	if done.State != plan.StateCommitted {
 		t.Fatalf("it is %s: %s", done.State, done.Error)
+	}
+	if !slices.ContainsFunc(done.Entries, func(e plan.Entry) bool {
+		return e.Step == "takes-writes" && strings.Contains(e.Output, " on b")
+	}) {
+		t.Error("nobody looked whether the new primary takes writes")
 	}
 	comes(t, "the new region takes writes", func() bool { return p.b.Try("INSERT INTO orders VALUES (2)") == nil })
 	if n := p.b.Text("SELECT count(*)::text FROM orders"); n != "2" {

@@ -33,7 +33,7 @@ func (p *Planner) bind(r *plan.Registry) error {
 	for name, condition := range map[string]plan.ConditionFunc{
 		"quorum": p.quorum, "member_down": p.memberDown, "region_down": p.regionDown, "region_up": p.regionUp,
 		"wait_lease": p.leaseIs, "probe": p.serves, "caught_up": p.caughtUp,
-		"repository_current": p.repositoryCurrent,
+		"region_serves": p.regionServes, "repository_current": p.repositoryCurrent,
 	} {
 		if err := r.BindCondition(name, condition); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"mahavishnu/coordinator/keeper"
@@ -125,6 +126,41 @@ func (p *Planner) takeOver(ctx context.Context, c plan.Call) error {
 func (p *Planner) movedOut(ctx context.Context, region string) ([]string, error) {
 	record, _, err := p.regions.read(ctx, region)
 	return slices.Sorted(maps.Keys(record.Services)), err
+}
+
+// regionServes holds when each service that left a region for another takes writes there.
+// One that has left that one, too, is not asked: it stays where it is.
+func (p *Planner) regionServes(ctx context.Context, c plan.Call) (bool, string, error) {
+	services, err := p.movedOut(ctx, c.Text("from"))
+	if err != nil {
+		return false, "", err
+	}
+	seen := []string{}
+	for _, service := range services {
+		configured, ok := p.cfg.Failover.Services[service]
+		if !ok {
+			continue
+		}
+		record, err := p.tenureOf(ctx, service)
+		if err != nil {
+			return false, "", err
+		}
+		switch configured.Members[record.Primary].Region {
+		case c.Text("to"):
+			there := c
+			there.Params = map[string]string{"service": service, "member": record.Primary, "writable": "true"}
+			if ok, why, err := p.serves(ctx, there); err != nil || !ok {
+				return false, service + ": " + why, err
+			}
+			seen = append(seen, service+" on "+record.Primary)
+		case c.Text("from"):
+			return false, fmt.Sprintf("%s: %s, which was left, is still its primary", service, record.Primary), nil
+		}
+	}
+	if len(seen) == 0 {
+		return true, "no service was moved", nil
+	}
+	return true, "writes are taken: " + strings.Join(seen, ", "), nil
 }
 
 // moved tells whether no service is left whose primary is in the region, and those that

@@ -175,6 +175,51 @@ func TestAServiceHasMovedWhenItIsServed(t *testing.T) {
 	done("home serves", p.servicesReturned, true)
 }
 
+// Services that moved are shown to take writes where they moved to. What had nothing to
+// move, or has moved on, does not fail it.
+func TestARegionServesWhatMovedThere(t *testing.T) {
+	p, _ := planned(t)
+	c := plan.Call{Epoch: 7, Execution: "x", Node: "n", Params: map[string]string{"from": "eu", "to": "us"}}
+	orders := p.cfg.Failover.Services["orders"]
+	orders.Members["c"] = config.FailoverMember{Node: "ap-1", Region: "ap"}
+	s := p.eyes.(*sight)
+	shows := func(what, primary string, b messages.MemberStatus, want bool, say string) {
+		t.Helper()
+		s.members[1] = b
+		_, revision, err := p.records.Load(t.Context(), messages.ServiceLease("orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(keeper.Record{Primary: primary, Epoch: 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.records.Save(t.Context(), messages.ServiceLease("orders"), data, revision); err != nil {
+			t.Fatal(err)
+		}
+		if ok, seen, err := p.regionServes(t.Context(), c); err != nil || ok != want || !strings.Contains(seen, say) {
+			t.Errorf("%s: %v, want %v: %s (%v)", what, ok, want, seen, err)
+		}
+	}
+	b := s.members[1]
+	broken := func(change func(*messages.MemberStatus, *messages.MemberState)) messages.MemberStatus {
+		m, k := b, *b.Keeper
+		change(&m, &k)
+		m.Keeper = &k
+		return m
+	}
+	shows("nothing was moved", "a", b, true, "no service was moved")
+	if err := p.noteMoved(t.Context(), c, move{"orders", "a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	shows("it was about to move", "a", b, false, "orders: a, which was left, is still its primary")
+	shows("it moved on", "c", b, true, "no service was moved")
+	shows("it takes no writes", "b", broken(func(_ *messages.MemberStatus, k *messages.MemberState) { k.Writable = false }), false, "orders: b takes no writes")
+	shows("it has no lease", "b", broken(func(_ *messages.MemberStatus, k *messages.MemberState) { k.Holds = false }), false, "orders: b takes no writes")
+	shows("it does not answer", "b", broken(func(m *messages.MemberStatus, _ *messages.MemberState) { m.SilentMillis = 60_000 }), false, "orders: b does not answer")
+	shows("it serves", "b", b, true, "orders on b")
+}
+
 // Jobs do not go back to a region of which nobody is heard.
 func TestJobsDoNotGoBackToTheDead(t *testing.T) {
 	eyes := &nodes{}

@@ -142,6 +142,14 @@ func standardConditions() []Definition {
 			ByHand:  "Connect as a client does, and write something.",
 		},
 		{
+			Name: "region_serves", Params: []Param{
+				{Name: "from", Type: TypeRegion, About: "the region that services left"},
+				{Name: "to", Type: TypeRegion, About: "the region that they moved to"},
+			},
+			Summary: "Every service that left $from for $to answers there, and takes writes.",
+			ByHand:  "Connect to each service that moved as a client does, and write something.",
+		},
+		{
 			Name: "caught_up", Params: []Param{serviceParam, memberParam, lag},
 			Summary: "$member of $service is at most $lag behind.",
 			ByHand:  "On the primary, look at pg_stat_replication, or what the service has for it.",
