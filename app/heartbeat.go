@@ -60,14 +60,22 @@ func (a *App) beat(h messages.Heartbeat) {
 		a.metrics.HeartbeatFailed()
 		a.Log.Debug().Err(err).Msg("heartbeat not sent")
 	}
+	if alone := a.solitude(); alone != nil { // who looks there learns of it, too
+		if err := alone.app.bus.PublishHeartbeat(h); err != nil {
+			a.Log.Debug().Err(err).Msg("heartbeat not sent to the region's own queue")
+		}
+	}
 }
 
 func (a *App) heartbeatEvery() time.Duration { return a.Config.Failover.Heartbeat.Std() }
 
 func (a *App) heartbeat(sequence uint64) messages.Heartbeat {
 	h := messages.Heartbeat{
-		Node: a.Config.Node.Name, Region: a.Config.Node.Region, Instance: a.instance, Island: a.isIsland(), Roles: a.Roles.names(), Sequence: sequence,
+		Node: a.Config.Node.Name, Region: a.Config.Node.Region, Instance: a.instance, Roles: a.Roles.names(), Sequence: sequence,
 		Time: a.Clock.Now(), Started: a.started, IntervalMillis: a.heartbeatEvery().Milliseconds(), Version: a.Version,
+	}
+	if alone := a.solitude(); alone != nil {
+		h.Island, h.IslandSince = true, alone.since
 	}
 	if a.pool != nil {
 		status := a.pool.Status()

@@ -40,9 +40,17 @@ type island struct {
 	log zerolog.Logger
 	// after is how long nothing must be acknowledged; every is how often that is tried.
 	after, every time.Duration
-	active       atomic.Bool
+	// now is the region's own queue and what works with it; nil while it is not alone.
+	now atomic.Pointer[solitude]
 	// owes says that a queue of an earlier life may hold what was not handed over.
 	owes bool
+}
+
+// solitude is a region on its own.
+type solitude struct {
+	app *App
+	// since is when the common queue acknowledged something last.
+	since time.Time
 }
 
 // startIsland watches whether the queue takes writes.
@@ -127,7 +135,7 @@ func (i *island) live(ctx context.Context, heard time.Time) (err error) {
 	i.log.Warn().Dur("after", i.app.Clock.Now().Sub(heard)).Str("queue", q.QueueURL()).
 		Msg("the queue acknowledges nothing: the region goes on with its own, for its own sources and storage")
 	for ctx.Err() == nil {
-		if err := i.work(ctx, q); err != nil || ctx.Err() != nil {
+		if err := i.work(ctx, &solitude{app: q, since: heard}); err != nil || ctx.Err() != nil {
 			return err
 		}
 		if err := i.handOver(ctx, q); err == nil {
@@ -170,10 +178,32 @@ func IslandOf(cfg *config.Config) *config.Config {
 	return &alone
 }
 
+// follow gives the region's own queue what a reload brought. What a process takes up only
+// when it starts is as it was.
+func (i *island) follow(q *App, fresh *config.Config) error {
+	next := i.configOf(fresh)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.apply(next); err != nil {
+		return err
+	}
+	q.cfg = next
+	return nil
+}
+
+// configOf is [IslandOf] what is in force of a configuration: a reload changes neither where
+// the process is nor its queues.
+func (i *island) configOf(cfg *config.Config) *config.Config {
+	now, began := *cfg, i.app.Config
+	now.NATS, now.Node = began.NATS, began.Node
+	now.Node.Grace = cfg.Node.Grace
+	return IslandOf(&now)
+}
+
 // open opens the region's own queue.
 func (i *island) open(ctx context.Context) (*App, error) {
 	o := i.app.Options
-	o.Config, o.Log, o.UpdateStreams = IslandOf(i.app.config()), i.app.Log.With().Bool("island", true).Logger(), false
+	o.Config, o.Log, o.UpdateStreams = i.configOf(i.app.config()), i.app.Log.With().Bool("island", true).Logger(), false
 	o.Roles.Coordinator = false
 	q, err := New(o)
 	if err != nil {
@@ -209,12 +239,12 @@ func (i *island) close(ctx context.Context, q *App, done bool) error {
 
 // work makes and does the region's jobs until the common queue has taken writes for a
 // while.
-func (i *island) work(ctx context.Context, q *App) (err error) {
+func (i *island) work(ctx context.Context, s *solitude) (err error) {
+	q := s.app
 	keep := len(q.running)
-	i.active.Store(true)
 	i.app.metrics.SetIsland(true)
 	defer func() {
-		i.active.Store(false)
+		err = errors.Join(err, i.enter(nil))
 		i.app.metrics.SetIsland(false)
 		err = errors.Join(err, q.stopTo(context.WithoutCancel(ctx), keep))
 	}()
@@ -222,6 +252,9 @@ func (i *island) work(ctx context.Context, q *App) (err error) {
 		if err := start(ctx); err != nil {
 			return err
 		}
+	}
+	if err := i.enter(s); err != nil {
+		return err
 	}
 	var back time.Time
 	for i.app.Clock.Sleep(ctx, i.every) == nil {
@@ -240,6 +273,18 @@ func (i *island) work(ctx context.Context, q *App) (err error) {
 		}
 	}
 	return nil
+}
+
+// enter notes that the region is on its own, or with nil that it is no longer. From one to
+// the other reloads reach it, too; it takes up what it missed while it was started.
+func (i *island) enter(s *solitude) error {
+	i.app.mu.Lock()
+	defer i.app.mu.Unlock()
+	i.now.Store(s)
+	if s == nil {
+		return nil
+	}
+	return i.follow(s.app, i.app.cfg)
 }
 
 // handOver brings what the region did to the common queue.
@@ -261,7 +306,15 @@ func (i *island) handOver(ctx context.Context, q *App) error {
 }
 
 // isIsland tells whether the process goes on by itself now.
-func (a *App) isIsland() bool { return a.island != nil && a.island.active.Load() }
+func (a *App) isIsland() bool { return a.solitude() != nil }
+
+// solitude is what the process does by itself now; nil when its region is not cut off.
+func (a *App) solitude() *solitude {
+	if a.island == nil {
+		return nil
+	}
+	return a.island.now.Load()
+}
 
 // planOf is what the scheduler of this process makes happen: everything, or what an
 // island may.

@@ -276,6 +276,93 @@ func TestWhatAnIslandLeftIsHandedOver(t *testing.T) {
 	}
 }
 
+// A region that goes on by itself takes up what a reload brings: schedules, sources, and
+// with a bad file nothing. Where its queue is stays as it was, and who listens there hears
+// since when the region is alone.
+func TestAnIslandFollowsReloads(t *testing.T) {
+	t.Parallel()
+	m := newMainland(t)
+	cfg := m.islander("")
+	began := time.Now()
+	a := started(t, Options{Config: cfg, Roles: Roles{Scheduler: true, Worker: true}})
+	backedUp(t, a)
+	m.stop()
+	own := ownQueue(t, cfg)
+	comes(t, "it goes on by itself", a.isIsland)
+	scheduled := func(alone *solitude, name string) bool {
+		return slices.ContainsFunc(alone.app.scheduler.Plan().Schedules, func(s scheduler.Schedule) bool { return s.Name == name })
+	}
+	change := func(old, fresh string) {
+		t.Helper()
+		text, err := os.ReadFile(cfg.File())
+		if err == nil {
+			err = os.WriteFile(cfg.File(), []byte(strings.Replace(string(text), old, fresh, 1)), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Reload()
+	}
+	try := func(id string) messages.State {
+		t.Helper()
+		sent, err := own.Submit(t.Context(), messages.Job{Envelope: messages.Envelope{ID: id}, Kind: messages.KindBackup, Region: "eu", Spec: &messages.BackupSpec{Source: "added"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var state messages.State
+		comes(t, id+" ends", func() bool {
+			e, err := own.Records().Get(t.Context(), sent.ID)
+			state = e.State
+			return err == nil && state.Final()
+		})
+		return state
+	}
+	if state := try("before"); state == messages.StateSucceeded {
+		t.Error("a source that is not there was backed up")
+	}
+	change("  home: {path: home}", "  home: {path: home}\n  added: {path: home}\n  bad: {pth: home}")
+	if state := try("bad"); state == messages.StateSucceeded {
+		t.Error("a bad file is used")
+	}
+	change("\n  bad: {pth: home}", "")
+	change("data_dir: data", "data_dir: elsewhere") // for the next start
+	change("  encryption:", strings.TrimPrefix(minutely, "\n")+"  encryption:")
+	if state := try("after"); state != messages.StateSucceeded {
+		t.Errorf("a source that a reload brought: %s", state)
+	}
+	alone := a.solitude()
+	if alone == nil {
+		t.Fatal("the region is not alone")
+	}
+	if !scheduled(alone, "minutely") || scheduled(alone, "weekly_full") {
+		t.Errorf("its schedules are %+v", alone.app.scheduler.Plan().Schedules)
+	}
+	if alone.app.config().Node.DataDir != cfg.Node.DataDir {
+		t.Errorf("it moved to %s", alone.app.config().Node.DataDir)
+	}
+	listening, stop := context.WithCancel(t.Context())
+	defer stop()
+	heard := make(chan messages.Heartbeat, 1)
+	go func() {
+		_ = own.WatchHeartbeats(listening, func(h messages.Heartbeat) { // the test waits for what it hears
+			select {
+			case heard <- h:
+			default:
+			}
+		})
+	}()
+	if h := <-heard; !h.Island || h.IslandSince.Before(began) || h.IslandSince.After(time.Now()) {
+		t.Errorf("%+v", h)
+	}
+
+	m.start()
+	comes(t, "the region is no longer alone", func() bool { return !a.isIsland() })
+	comes(t, "nothing of its own queue is left", func() bool {
+		_, store := os.Stat(cfg.IslandStore())
+		return errors.Is(store, os.ErrNotExist)
+	})
+}
+
 func TestAnIslandDoesOnlyWhatARegionMay(t *testing.T) {
 	t.Parallel()
 	timing, err := scheduler.Cron("* * * * *")

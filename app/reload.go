@@ -20,6 +20,9 @@ func (a *App) Reload() {
 	if err == nil {
 		err = a.apply(fresh)
 	}
+	if alone := a.solitude(); err == nil && alone != nil {
+		err = a.island.follow(alone.app, fresh)
+	}
 	if err != nil {
 		a.Log.Error().Err(err).Msg("the configuration was not reloaded; the old one stays in force")
 		return

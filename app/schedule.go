@@ -73,7 +73,7 @@ func leaseTiming(l config.Lease) messages.LeaseTiming {
 func (a *App) lead(name string, run func(context.Context) error) func(context.Context) error {
 	return a.again(name, func(ctx context.Context) error {
 		lease, err := a.bus.Leases().Acquire(ctx, bus.LeaseOptions{
-			Name: name, Holder: a.Config.Node.Name, Timing: leaseTiming(a.cfg.NATS.Lease),
+			Name: name, Holder: a.Config.Node.Name, Timing: leaseTiming(a.config().NATS.Lease),
 		})
 		if err != nil {
 			return err

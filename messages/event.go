@@ -143,6 +143,9 @@ type Heartbeat struct {
 	// Island is set while the node's region is cut off and it works with the region's
 	// own queue.
 	Island bool `json:"island,omitempty"`
+	// IslandSince is when the common queue acknowledged something last, as the node
+	// knows; zero while it is not alone.
+	IslandSince time.Time `json:"island_since,omitzero"`
 	// Members are the members of services that live on the node, as their keepers
 	// see them.
 	Members []MemberState `json:"members,omitempty"`
