@@ -4,12 +4,12 @@ package keeper_test
 
 import (
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"mahavishnu/coordinator/keeper"
+	"mahavishnu/lab/wire"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver/natstest"
@@ -35,10 +35,10 @@ func TestRandomFaultsOverRealServers(t *testing.T) {
 				t.Parallel()
 				c := newCluster(t, mode, seed, "a", "b")
 				c.service, c.timing, c.pause, c.patience = fmt.Sprintf("db%d", seed), messages.TimingFor(1200*time.Millisecond), 300*time.Millisecond, 1500*time.Millisecond
-				buses, wires := map[string]*bus.Bus{}, map[string]*wire{}
+				buses, wires := map[string]*bus.Bus{}, map[string]*wire.Wire{}
 				for _, n := range c.names {
-					wires[n] = newWire(t, strings.TrimPrefix(url, "nats://"))
-					conn, err := bus.Connect(t.Context(), bus.Options{URL: "nats://" + wires[n].listener.Addr().String(), Name: n, Patience: 500 * time.Millisecond})
+					wires[n] = lay(t, url)
+					conn, err := bus.Connect(t.Context(), bus.Options{URL: "nats://" + wires[n].Addr(), Name: n, Patience: 500 * time.Millisecond})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -55,10 +55,10 @@ func TestRandomFaultsOverRealServers(t *testing.T) {
 					}
 					return keeper.BusRecords(store)
 				}
-				c.sever = func(n string) { wires[n].set(true) }
+				c.sever = func(n string) { wires[n].Cut() }
 				c.join = func() {
 					for _, w := range wires {
-						w.set(false)
+						w.Mend()
 					}
 				}
 				c.begin()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +20,7 @@ import (
 
 	"mahavishnu/coordinator/keeper"
 	"mahavishnu/coordinator/standby"
+	"mahavishnu/lab/wire"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver/natstest"
 	"mahavishnu/postgres/pgtest"
@@ -32,101 +32,24 @@ const (
 	lease   = 2 * time.Second
 )
 
-// wire is the line between a node and the servers, which can be cut.
-type wire struct {
-	to       string
-	listener net.Listener
-	mu       sync.Mutex
-	cut      bool
-	open     map[net.Conn]bool
-	all      sync.WaitGroup
-}
-
-func newWire(t *testing.T, to string) *wire {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{to: to, listener: l, open: map[net.Conn]bool{}}
-	w.all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			w.all.Go(func() { w.carry(c) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		w.mu.Lock()
-		for c := range w.open {
-			c.Close()
-		}
-		w.mu.Unlock()
-		w.all.Wait()
-	})
-	return w
-}
-
-// carry copies both ways. While the wire is cut bytes vanish and connections stay, as when
-// a cable is pulled.
-func (w *wire) carry(c net.Conn) {
-	s, err := net.Dial("tcp", w.to)
-	if err != nil {
-		c.Close()
-		return
-	}
-	w.mu.Lock()
-	w.open[c], w.open[s] = true, true
-	w.mu.Unlock()
-	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{c, s}, {s, c}} {
-		both.Go(func() {
-			defer way[1].Close()
-			data := make([]byte, 32<<10)
-			for {
-				n, err := way[0].Read(data)
-				w.mu.Lock()
-				lost := w.cut
-				w.mu.Unlock()
-				if n > 0 && !lost {
-					if _, werr := way[1].Write(data[:n]); werr != nil {
-						return
-					}
-				}
-				if err != nil {
-					return
-				}
-			}
-		})
-	}
-	both.Wait()
-	w.mu.Lock()
-	delete(w.open, c)
-	delete(w.open, s)
-	w.mu.Unlock()
-}
-
-func (w *wire) set(cut bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cut = cut
-	if !cut { // what was lost in between cannot be continued
-		for c := range w.open {
-			c.Close()
-		}
-	}
-}
-
 // node is a machine: a database, its keeper, and its wire.
 type node struct {
 	*pgtest.Member
 	name string
-	wire *wire
+	wire *wire.Wire
 	job  job
 	k    *proc
+}
+
+// lay lays the wire between a node and the servers.
+func lay(t *testing.T, url string) *wire.Wire {
+	t.Helper()
+	w, err := wire.To(strings.TrimPrefix(url, "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
 }
 
 // trial is a pair of nodes with a client that writes numbered rows.
@@ -158,9 +81,9 @@ func newTrial(t *testing.T) *trial {
 	dir := t.TempDir()
 	for _, m := range []*pgtest.Member{a, g.Standby("b", a)} {
 		o := m.Options
-		n := &node{Member: m, name: o.Name, wire: newWire(t, strings.TrimPrefix(server.ClientURL(), "nats://"))}
+		n := &node{Member: m, name: o.Name, wire: lay(t, server.ClientURL())}
 		n.job = job{
-			URL: "nats://" + n.wire.listener.Addr().String(), Member: o.Name, State: filepath.Join(dir, o.Name+".json"),
+			URL: "nats://" + n.wire.Addr(), Member: o.Name, State: filepath.Join(dir, o.Name+".json"),
 			Mode: keeper.Synchronous, Lease: lease, Spec: standby.Spec{Postgres: &o},
 		}
 		n.k = startKeeper(t, n.job)
@@ -303,7 +226,7 @@ var faults = []struct {
 	{"its first process frozen, connections at work", func(n *node) { n.FreezePostmaster() }, func(_ *testing.T, n *node) { n.Thaw() }},
 	{"the keeper killed", func(n *node) { n.k.kill() }, func(t *testing.T, n *node) { n.k = startKeeper(t, n.job) }},
 	{"the keeper frozen, woken later", func(n *node) { n.k.signal(syscall.SIGSTOP) }, func(_ *testing.T, n *node) { n.k.signal(syscall.SIGCONT) }},
-	{"the wire to the servers cut", func(n *node) { n.wire.set(true) }, func(_ *testing.T, n *node) { n.wire.set(false) }},
+	{"the wire to the servers cut", func(n *node) { n.wire.Cut() }, func(_ *testing.T, n *node) { n.wire.Mend() }},
 	{"the keeper and the database killed", func(n *node) { n.k.kill(); n.Kill() }, func(t *testing.T, n *node) { n.k = startKeeper(t, n.job) }},
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/lab/wire"
 	"mahavishnu/messages"
 )
 
@@ -50,21 +51,21 @@ var faults = []struct {
 		m.running().Signal(syscall.SIGCONT)
 	}},
 	{"coordinator stopped, its member out of sight", func(_ *scene, m *machine, d time.Duration) {
-		m.sight.sever(there, back)
+		m.sight.Cut()
 		m.running().Signal(syscall.SIGSTOP)
 		time.Sleep(d)
 		m.running().Signal(syscall.SIGCONT)
-		m.sight.mend()
+		m.sight.Mend()
 	}},
 	{"coordinator killed, its member out of sight", func(_ *scene, m *machine, d time.Duration) {
-		m.sight.sever(there, back)
+		m.sight.Cut()
 		m.running().Kill()
 		time.Sleep(d)
 	}},
 	{"machine isolated", func(_ *scene, m *machine, d time.Duration) {
-		m.sight.sever(there, back)
-		m.isolated(d, there, back)
-		m.sight.mend()
+		m.sight.Cut()
+		m.isolated(d)
+		m.sight.Mend()
 	}},
 	{"coordinator and member stopped", func(_ *scene, m *machine, d time.Duration) {
 		m.running().Signal(syscall.SIGSTOP)
@@ -95,9 +96,9 @@ var faults = []struct {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}},
-	{"wire cut", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, there, back) }},
-	{"wire cut one way, it is not heard", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, there) }},
-	{"wire cut one way, it hears nothing", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, back) }},
+	{"wire cut", func(_ *scene, m *machine, d time.Duration) { m.isolated(d) }},
+	{"wire cut one way, it is not heard", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, wire.There) }},
+	{"wire cut one way, it hears nothing", func(_ *scene, m *machine, d time.Duration) { m.isolated(d, wire.Back) }},
 	{"promotion takes long", func(s *scene, m *machine, d time.Duration) {
 		for _, m := range s.machines {
 			m.agent.mu.Lock()
@@ -108,11 +109,11 @@ var faults = []struct {
 	}},
 	{"all wires cut", func(s *scene, _ *machine, d time.Duration) {
 		for _, m := range s.machines {
-			m.wire.sever(there, back)
+			m.wire.Cut()
 		}
 		time.Sleep(d)
 		for _, m := range s.machines {
-			m.wire.mend()
+			m.wire.Mend()
 		}
 	}},
 	{"server restarted", func(s *scene, _ *machine, _ time.Duration) {
@@ -131,10 +132,10 @@ var faults = []struct {
 	}},
 }
 
-func (m *machine) isolated(d time.Duration, ways ...way) {
-	m.wire.sever(ways...)
+func (m *machine) isolated(d time.Duration, ways ...wire.Way) {
+	m.wire.Cut(ways...)
 	time.Sleep(d)
-	m.wire.mend()
+	m.wire.Mend()
 }
 
 // run does one to three things at a time, heals all of it, and waits until clients can write and

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mahavishnu/lab/process"
+	"mahavishnu/lab/wire"
 )
 
 // machine is one of a world's: a process of the program, the watchdog that it starts, and a
@@ -25,7 +26,7 @@ type machine struct {
 	config string
 	log    string
 	// wire is the line to the server; over sight the other machines look at the member.
-	wire, sight *wire
+	wire, sight *wire.Wire
 	agent       *agent
 
 	mu sync.Mutex
@@ -93,8 +94,8 @@ func (m *machine) signalMember(s syscall.Signal) {
 
 // heal makes everything on the machine work again.
 func (m *machine) heal() error {
-	m.wire.mend()
-	m.sight.mend()
+	m.wire.Mend()
+	m.sight.Mend()
 	_ = m.running().Signal(syscall.SIGCONT) // it may be gone
 	m.signalMember(syscall.SIGCONT)
 	m.agent.mu.Lock()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"mahavishnu/lab/wire"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver"
@@ -128,28 +129,39 @@ func (w *world) make() {
 	w.write(filepath.Join(route, "epoch"), "0\n", 0o600)
 	w.write(filepath.Join(route, "now"), "", 0o600)
 	for i, region := range regions {
-		m := &machine{w: w, name: region + "-1", wire: newWire(w.t, strings.TrimPrefix(w.server.ClientURL(), "nats://"))}
+		m := &machine{w: w, name: region + "-1", wire: w.lay(w.server.ClientURL(), "nats://")}
 		m.agent = newAgent(w.t, w.dir, string(rune('a'+i)))
 		if err := m.agent.boot(); err != nil {
 			w.t.Fatal(err)
 		}
-		m.sight = newWire(w.t, strings.TrimPrefix(m.agent.server.URL, "http://"))
+		m.sight = w.lay(m.agent.server.URL, "http://")
 		w.machines = append(w.machines, m)
 	}
 	for i, m := range w.machines {
 		m.config, m.log = filepath.Join(w.dir, m.name+".yml"), filepath.Join(w.dir, m.name+".log")
-		w.write(m.config, fmt.Sprintf(settings, filepath.Join(w.dir, "repository"), key, m.name, regions[i], filepath.Join(w.dir, m.name), m.wire.url(), plans,
+		w.write(m.config, fmt.Sprintf(settings, filepath.Join(w.dir, "repository"), key, m.name, regions[i], filepath.Join(w.dir, m.name), "nats://"+m.wire.Addr(), plans,
 			filepath.Join(route, "run"), route, filepath.Join(route, "now"), w.members(m)), 0o600)
 	}
+}
+
+// lay lays a wire to what a URL names.
+func (w *world) lay(url, scheme string) *wire.Wire {
+	w.t.Helper()
+	line, err := wire.To(strings.TrimPrefix(url, scheme))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { line.Close() })
+	return line
 }
 
 // members is how a machine reaches all of them: its own beside it, the others over wires.
 func (w *world) members(here *machine) string {
 	var text strings.Builder
 	for i, m := range w.machines {
-		address := m.sight.listener.Addr().String()
+		address := m.sight.Addr()
 		if m == here {
-			address = m.sight.to
+			address = strings.TrimPrefix(m.agent.server.URL, "http://")
 		}
 		fmt.Fprintf(&text, "        %s: {node: %s, region: %s, address: \"http://%s\"}\n", m.agent.name, m.name, regions[i], address)
 	}

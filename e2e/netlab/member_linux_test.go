@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mahavishnu/lab/netlab"
 )
 
 // memberArg makes the test binary a member of a service: memberArg DIRECTORY LISTEN. What
@@ -102,7 +104,7 @@ type write struct {
 // writers write to the member of their own region, as fast as it answers.
 type writers struct {
 	t    *testing.T
-	lab  *Lab
+	lab  *netlab.Lab
 	stop context.CancelFunc
 	all  sync.WaitGroup
 
@@ -112,7 +114,7 @@ type writers struct {
 	since map[string]time.Time // and since when it has without a break
 }
 
-func startWriters(t *testing.T, lab *Lab, regions ...string) *writers {
+func startWriters(t *testing.T, lab *netlab.Lab, regions ...string) *writers {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	w := &writers{t: t, lab: lab, stop: stop, no: map[string]time.Time{}, since: map[string]time.Time{}}

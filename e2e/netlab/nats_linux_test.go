@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/lab/netlab"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver/natstest"
@@ -17,7 +18,7 @@ import (
 // stretched is a cluster of three real servers, one in each region.
 type stretched struct {
 	t       *testing.T
-	lab     *Lab
+	lab     *netlab.Lab
 	servers map[string]*natstest.Configured
 	clients map[string]string // region: the address of its server, for a client in it
 }
@@ -58,7 +59,7 @@ func startStretched(t *testing.T, regions ...string) *stretched {
 		}
 		s.servers[r] = &natstest.Configured{Name: r + "-1", File: file, Run: s.lab.Runner(r)}
 		all = append(all, s.servers[r])
-		near, err := s.lab.Forward(t.Context(), r, s.lab.Addr(r).String()+":4222")
+		near, err := s.lab.Forward(r, s.lab.Addr(r).String()+":4222")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +128,7 @@ func TestLeadingRegionCutOffAlive(t *testing.T) {
 		}
 	}
 
-	s.lab.Isolate(minority, Link{Cut: true})
+	s.lab.Isolate(minority, netlab.Link{Cut: true})
 	cut := time.Now()
 	quiet := make(chan string, 1)
 	go func() { // a client in the cut-off region goes on trying

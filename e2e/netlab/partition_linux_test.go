@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mahavishnu/app"
+	"mahavishnu/lab/netlab"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/replication"
@@ -51,7 +52,7 @@ func TestRegionCutOffAlive(t *testing.T) {
 
 	t.Logf("%s leads; %s is cut off", w.leader(), near)
 	cut := time.Now()
-	w.lab.Isolate(near, Link{Cut: true})
+	w.lab.Isolate(near, netlab.Link{Cut: true})
 	var first write
 	w.until("the other member takes writes", func() (is bool) { first, is = writers.first(far, cut); return is })
 	w.printLease(cut, lease.last(near).sent, writers.refusedSince(near), first.sent)
@@ -165,7 +166,7 @@ func (w *whole) goOnAlone() alone {
 // reach connects to the queue that the region has for itself.
 func (w *whole) reach(url string) *bus.Bus {
 	w.t.Helper()
-	address, err := w.lab.Forward(w.t.Context(), near, strings.TrimPrefix(url, "nats://"))
+	address, err := w.lab.Forward(near, strings.TrimPrefix(url, "nats://"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -314,14 +315,14 @@ func (w *whole) otherCuts(writers *writers) {
 		{"what the primary's region says is lost", func(primary string) {
 			for _, other := range w.lab.Regions() {
 				if other != primary {
-					w.lab.Set(primary, other, Link{Cut: true})
+					w.lab.Set(primary, other, netlab.Link{Cut: true})
 				}
 			}
 		}, 15 * time.Second},
 		{"what is said to the primary's region is lost", func(primary string) {
 			for _, other := range w.lab.Regions() {
 				if other != primary {
-					w.lab.Set(other, primary, Link{Cut: true})
+					w.lab.Set(other, primary, netlab.Link{Cut: true})
 				}
 			}
 		}, 15 * time.Second},
@@ -340,11 +341,14 @@ func (w *whole) otherCuts(writers *writers) {
 	ctx, stop := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer stop()
 	done := make(chan struct{})
-	go func() { defer close(done); w.lab.Flap(ctx, primary, third, Link{Cut: true}, 700*time.Millisecond) }()
+	go func() {
+		defer close(done)
+		w.lab.Flap(ctx, primary, third, netlab.Link{Cut: true}, 700*time.Millisecond)
+	}()
 	for on := true; ctx.Err() == nil; on = !on {
 		for _, r := range []string{near, far} {
 			if r != primary {
-				w.lab.Both(primary, r, Link{Cut: on})
+				w.lab.Both(primary, r, netlab.Link{Cut: on})
 			}
 		}
 		time.Sleep(900 * time.Millisecond)

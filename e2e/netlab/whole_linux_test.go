@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -17,37 +16,12 @@ import (
 
 	"mahavishnu/coordinator/program"
 	"mahavishnu/lab/process"
+	"mahavishnu/lab/wire"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/repository/keyring"
 	"mahavishnu/storage/storagetest/servers"
 )
-
-// built is the program under test, built once.
-var built struct {
-	once      sync.Once
-	dir, path string
-	err       error
-}
-
-func buildProgram(t *testing.T) string {
-	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "mahavishnu-netlab-"); built.err != nil {
-			return
-		}
-		built.path = filepath.Join(built.dir, "mahavishnu")
-		cmd := exec.Command("go", "build", "-C", "../..", "-o", built.path, "./cmd/mahavishnu")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("%w\n%s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.path
-}
 
 // limit is when a test gives up waiting. Nothing is judged by it.
 const limit = 3 * time.Minute
@@ -149,39 +123,18 @@ func (w *whole) serveStorage(region string) {
 }
 
 // relay passes on what comes to an address of a region.
-func (w *whole) relay(region, address string, dial func(context.Context) (net.Conn, error)) {
+func (w *whole) relay(region, address string, dial wire.Dial) {
 	w.t.Helper()
 	l, err := w.lab.Listen(w.t.Context(), region, "tcp", address)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	pass := func(from net.Conn) {
-		defer from.Close() //nolint:errcheck // both ends see it
-		dialling, cancel := context.WithTimeout(ctx, 10*time.Second)
+	line := wire.Between(l, func(ctx context.Context) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		to, err := dial(dialling)
-		if err != nil {
-			return
-		}
-		defer to.Close()                                                    //nolint:errcheck // both ends see it
-		defer context.AfterFunc(ctx, func() { from.Close(); to.Close() })() //nolint:errcheck // the test is over
-		var both sync.WaitGroup
-		both.Go(func() { io.Copy(to, from); to.Close() })   //nolint:errcheck // as the ends do
-		both.Go(func() { io.Copy(from, to); from.Close() }) //nolint:errcheck // as the ends do
-		both.Wait()
-	}
-	all.Go(func() {
-		for {
-			from, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() { pass(from) })
-		}
+		return dial(ctx)
 	})
-	w.t.Cleanup(func() { stop(); l.Close(); all.Wait() }) //nolint:errcheck // nothing is lost
+	w.t.Cleanup(func() { line.Close() }) //nolint:errcheck // nothing is lost
 }
 
 // startMember starts a region's member of the service; the one near is the primary.

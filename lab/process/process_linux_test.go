@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("watching")
 		io.Copy(io.Discard, os.Stdin)
 		if os.Getenv(obstinate) != "" {
-			select {}
+			time.Sleep(time.Hour)
 		}
 	default:
 		os.Exit(m.Run())
@@ -38,27 +39,31 @@ func TestMain(m *testing.M) {
 }
 
 func keep(watchdogs string) error {
+	var ends []*os.File // they are closed by the end of this process
 	for range watchdogs {
-		from, _, err := os.Pipe() // the other end is closed by the end of this process
+		from, to, err := os.Pipe()
 		if err != nil {
 			return err
 		}
+		ends = append(ends, to)
 		cmd := exec.Command(os.Args[0], "keeper-watchdog")
 		cmd.Stdin, cmd.Stdout = from, os.Stdout
 		if err := cmd.Start(); err != nil {
 			return err
 		}
 	}
-	select {}
+	time.Sleep(time.Hour)
+	runtime.KeepAlive(ends)
+	return nil
 }
 
-// program is a copy of the test's, so that its processes are told from those of other tests.
+// program is another name of the test's, so that its processes are told from those of other tests.
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
-	text, err := os.ReadFile("/proc/self/exe")
+	self, err := os.Executable()
 	if err == nil {
-		err = os.WriteFile(path, text, 0o700)
+		err = os.Symlink(self, path)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +100,9 @@ func TestWatchdogsAreWaitedFor(t *testing.T) {
 	}
 	if lost := p.End(); lost != 0 || !p.Gone() || len(p.Watchdogs()) != 0 {
 		t.Errorf("%d had to be ended, %v are left", lost, p.Watchdogs())
+	}
+	if left := process.Left(""); len(left) > 0 {
+		t.Errorf("a program without a name has watchdogs: %v", left)
 	}
 	if len(other.Watchdogs()) != 1 || other.Gone() {
 		t.Error("another's watchdog was ended")

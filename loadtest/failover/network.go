@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"slices"
 
-	"mahavishnu/e2e/netlab"
+	"mahavishnu/lab/netlab"
 )
 
 // network is where the machines are.
@@ -58,8 +58,8 @@ func (l lab) Names(_ context.Context, machine string) (string, error) {
 }
 
 func (l lab) Isolate(machine string) { l.Lab.Isolate(machine, netlab.Link{Cut: true}) }
-func (l lab) Reach(ctx context.Context, machine, address string) (string, error) {
-	return l.Forward(ctx, machine, address)
+func (l lab) Reach(_ context.Context, machine, address string) (string, error) {
+	return l.Forward(machine, address)
 }
 
 // loopback is one whose machines are addresses of this machine.

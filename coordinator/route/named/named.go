@@ -6,7 +6,6 @@
 package named
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,11 +14,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"mahavishnu/clock"
 	"mahavishnu/fault"
+	"mahavishnu/lab/process"
 )
 
 // patience is how long a server may take to answer first.
@@ -64,7 +63,7 @@ func (k Key) File() string {
 type Server struct {
 	o   Options
 	cmd *exec.Cmd
-	log *output
+	log *process.Output
 }
 
 // Start starts a server and returns when it answers for its zone.
@@ -139,7 +138,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.log = &output{}
+	s.log = &process.Output{}
 	s.cmd = exec.Command(path, "-g", "-4", "-n", "1", "-c", filepath.Join(s.o.Dir, "named.conf")) //nolint:noctx // it is stopped by Stop
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.o.Run(s.cmd); err != nil {
@@ -196,22 +195,4 @@ func Program(name string) (string, error) {
 		return "", fault.New("find", name, errors.New("the program is not there"), "install BIND: .ci/packages does")
 	}
 	return path, nil
-}
-
-// output keeps what a process prints.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }

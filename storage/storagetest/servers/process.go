@@ -30,18 +30,22 @@ import (
 	"time"
 
 	"mahavishnu/clock"
+	"mahavishnu/lab/process"
 )
 
 // patience is how long a server may take to answer first, or to end: longer than any
 // machine needs, since only a broken test waits for it.
 const patience = time.Minute
 
+// keptOutput is how much is kept of what a server prints, in bytes.
+const keptOutput = 64 << 10
+
 // Process is a server's process.
 type Process struct {
 	t       testing.TB
 	address string
 	command func() *exec.Cmd
-	output  output
+	output  *process.Output
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -59,7 +63,7 @@ func begin(t testing.TB, command func(address string) *exec.Cmd) *Process {
 		if err != nil {
 			t.Fatalf("find a free port: %v", err)
 		}
-		p := &Process{t: t, address: address, command: func() *exec.Cmd { return command(address) }}
+		p := &Process{t: t, address: address, output: &process.Output{Max: keptOutput}, command: func() *exec.Cmd { return command(address) }}
 		if last = p.start(); last == nil {
 			t.Cleanup(p.Stop)
 			return p
@@ -101,7 +105,7 @@ func (p *Process) start() error {
 		return nil
 	}
 	cmd := p.command()
-	cmd.Stdout, cmd.Stderr = &p.output, &p.output
+	cmd.Stdout, cmd.Stderr = p.output, p.output
 	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
@@ -170,29 +174,6 @@ func (p *Process) end() {
 		<-p.exited
 	}
 	p.cmd = nil
-}
-
-// output keeps what a server wrote last.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-const keptOutput = 64 << 10
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.text.Len() > keptOutput {
-		o.text.Next(o.text.Len() / 2)
-	}
-	return o.text.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 // program finds a test server that "make tools" builds.

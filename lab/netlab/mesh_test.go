@@ -20,18 +20,18 @@ func packet(to, number int) []byte {
 	return p
 }
 
-// arrival is a packet that came out of a wire.
+// arrival is a packet that came out of a mesh.
 type arrival struct {
 	to, number int
 	after      time.Duration
 }
 
-// play runs fn with a wire of three ports and returns what arrived within a minute.
-func play(t *testing.T, fn func(*wire)) (arrived []arrival) {
+// play runs fn with a mesh of three ports and returns what arrived within a minute.
+func play(t *testing.T, fn func(*mesh)) (arrived []arrival) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
 		began := time.Now()
-		w := newWire(3, 1, clock.System(), func(to int, p []byte) {
+		w := newMesh(3, 1, clock.System(), func(to int, p []byte) {
 			arrived = append(arrived, arrival{to, int(binary.BigEndian.Uint32(p[20:])), time.Since(began)})
 		})
 		fn(w)
@@ -50,7 +50,7 @@ func numbers(arrived []arrival) []int {
 }
 
 func TestPerfectLink(t *testing.T) {
-	arrived := play(t, func(w *wire) {
+	arrived := play(t, func(w *mesh) {
 		w.take(0, packet(1, 1))
 		w.take(0, packet(2, 2))
 		w.take(1, packet(0, 3))
@@ -64,7 +64,7 @@ func TestPerfectLink(t *testing.T) {
 }
 
 func TestOneWayCut(t *testing.T) {
-	arrived := play(t, func(w *wire) {
+	arrived := play(t, func(w *mesh) {
 		w.set(0, 1, Link{Delay: time.Second})
 		w.take(0, packet(1, 1)) // lost under way
 		w.set(0, 1, Link{Cut: true})
@@ -86,7 +86,7 @@ func TestOneWayCut(t *testing.T) {
 }
 
 func TestDelayKeepsOrder(t *testing.T) {
-	arrived := play(t, func(w *wire) {
+	arrived := play(t, func(w *mesh) {
 		w.set(0, 1, Link{Delay: 40 * time.Millisecond, Jitter: 20 * time.Millisecond})
 		for i := range 100 {
 			w.take(0, packet(1, i))
@@ -110,7 +110,7 @@ func TestDelayKeepsOrder(t *testing.T) {
 }
 
 func TestLoss(t *testing.T) {
-	arrived := play(t, func(w *wire) {
+	arrived := play(t, func(w *mesh) {
 		w.set(0, 1, Link{Loss: 0.2})
 		for i := range 10_000 {
 			w.take(0, packet(1, i))
@@ -125,7 +125,7 @@ func TestLoss(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	arrived := play(t, func(w *wire) {
+	arrived := play(t, func(w *mesh) {
 		w.set(0, 1, Link{Rate: 2400, Delay: 5 * time.Millisecond}) // a packet of 24 bytes each 10 ms
 		for i := range 50 {
 			w.take(0, packet(1, i))
@@ -142,7 +142,7 @@ func TestRate(t *testing.T) {
 }
 
 func TestJamHoldsBackAndLetsGo(t *testing.T) {
-	arrived := play(t, func(w *wire) {
+	arrived := play(t, func(w *mesh) {
 		w.set(0, 1, Link{Jam: true})
 		for i := range 3 {
 			w.take(0, packet(1, i))
@@ -157,7 +157,7 @@ func TestJamHoldsBackAndLetsGo(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
-	play(t, func(w *wire) {
+	play(t, func(w *mesh) {
 		w.set(0, 1, Link{Jam: true})
 		large := append(packet(1, 1), make([]byte, 60<<10)...)
 		for range 100 {

@@ -13,6 +13,7 @@ import (
 
 	"mahavishnu/clock"
 	"mahavishnu/fault"
+	"mahavishnu/lab/wire"
 )
 
 // maxRegions bounds what one lab takes of the system.
@@ -39,11 +40,11 @@ type Options struct {
 type Lab struct {
 	names   []string
 	regions map[string]*region
-	wire    *wire
+	mesh    *mesh
 	reading sync.WaitGroup
 
 	mu       sync.Mutex
-	forwards []func()
+	forwards []*wire.Wire
 	closed   bool
 }
 
@@ -55,7 +56,7 @@ func New(o Options) (*Lab, error) {
 		return nil, fault.New("make a network", fmt.Sprint(o.Regions), fmt.Errorf("1 to %d regions with different names are needed", maxRegions), "")
 	}
 	l := &Lab{names: slices.Clone(o.Regions), regions: map[string]*region{}}
-	l.wire = newWire(len(o.Regions), o.Seed, clock.Or(o.Clock), func(to int, packet []byte) {
+	l.mesh = newMesh(len(o.Regions), o.Seed, clock.Or(o.Clock), func(to int, packet []byte) {
 		l.regions[l.names[to]].write(packet)
 	})
 	for i, name := range o.Regions {
@@ -68,7 +69,7 @@ func New(o Options) (*Lab, error) {
 	}
 	for i, name := range o.Regions {
 		r := l.regions[name]
-		l.reading.Go(func() { r.read(func(packet []byte) { l.wire.take(i, packet) }) })
+		l.reading.Go(func() { r.read(func(packet []byte) { l.mesh.take(i, packet) }) })
 	}
 	return l, nil
 }
@@ -84,7 +85,7 @@ func regionOf(packet []byte) int {
 	return int(packet[18]) - 1
 }
 
-// Close ends every process in the lab and takes it down. Calling it again does
+// Close ends every process in the lab, whoever started it there, and takes the lab down. Calling it again does
 // nothing.
 func (l *Lab) Close() error {
 	l.mu.Lock()
@@ -94,15 +95,15 @@ func (l *Lab) Close() error {
 	if closed {
 		return nil
 	}
-	for _, stop := range forwards {
-		stop()
-	}
 	var errs []error
+	for _, w := range forwards {
+		errs = append(errs, w.Close())
+	}
 	for _, r := range l.regions {
 		errs = append(errs, r.close())
 	}
 	l.reading.Wait()
-	l.wire.close()
+	l.mesh.close()
 	return errors.Join(errs...)
 }
 
@@ -161,7 +162,7 @@ func (l *Lab) Listen(ctx context.Context, region, network, address string) (net.
 }
 
 // Set says how packets go one way.
-func (l *Lab) Set(from, to string, link Link) { l.wire.set(l.index(from), l.index(to), link) }
+func (l *Lab) Set(from, to string, link Link) { l.mesh.set(l.index(from), l.index(to), link) }
 
 // Both says how packets go both ways between two regions.
 func (l *Lab) Both(a, b string, link Link) {
@@ -189,7 +190,7 @@ func (l *Lab) All(link Link) {
 func (l *Lab) Heal() { l.All(Link{}) }
 
 // Count tells what became of the packets of one way so far.
-func (l *Lab) Count(from, to string) Count { return l.wire.count(l.index(from), l.index(to)) }
+func (l *Lab) Count(from, to string) Count { return l.mesh.count(l.index(from), l.index(to)) }
 
 // Flap puts a link between two regions on and off, for so long each, until ctx ends;
 // then it is off.
@@ -201,7 +202,7 @@ func (l *Lab) Flap(ctx context.Context, a, b string, link Link, each time.Durati
 		} else {
 			l.Both(a, b, Link{})
 		}
-		if l.wire.clock.Sleep(ctx, each) != nil {
+		if l.mesh.clock.Sleep(ctx, each) != nil {
 			return
 		}
 	}

@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"mahavishnu/lab/process"
-	"mahavishnu/messages/natsserver/natstest"
 	"mahavishnu/usertest"
 )
 
@@ -26,19 +24,11 @@ import (
 const deadEnv = "MAHAVISHNU_NETLAB_DIES"
 
 func TestMain(m *testing.M) {
-	natstest.Main()
-	playMember()
 	if os.Getenv(deadEnv) != "" {
 		die()
 		return
 	}
-	code := process.Verify(built.path, m.Run())
-	if built.dir != "" {
-		if err := os.RemoveAll(built.dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 func newLab(t *testing.T, regions ...string) *Lab {
@@ -265,11 +255,26 @@ func TestCommandsRunInTheirRegion(t *testing.T) {
 	if err := lab.Start("a", long); err != nil {
 		t.Fatal(err)
 	}
+	namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", long.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One that outlives whoever started it.
+	parent := exec.Command("sh", "-c", "sleep 1000 & exit")
+	if err := lab.Start("a", parent); err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Wait(); err != nil {
+		t.Fatal(err)
+	}
 	if err := lab.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := long.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the command ended with %v", err)
+	}
+	if lives(namespace) {
+		t.Error("what a command started lives on in a lab that is gone")
 	}
 	if err := lab.Start("a", exec.Command("true")); err == nil {
 		t.Error("a command was started in a lab that is gone")
@@ -279,7 +284,7 @@ func TestCommandsRunInTheirRegion(t *testing.T) {
 func TestForward(t *testing.T) {
 	lab := newLab(t, "a", "b")
 	address := echo(t, lab, "b")
-	near, err := lab.Forward(t.Context(), "b", address)
+	near, err := lab.Forward("b", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,21 @@
 package netlab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mahavishnu/clock"
 )
 
 // wan is the name of a region's interface.
@@ -191,9 +197,50 @@ func (r *region) inside(fn func() error) error {
 	return <-result
 }
 
-// close ends the thread, with it every process that was started, and the namespace.
+// close ends the thread, with it every process that was started, what these started in turn, and
+// the namespace.
 func (r *region) close() error {
 	close(r.quit)
 	<-r.ended
-	return errors.Join(r.tun.Close(), r.namespace.Close())
+	return errors.Join(r.sweep(), r.tun.Close(), r.namespace.Close())
+}
+
+// sweep kills whoever is in the namespace still, until nobody is: a process may have started another
+// in the moment in which it was killed.
+func (r *region) sweep() error {
+	for {
+		pids, err := r.inhabitants()
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
+		}
+		_ = clock.System().Sleep(context.Background(), time.Millisecond)
+	}
+}
+
+// inhabitants are the processes in the namespace. One that has ended, and that its parent has not
+// been told of, is in none.
+func (r *region) inhabitants() ([]int, error) {
+	var own unix.Stat_t
+	if err := unix.Fstat(int(r.namespace.Fd()), &own); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue // threads of this process visit it
+		}
+		var its unix.Stat_t
+		if unix.Stat(filepath.Join("/proc", e.Name(), "ns", "net"), &its) == nil && its.Ino == own.Ino && its.Dev == own.Dev {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
 }

@@ -34,8 +34,8 @@ type Link struct {
 // Count is what became of the packets of one way.
 type Count struct{ Passed, Lost int64 }
 
-// wire moves packets between ports, by the link from one to the other.
-type wire struct {
+// mesh moves packets between ports, by the link from one to the other.
+type mesh struct {
 	clock   clock.Clock
 	deliver func(to int, packet []byte)
 	ways    [][]*way
@@ -63,8 +63,8 @@ type underWay struct {
 	packet []byte
 }
 
-func newWire(ports int, seed uint64, c clock.Clock, deliver func(int, []byte)) *wire {
-	w := &wire{clock: c, deliver: deliver, done: make(chan struct{})}
+func newMesh(ports int, seed uint64, c clock.Clock, deliver func(int, []byte)) *mesh {
+	w := &mesh{clock: c, deliver: deliver, done: make(chan struct{})}
 	for from := range ports {
 		var row []*way
 		for to := range ports {
@@ -77,12 +77,12 @@ func newWire(ports int, seed uint64, c clock.Clock, deliver func(int, []byte)) *
 	return w
 }
 
-func (w *wire) close() {
+func (w *mesh) close() {
 	close(w.done)
 	w.moving.Wait()
 }
 
-func (w *wire) set(from, to int, link Link) {
+func (w *mesh) set(from, to int, link Link) {
 	x := w.ways[from][to]
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -100,7 +100,7 @@ func (w *wire) set(from, to int, link Link) {
 	x.poke()
 }
 
-func (w *wire) count(from, to int) Count {
+func (w *mesh) count(from, to int) Count {
 	x := w.ways[from][to]
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -108,7 +108,7 @@ func (w *wire) count(from, to int) Count {
 }
 
 // take is what a port sends. The packet is not kept.
-func (w *wire) take(from int, packet []byte) {
+func (w *mesh) take(from int, packet []byte) {
 	to := regionOf(packet)
 	if to < 0 || to >= len(w.ways) || to == from {
 		return // multicast and the like, which lead nowhere
@@ -159,8 +159,8 @@ func (x *way) poke() {
 	}
 }
 
-// move delivers what is due until the wire is closed.
-func (w *wire) move(x *way) {
+// move delivers what is due until the mesh is closed.
+func (w *mesh) move(x *way) {
 	timer := w.clock.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -176,7 +176,7 @@ func (w *wire) move(x *way) {
 }
 
 // due delivers what is due now and says how long the next packet takes.
-func (w *wire) due(x *way) time.Duration {
+func (w *mesh) due(x *way) time.Duration {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for len(x.queue) > 0 && !x.link.Jam {

@@ -1,0 +1,70 @@
+package netlab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"mahavishnu/lab/netlab"
+	"mahavishnu/lab/process"
+	"mahavishnu/messages/natsserver/natstest"
+)
+
+// built is the program under test, built once.
+var built struct {
+	once      sync.Once
+	dir, path string
+	err       error
+}
+
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "mahavishnu-netlab-"); built.err != nil {
+			return
+		}
+		built.path = filepath.Join(built.dir, "mahavishnu")
+		cmd := exec.Command("go", "build", "-C", "../..", "-o", built.path, "./cmd/mahavishnu")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.path
+}
+
+func TestMain(m *testing.M) {
+	natstest.Main()
+	playMember()
+	code := m.Run()
+	code = process.Verify(built.path, code) // tests build it
+	if built.dir != "" {
+		if err := os.RemoveAll(built.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
+}
+
+func newLab(t *testing.T, regions ...string) *netlab.Lab {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make network namespaces")
+	}
+	lab, err := netlab.New(netlab.Options{Regions: regions, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lab.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return lab
+}
