@@ -104,9 +104,30 @@ func QueueURL(cfg *config.Config) string {
 // Dial connects to the configuration's queue under a name people see in the
 // server's connection list.
 func Dial(ctx context.Context, cfg *config.Config, name string, notice func(bus.Notice)) (*bus.Conn, error) {
+	o, err := dialing(cfg, name)
+	if err != nil {
+		return nil, err
+	}
+	o.OnNotice = notice
+	return bus.Connect(ctx, o)
+}
+
+// Reach is [bus.Reach] for the configuration's queue: by any of its servers, for so long;
+// 0 is as long as the bus does by itself.
+func Reach(ctx context.Context, cfg *config.Config, name string, patience time.Duration) (*bus.Conn, *bus.Bus, error) {
+	o, err := dialing(cfg, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Patience = patience
+	return bus.Reach(ctx, o)
+}
+
+// dialing is how the configuration's queue is connected to.
+func dialing(cfg *config.Config, name string) (bus.Options, error) {
 	url := QueueURL(cfg)
 	if url == "" {
-		return nil, fault.New("connect to the queue", "", errors.New("nothing is running with this configuration"), "start it with `mahavishnu up`, or set nats.url")
+		return bus.Options{}, fault.New("connect to the queue", "", errors.New("nothing is running with this configuration"), "start it with `mahavishnu up`, or set nats.url")
 	}
 	o := bus.Options{
 		URL:         url,
@@ -115,16 +136,15 @@ func Dial(ctx context.Context, cfg *config.Config, name string, notice func(bus.
 		Password:    cfg.NATS.Password.Reveal(),
 		CredsFile:   cfg.NATS.CredsFile,
 		InboxPrefix: cfg.NATS.InboxPrefix,
-		OnNotice:    notice,
 	}
 	if strings.Contains(url, "tls://") || cfg.NATS.TLS != (config.TLS{}) {
 		secure, err := clientTLS(cfg.NATS.TLS)
 		if err != nil {
-			return nil, err
+			return bus.Options{}, err
 		}
 		o.TLS = secure
 	}
-	return bus.Connect(ctx, o)
+	return o, nil
 }
 
 // clientTLS is the client's side of a connection: TLS 1.3 or nothing.

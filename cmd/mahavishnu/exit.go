@@ -24,6 +24,7 @@ const (
 	exitIntegrity   = 4
 	exitFenced      = 5
 	exitMissed      = 6
+	exitCutOff      = 7
 	exitInterrupted = 130
 )
 
@@ -44,6 +45,8 @@ func exitMeaning(code int) string {
 		return "taken for dead, or the lease was lost: nothing was published; run it again"
 	case exitMissed:
 		return "a target was missed: recovery time or recovery point"
+	case exitCutOff:
+		return "this region is cut off from the queue: what was shown is what it knows by itself"
 	case exitInterrupted:
 		return "interrupted; what was stored is kept and reused"
 	default:
@@ -56,6 +59,7 @@ var (
 	errUnreadable = errors.New("some files could not be read")
 	errIntegrity  = errors.New("stored data is damaged or missing")
 	errMissed     = errors.New("a target was missed")
+	errCutOff     = errors.New("this region is cut off from the queue")
 )
 
 // usageError is a command line that cannot be understood.
@@ -107,6 +111,8 @@ func exitCode(err error) int {
 		return exitUnreadable
 	case errors.Is(err, errMissed):
 		return exitMissed
+	case errors.Is(err, errCutOff):
+		return exitCutOff
 	default:
 		return exitFailed
 	}

@@ -41,6 +41,7 @@ func TestExitCodes(t *testing.T) {
 		{bus.ErrLeaseLost, 5},
 		{repository.ErrFenced, 5},
 		{errMissed, 6},
+		{errCutOff, 7},
 		{context.Canceled, 130},
 		{&interruptedError{os.Interrupt}, 130},
 		{errors.Join(&interruptedError{os.Interrupt}, repository.ErrDamaged), 130},

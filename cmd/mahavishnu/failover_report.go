@@ -63,7 +63,7 @@ func (r failoverReport) print(e *env) {
 
 // coordinators asks the coordinators among the nodes that were heard; nil when there
 // are none.
-func (e *env) coordinators(ctx context.Context, q *queue, nodes []messages.Heartbeat) (*failoverReport, error) {
+func (e *env) coordinators(ctx context.Context, v *view, nodes []messages.Heartbeat) (*failoverReport, error) {
 	expected := 0
 	for _, n := range nodes {
 		if slices.Contains(n.Roles, "coordinator") {
@@ -74,7 +74,7 @@ func (e *env) coordinators(ctx context.Context, q *queue, nodes []messages.Heart
 	if err != nil || expected == 0 && len(cfg.Failover.Coordinators) == 0 {
 		return nil, err
 	}
-	r, err := lookAtFailover(ctx, q.Bus, cfg, max(expected, 1), e.clock.Now())
+	r, err := v.failover(ctx, cfg, max(expected, 1), e.clock.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -32,17 +32,24 @@ coordinators hear each other, the state of every member of every service with th
 reason, who holds the leases, and the nodes that are not well.
 
 A verdict is what a majority of regions says. A coordinator that reaches no majority
-has none: it shows "unknown" and decides nothing.`,
+has none: it shows "unknown" and decides nothing.
+
+In a region that is cut off from the queue the coordinators that can be reached are
+asked all the same; who holds leases and what became of plans cannot be read there, and
+the exit code is 7.`,
 		Example: "  mahavishnu failover status\n  mahavishnu failover status --check\n  mahavishnu failover status --json",
 		Args:    takes(0, 0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runFailoverStatus(cmd.Context(), e, o) },
 	}
 	cmd.Flags().BoolVar(&o.check, "check", false, "for monitoring: end with 1 when nobody leads, a coordinator is missing or in the minority, or a member of a service is not up")
-	return exits(cmd)
+	return exits(cmd, exitCutOff)
 }
 
 // failoverReport is the JSON of failover status.
 type failoverReport struct {
+	// CutOff is set in a region that is cut off from the queue: leases, regions and
+	// executions are not known then.
+	CutOff *cutOff `json:"cut_off,omitempty"`
 	// Leader is the coordinator that leads, "" when none of those that answered does.
 	Leader string `json:"leader"`
 	Epoch  uint64 `json:"epoch,omitempty"`
@@ -71,11 +78,7 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 	if err != nil {
 		return err
 	}
-	var r failoverReport
-	err = e.withQueue(ctx, func(q *queue) error {
-		r, err = lookAtFailover(ctx, q.Bus, cfg, len(cfg.Failover.Coordinators), e.clock.Now())
-		return err
-	})
+	r, err := e.failoverReport(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -83,17 +86,60 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 	if !e.term.JSON {
 		r.print(e)
 	}
+	if err := r.CutOff.err(); err != nil {
+		return err
+	}
 	if o.check && len(r.Troubles) > 0 {
 		return reported{errors.New("failover is in trouble")}
 	}
 	return nil
 }
 
+// failoverReport asks by whichever server answers.
+func (e *env) failoverReport(ctx context.Context, cfg *config.Config) (r failoverReport, err error) {
+	v, err := e.look(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	return v.failover(ctx, cfg, len(cfg.Failover.Coordinators), e.clock.Now())
+}
+
+// failover is lookAtFailover for what can be seen from here.
+func (v *view) failover(ctx context.Context, cfg *config.Config, expected int, now time.Time) (failoverReport, error) {
+	switch {
+	case v.cut == nil:
+		return lookAtFailover(ctx, v.conn, v.Bus, cfg, expected, now)
+	case v.heard != nil:
+		r, err := lookAtFailover(ctx, v.heard, nil, cfg, expected, now)
+		r.cutOff(v.cut)
+		return r, err
+	}
+	// Coordinators do not listen to the region's own queue.
+	r := newFailoverReport()
+	for _, c := range cfg.Failover.Coordinators {
+		r.Silent = append(r.Silent, c.Node)
+	}
+	r.complain()
+	r.cutOff(v.cut)
+	return r, nil
+}
+
+// cutOff puts first what explains all the rest.
+func (r *failoverReport) cutOff(c *cutOff) {
+	r.CutOff, r.Troubles = c, slices.Insert(r.Troubles, 0, c.String())
+}
+
+func newFailoverReport() failoverReport {
+	return failoverReport{Coordinators: []messages.CoordinatorStatus{}, Silent: []string{}, Leases: []leaseStatus{}, Executions: []recentExecution{}, Troubles: []string{}}
+}
+
 // lookAtFailover asks every coordinator, of which so many are expected (0: it is not
-// known), and reads who holds the leases.
-func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expected int, now time.Time) (failoverReport, error) {
-	r := failoverReport{Coordinators: []messages.CoordinatorStatus{}, Silent: []string{}, Leases: []leaseStatus{}, Executions: []recentExecution{}, Troubles: []string{}}
-	replies, err := b.AskCoordinators(ctx, messages.ControlRequest{Verb: messages.VerbStatus}, expected, coordinatorPatience)
+// known), and reads who holds the leases and what became of plans, unless b is nil:
+// without the majority nobody knows.
+func lookAtFailover(ctx context.Context, conn *bus.Conn, b *bus.Bus, cfg *config.Config, expected int, now time.Time) (failoverReport, error) {
+	r := newFailoverReport()
+	replies, err := conn.AskCoordinators(ctx, messages.ControlRequest{Verb: messages.VerbStatus}, expected, coordinatorPatience)
 	if err != nil {
 		return r, err
 	}
@@ -117,17 +163,22 @@ func lookAtFailover(ctx context.Context, b *bus.Bus, cfg *config.Config, expecte
 			r.Silent = append(r.Silent, v.Node)
 		}
 	}
-	if err := r.readLeases(ctx, b, cfg); err != nil {
-		return r, err
-	}
-	if r.Regions, err = readRegions(ctx, b, cfg); err != nil {
-		return r, err
-	}
-	if err := r.readExecutions(ctx, b, cfg, now); err != nil {
-		return r, err
+	if b != nil {
+		err = r.readStored(ctx, b, cfg, now)
 	}
 	r.complain()
-	return r, nil
+	return r, err
+}
+
+// readStored reads what the queue keeps of failovers.
+func (r *failoverReport) readStored(ctx context.Context, b *bus.Bus, cfg *config.Config, now time.Time) (err error) {
+	if err := r.readLeases(ctx, b, cfg); err != nil {
+		return err
+	}
+	if r.Regions, err = readRegions(ctx, b, cfg); err != nil {
+		return err
+	}
+	return r.readExecutions(ctx, b, cfg, now)
 }
 
 func (r *failoverReport) readLeases(ctx context.Context, b *bus.Bus, cfg *config.Config) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mahavishnu/app"
+	"mahavishnu/config"
 	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -30,16 +31,21 @@ func (e *env) queue(ctx context.Context) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := app.Dial(ctx, cfg, "mahavishnu "+cfg.Node.Name, nil)
-	if err != nil {
-		return nil, err
+	conn, b, err := app.Reach(ctx, cfg, clientName(cfg), 0)
+	if err == nil {
+		return &queue{b, conn}, nil
 	}
-	b, err := bus.Bind(ctx, conn)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+	if cfg.NATS.Island.After > 0 && bus.Unanswered(err) {
+		err = fault.WithHint(err, "while its region is cut off it has a queue of its own: mahavishnu status")
 	}
-	return &queue{Bus: b, conn: conn}, nil
+	if conn != nil {
+		err = errors.Join(err, conn.Close())
+	}
+	return nil, err
 }
+
+// clientName is what the server calls this command.
+func clientName(cfg *config.Config) string { return "mahavishnu " + cfg.Node.Name }
 
 // withQueue runs fn with a connection to the queue.
 func (e *env) withQueue(ctx context.Context, fn func(*queue) error) (err error) {

@@ -28,17 +28,22 @@ nodes are alive. It works with
 whatever can be reached, and says what cannot.
 
 Age is how much work would be lost now. A source is LATE when its newest snapshot is
-older than its schedules promise.`,
+older than its schedules promise.
+
+In a region that is cut off from the queue it shows the queue that the region goes on
+with by itself (nats.island), says so, and ends with 7.`,
 		Example: "  mahavishnu status\n  mahavishnu status --check\n  mahavishnu status --json",
 		Args:    takes(0, 0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), e, o) },
 	}
 	cmd.Flags().BoolVar(&o.check, "check", false, "for monitoring: end with 6 when a source is late or has no snapshot, with 1 when something cannot be reached")
-	return exits(cmd, exitIntegrity, exitMissed)
+	return exits(cmd, exitIntegrity, exitMissed, exitCutOff)
 }
 
 // statusReport is the JSON of status.
 type statusReport struct {
+	// CutOff is set in a region that is cut off: Queue is then its own, or missing.
+	CutOff      *cutOff        `json:"cut_off,omitempty"`
 	Recoverable bool           `json:"recoverable"`
 	Why         []string       `json:"why"`
 	Repository  string         `json:"repository"`
@@ -111,6 +116,8 @@ func runStatus(ctx context.Context, e *env, o statusOptions) error {
 	switch {
 	case damaged != nil:
 		return damaged
+	case r.CutOff != nil:
+		return r.CutOff.err()
 	case o.check && len(r.Unreachable) > 0:
 		return reported{errors.New("something cannot be reached")}
 	case o.check && !r.Recoverable:

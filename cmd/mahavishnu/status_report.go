@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,44 +22,59 @@ const heartbeatPatience = 1500 * time.Millisecond
 
 // lookAtQueue asks the queue what it holds, and listens for who is alive.
 func (r *statusReport) lookAtQueue(ctx context.Context, e *env) {
-	err := e.withQueue(ctx, func(q *queue) error {
-		info, err := q.Info(ctx)
+	err := func() (err error) {
+		v, err := e.look(ctx)
 		if err != nil {
 			return err
 		}
-		status := &queueStatus{Dead: info.Dead, Waiting: int64(info.Messages)}
-		entries, err := q.Records().List(ctx, bus.Filter{Since: e.clock.Now().Add(-24 * time.Hour)})
-		if err != nil {
-			return err
+		defer func() { err = errors.Join(err, v.Close()) }()
+		if r.CutOff = v.cut; v.queue == nil {
+			return errors.New(v.cut.Why)
 		}
-		for _, entry := range entries {
-			switch entry.State {
-			case messages.StateRunning:
-				status.Running++
-			case messages.StateRetrying:
-				status.Retry++
-			case messages.StateFailed, messages.StateDead:
-				status.Failed++
-			}
-		}
-		if err := r.lookAtPauses(ctx, e, q); err != nil {
-			return err
-		}
-		if status.Nodes, err = e.nodes(ctx, q); err != nil {
-			return err
-		}
-		if status.Absent, err = absentNodes(ctx, q, status.Nodes); err != nil {
-			e.term.Warnf("which nodes are not there cannot be told: %v", err)
-		}
-		if status.Failover, err = e.coordinators(ctx, q, status.Nodes); err != nil {
-			return err
-		}
-		r.Queue = status
-		return nil
-	})
+		return r.askQueue(ctx, e, v)
+	}()
 	if err != nil {
 		r.Unreachable = append(r.Unreachable, err.Error())
 	}
+}
+
+func (r *statusReport) askQueue(ctx context.Context, e *env, v *view) error {
+	info, err := v.Info(ctx)
+	if err != nil {
+		return err
+	}
+	status := &queueStatus{Dead: info.Dead, Waiting: int64(info.Messages)}
+	entries, err := v.Records().List(ctx, bus.Filter{Since: e.clock.Now().Add(-24 * time.Hour)})
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		switch entry.State {
+		case messages.StateRunning:
+			status.Running++
+		case messages.StateRetrying:
+			status.Retry++
+		case messages.StateFailed, messages.StateDead:
+			status.Failed++
+		}
+	}
+	if err := r.lookAtPauses(ctx, e, v.queue); err != nil {
+		return err
+	}
+	if status.Nodes = v.nodes; v.cut == nil {
+		status.Nodes, err = e.nodes(ctx, v.queue)
+	}
+	if err != nil {
+		return err
+	}
+	if status.Absent, err = absentNodes(ctx, v.queue, status.Nodes); err != nil {
+		e.term.Warnf("which nodes are not there cannot be told: %v", err)
+	}
+	if status.Failover, err = e.coordinators(ctx, v, status.Nodes); err != nil {
+		return err
+	}
+	r.Queue = status
+	return nil
 }
 
 // lookAtPauses learns for which sources no jobs are made, because a plan paused their
@@ -120,6 +136,9 @@ func (e *env) nodes(ctx context.Context, q *queue) ([]messages.Heartbeat, error)
 }
 
 func (r *statusReport) print(e *env) {
+	if r.CutOff != nil {
+		e.term.Printf("%s", e.term.Mark(terminal.Bad, r.CutOff.String()))
+	}
 	switch {
 	case r.Recoverable && len(r.Sources) == 0:
 		e.term.Printf("nothing is backed up yet: mahavishnu backup PATH|SOURCE")
@@ -200,7 +219,11 @@ func (r *statusReport) printQueue(e *env) {
 	if q == nil {
 		return
 	}
-	e.term.Printf("\nqueue: %s waiting or running, %s retrying, %s failed within a day, %s", terminal.Plural(q.Waiting, "job"),
+	what := "queue"
+	if r.CutOff != nil {
+		what = "the region's own queue"
+	}
+	e.term.Printf("\n%s: %s waiting or running, %s retrying, %s failed within a day, %s", what, terminal.Plural(q.Waiting, "job"),
 		terminal.Count(q.Retry), terminal.Count(q.Failed), terminal.Plural(q.Dead, "dead letter"))
 	if q.Dead > 0 {
 		e.term.Printf("  what could not be run, and why: mahavishnu jobs dead")

@@ -240,6 +240,9 @@ func (c *Conn) RTT() (time.Duration, error) { return c.nc.RTT() }
 // Server is the name of the server the connection is on, or "".
 func (c *Conn) Server() string { return c.nc.ConnectedServerName() }
 
+// Where is the address of the server the connection is on, without a password, or "".
+func (c *Conn) Where() string { return c.nc.ConnectedUrlRedacted() }
+
 // ServerTime asks the server's clock for how far it is ahead of this machine's,
 // give or take half the round trip.
 func (c *Conn) ServerTime(ctx context.Context) (offset time.Duration, err error) {
