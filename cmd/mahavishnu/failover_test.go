@@ -50,7 +50,7 @@ func (l *leading) bind(r *plan.Registry) error {
 			},
 		}))
 	}
-	for _, name := range []string{"quorum", "member_down", "region_down", "region_up", "wait_lease", "probe", "caught_up", "repository_current"} {
+	for _, name := range []string{"quorum", "member_down", "region_down", "region_up", "wait_lease", "probe", "caught_up", "repository_current", "region_serves"} {
 		errs = append(errs, r.BindCondition(name, plan.ConditionFunc(func(context.Context, plan.Call) (bool, string, error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
