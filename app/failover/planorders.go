@@ -39,32 +39,10 @@ func (p *Planner) ordering(verb messages.Verb, done func(messages.MemberState) b
 		},
 		Does: func(ctx context.Context, c plan.Call) (string, error) { return p.order(ctx, verb, c) },
 		IsDone: func(ctx context.Context, c plan.Call) (bool, error) {
-			m, err := p.member(c.Text("service"), c.Text("member"))
-			if err != nil || m.Keeper == nil {
-				return false, err
-			}
-			now, err := p.heeded(ctx, c, m)
+			now, err := p.now(ctx, c, c.Text("service"), c.Text("member"))
 			return err == nil && now.Epoch >= c.Epoch && done(now), err
 		},
 	}
-}
-
-// heeded asks a keeper how its member is, and has it obey nobody older than this
-// coordinator from then on. Of one that cannot be asked, what it said last counts.
-func (p *Planner) heeded(ctx context.Context, c plan.Call, m messages.MemberStatus) (messages.MemberState, error) {
-	ctx, cancel := context.WithTimeout(ctx, silentPatience)
-	defer cancel()
-	reply, err := p.bus.CommandMember(ctx, messages.MemberCommand{
-		Verb: messages.VerbStatus, Service: c.Text("service"), Member: m.Member, Epoch: c.Epoch,
-		PatienceMillis: silentPatience.Milliseconds(), By: c.Node, Reason: c.Execution,
-	})
-	switch {
-	case err != nil || reply.State.Service == "":
-		return *m.Keeper, nil
-	case reply.Code == messages.MemberStale:
-		return reply.State, fault.New("ask", m.Member, fmt.Errorf("%w: %s", plan.ErrFenced, reply.Message), "")
-	}
-	return reply.State, nil
 }
 
 // order commands a keeper.

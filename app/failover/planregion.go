@@ -52,7 +52,7 @@ func (p *Planner) moves(ctx context.Context, from, to string) ([]move, error) {
 		there.Members = slices.DeleteFunc(slices.Clone(seen.Members), func(m messages.MemberStatus) bool {
 			return configured.Members[m.Member].Region != to
 		})
-		all = append(all, move{seen.Service, record.Primary, heirOf(there, record, configured.Mode)})
+		all = append(all, move{seen.Service, record.Primary, heirOf(there, record, configured.Mode, p.away)})
 	}
 	return all, nil
 }
@@ -123,6 +123,12 @@ func (p *Planner) moveServices(ctx context.Context, c plan.Call) (string, error)
 			errs = append(errs, fault.New("move service", m.service, err, "see: mahavishnu failover status"))
 			continue
 		}
+		if back := p.cfg.Failover.Services[m.service].Members[m.to].Region; back != c.Text("to") {
+			errs = append(errs, fault.New("move service", m.service,
+				fmt.Errorf("it is on %s again, in %s: who took over is gone, and no other member in %s can", m.to, back, c.Text("to")),
+				"bring another member there back, then: mahavishnu failover continue "+c.Execution+"; or leave the service where it is: mahavishnu failover rollback "+c.Execution))
+			continue
+		}
 		texts = append(texts, fmt.Sprintf("%s moved to %s", m.service, m.to))
 	}
 	if len(texts) == 0 {
@@ -153,6 +159,9 @@ func (p *Planner) moveService(ctx context.Context, c plan.Call, m move) error {
 		return err // one that is gone stops itself, which is waited for
 	}
 	if err := p.takeOver(ctx, at(m.to)); err != nil {
+		if c.Variant == plan.Graceful { // it was stopped in vain, and can serve as before
+			err = errors.Join(err, p.reinstate(ctx, at(m.from), err))
+		}
 		return err
 	}
 	if c.Variant == plan.Graceful {

@@ -245,7 +245,7 @@ func (p *Planner) consider(ctx context.Context, service messages.ServiceStatus, 
 	if moving, err := p.moving(ctx, configured.Members[record.Primary].Region); err != nil || moving {
 		return err
 	}
-	heir := heirOf(service, record, configured.Mode)
+	heir := heirOf(service, record, configured.Mode, p.away)
 	if heir == "" {
 		p.log.Error().Str("service", service.Service).Str("primary", record.Primary).Msg("the primary is down and no member can take over")
 		return nil

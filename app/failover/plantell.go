@@ -133,7 +133,7 @@ func (p *Planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 		case "from", "primary":
 			found[name] = record.Primary
 		case "to":
-			found[name] = heirOf(seen, record, configured.Mode)
+			found[name] = heirOf(seen, record, configured.Mode, p.away)
 		case "member":
 			found[name] = stray(seen, record)
 		}

@@ -7,54 +7,18 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"mahavishnu/coordinator/keeper"
 	"mahavishnu/coordinator/plan"
-	"mahavishnu/fault"
 	"mahavishnu/messages"
 )
 
-// wordPatience is how long a keeper has to say how its member is.
-const wordPatience = time.Second
-
-// word is how a member is by what its keeper says now; what it said earlier does not
-// count. The keeper obeys nobody older than this coordinator from then on.
-func (p *Planner) word(ctx context.Context, c plan.Call, service, member string) (messages.MemberState, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, wordPatience, fmt.Errorf("its keeper does not answer within %v", wordPatience))
-	defer cancel()
-	reply, err := p.bus.CommandMember(ctx, messages.MemberCommand{
-		Verb: messages.VerbStatus, Service: service, Member: member, Epoch: c.Epoch,
-		PatienceMillis: wordPatience.Milliseconds(), By: c.Node, Reason: c.Execution,
-	})
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return reply.State, fault.New("ask", service+"/"+member, context.Cause(ctx), "run mahavishnu coordinator on its node")
-	case err != nil:
-		return reply.State, err
-	case reply.Code == messages.MemberStale:
-		return reply.State, fault.New("ask", service+"/"+member, fmt.Errorf("%w: %s", plan.ErrFenced, reply.Message), "")
-	case reply.State.Service == "":
-		return reply.State, fault.New("ask", service+"/"+member, errors.New(reply.Message), reply.Hint)
-	}
-	return reply.State, nil
-}
-
-// takesWrites tells whether a member holds its service's lease and takes writes. One whose
-// keeper does not answer is not known to.
-func (p *Planner) takesWrites(ctx context.Context, c plan.Call, service, member string) (bool, error) {
-	now, err := p.word(ctx, c, service, member)
-	if errors.Is(err, plan.ErrFenced) {
-		return false, err
-	}
-	return err == nil && now.Holds && now.Writable, context.Cause(ctx)
-}
-
-// unserved are, of these services, those that a member in the region is the primary of
-// and that it does not serve: a leader was lost while it took over, say.
-func (p *Planner) unserved(ctx context.Context, c plan.Call, services []string, region string) ([]move, error) {
+// unserved are, of the services that have left the members named, those that a member in
+// the region is the primary of and that it does not serve: a leader was lost while it took
+// over, say.
+func (p *Planner) unserved(ctx context.Context, c plan.Call, left map[string]string, region string) ([]move, error) {
 	var all []move
-	for _, service := range services {
+	for _, service := range slices.Sorted(maps.Keys(left)) {
 		configured, ok := p.cfg.Failover.Services[service]
 		if !ok {
 			continue
@@ -71,15 +35,16 @@ func (p *Planner) unserved(ctx context.Context, c plan.Call, services []string, 
 			return nil, err
 		}
 		if !serves {
-			all = append(all, move{service, "", p.instead(record, service, region)})
+			all = append(all, move{service, "", p.instead(ctx, c, record, service, left[service], region)})
 		}
 	}
 	return all, nil
 }
 
-// instead is the member in a region that has to serve: the primary, or if its node is
-// silent another one that can take over.
-func (p *Planner) instead(record keeper.Record, service, region string) string {
+// instead is the member that has to serve: the primary, or if its node is silent another one
+// of the region that can take over. Where there is none, it is the one that was left in good
+// order, if it has what who took over had: it was made to follow that, or the record says so.
+func (p *Planner) instead(ctx context.Context, c plan.Call, record keeper.Record, service, left, region string) string {
 	m, err := p.member(service, record.Primary)
 	if err != nil || !p.away(m.Node) {
 		return record.Primary
@@ -92,11 +57,18 @@ func (p *Planner) instead(record keeper.Record, service, region string) string {
 		seen.Members = slices.DeleteFunc(slices.Clone(seen.Members), func(m messages.MemberStatus) bool {
 			return configured.Members[m.Member].Region != region
 		})
-		if heir := heirOf(seen, record, configured.Mode); heir != "" {
+		if heir := heirOf(seen, record, configured.Mode, p.away); heir != "" {
 			return heir
 		}
 	}
-	return record.Primary
+	if c.Variant != plan.Graceful || left == "" || !entitled(record, configured.Mode, left) {
+		return record.Primary
+	}
+	former, err := p.word(ctx, c, service, left)
+	if err != nil || former.Tenure != record.Epoch && !slices.Contains(record.Members, left) {
+		return record.Primary
+	}
+	return left
 }
 
 // takeOver has a member take over once nobody else holds the lease, and leads clients to
@@ -122,10 +94,11 @@ func (p *Planner) takeOver(ctx context.Context, c plan.Call) error {
 	return nil
 }
 
-// movedOut are the services that were moved out of a region.
-func (p *Planner) movedOut(ctx context.Context, region string) ([]string, error) {
+// movedOut are the services that were moved out of a region, with the members that they
+// left.
+func (p *Planner) movedOut(ctx context.Context, region string) (map[string]string, error) {
 	record, _, err := p.regions.read(ctx, region)
-	return slices.Sorted(maps.Keys(record.Services)), err
+	return record.Services, err
 }
 
 // regionServes holds when each service that left a region for another takes writes there.
@@ -136,7 +109,7 @@ func (p *Planner) regionServes(ctx context.Context, c plan.Call) (bool, string, 
 		return false, "", err
 	}
 	seen := []string{}
-	for _, service := range services {
+	for _, service := range slices.Sorted(maps.Keys(services)) {
 		configured, ok := p.cfg.Failover.Services[service]
 		if !ok {
 			continue
@@ -184,15 +157,10 @@ func (p *Planner) beganMoving(ctx context.Context, c plan.Call) (bool, error) {
 	return err == nil && len(record.Services) > 0, err
 }
 
-// servicesReturned tells whether none is left that has to go back, and those of the region
-// are served.
+// servicesReturned tells whether none is left that has to go back: a service is forgotten
+// once it is served at home, and nothing that fails there later is for this action.
 func (p *Planner) servicesReturned(ctx context.Context, c plan.Call) (bool, error) {
-	done, err := p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool { return len(r.Services) == 0 })
-	if err != nil || !done {
-		return false, err
-	}
-	rest, err := p.unserved(ctx, c, slices.Sorted(maps.Keys(p.cfg.Failover.Services)), c.Text("from"))
-	return err == nil && len(rest) == 0, err
+	return p.regions.done(ctx, c, c.Text("from"), func(r messages.RegionRecord) bool { return len(r.Services) == 0 })
 }
 
 // beganReturning tells whether any service is back in the region.

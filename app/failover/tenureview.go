@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -67,4 +68,25 @@ func (l *leaseViews) holder(service string) string {
 		return ""
 	}
 	return seen.Holder
+}
+
+// without reports whether it is certain that a member does not hold the lease of its
+// service: the queue says now that nobody does, or somebody else, or that it was not
+// renewed for as long as a candidate waits.
+func (l *leaseViews) without(ctx context.Context, service, member string) (bool, error) {
+	v, err := l.store.Get(ctx, messages.ServiceLease(service))
+	if errors.Is(err, bus.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	lease, err := messages.DecodeLease(v.Data)
+	if err != nil || lease.Holder != member {
+		return err == nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := l.views[service]
+	return seen.revision == v.Revision && l.clock.Now().Sub(seen.changed) >= l.lapses, nil
 }
