@@ -87,6 +87,9 @@ func runFailover(ctx context.Context, e *env, o failoverOptions) error {
 		}
 	}
 	dir, err := o.places.directory()
+	if err == nil && o.places.dir == "" {
+		err = os.Chmod(dir, 0o755) // databases run as a user of their own
+	}
 	if err != nil {
 		return err
 	}

@@ -217,7 +217,26 @@ func workDir(below string) (string, error) {
 	if err == nil {
 		err = os.Chmod(dir, 0o755)
 	}
+	if err == nil && os.Geteuid() == 0 {
+		err = enterable(dir)
+	}
 	return dir, err
+}
+
+// enterable refuses a directory that only root reaches.
+func enterable(dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil {
+			return err
+		}
+		if info.Mode()&0o001 == 0 {
+			return fault.New("work in", dir, errors.New("only root may enter "+at+", and databases run as a user of their own"), "name another directory with --dir, or let everybody enter this one")
+		}
+		if at == filepath.Dir(at) {
+			return nil
+		}
+	}
 }
 
 // Load reads a report.

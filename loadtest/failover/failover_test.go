@@ -159,3 +159,17 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A directory that databases cannot enter is refused before anything is started, and named.
+func TestDirectoryThatOnlyRootEnters(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("whoever is not root measures with databases that run as himself")
+	}
+	closed := filepath.Join(t.TempDir(), "closed")
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := workDir(filepath.Join(closed, "w")); err == nil || !strings.Contains(err.Error(), closed) {
+		t.Errorf("%v", err)
+	}
+}
