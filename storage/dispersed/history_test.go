@@ -72,6 +72,27 @@ func (p *place) revert(all map[int]map[string][]byte) {
 	}
 }
 
+// rollBack stores two sessions and puts storages back to what they held after the first. It
+// returns what they held after the second.
+func (p *place) rollBack(t *testing.T, storages ...int) (newest map[int]map[string][]byte) {
+	t.Helper()
+	p.session(t, 1)
+	older := p.states(storages...)
+	p.session(t, 2)
+	newest = p.states(storages...)
+	p.revert(older)
+	return newest
+}
+
+// rolledBack is a place of which storages were put back.
+func rolledBack(t *testing.T, storages ...int) *place {
+	t.Helper()
+	p := newPlace(t, 4, 2)
+	p.settle(t)
+	p.rollBack(t, storages...)
+	return p
+}
+
 func listed(t *testing.T, be storage.Backend, prefix string) []string {
 	t.Helper()
 	var names []string
@@ -139,14 +160,10 @@ func TestRolledBackTogether(t *testing.T) {
 			p := newPlace(t, 4, 2, quorum(tc.quorum))
 			p.settle(t)
 			told := p.watch()
-			p.session(t, 1)
-			before := p.states(tc.reverted...)
-			p.session(t, 2)
-			after := p.states(tc.reverted...)
+			after := p.rollBack(t, tc.reverted...)
 			if all := told.take(); len(all) > 0 {
-				t.Fatalf("before anything happened: %v", all)
+				t.Fatalf("before anybody looked: %v", all)
 			}
-			p.revert(before)
 			var names []string
 			var numbers []int
 			for _, i := range tc.reverted {
@@ -214,12 +231,7 @@ func TestRolledBackTogether(t *testing.T) {
 // As many storages as may be lost may be rolled back: everything is read, they are named,
 // and a repair makes them whole.
 func TestFewRolledBack(t *testing.T) {
-	p := newPlace(t, 4, 2)
-	p.settle(t)
-	p.session(t, 1)
-	before := p.states(0, 3)
-	p.session(t, 2)
-	p.revert(before)
+	p := rolledBack(t, 0, 3)
 	told := p.watch()
 	p.open(t)
 	wantData(t, p, "packs/2", noise(2, 90000))
@@ -253,11 +265,7 @@ func TestFewRolledBack(t *testing.T) {
 func TestStoredWhileRolledBack(t *testing.T) {
 	p := newPlace(t, 4, 2, quorum(4))
 	p.settle(t)
-	p.session(t, 1)
-	before := p.states(2, 3)
-	p.session(t, 2)
-	after := p.states(2, 3)
-	p.revert(before)
+	after := p.rollBack(t, 2, 3)
 	// With one more away, too few are left that can be counted on.
 	p.stop(5)
 	p.open(t)
@@ -302,12 +310,7 @@ func TestStoredWhileRolledBack(t *testing.T) {
 // Where the newer states are lost, one storage after the other is emptied and adopted: then
 // there is nothing to come back, and more can be stored.
 func TestRolledBackAreGivenUp(t *testing.T) {
-	p := newPlace(t, 4, 2)
-	p.settle(t)
-	p.session(t, 1)
-	before := p.states(2, 3, 4)
-	p.session(t, 2)
-	p.revert(before)
+	p := rolledBack(t, 2, 3, 4)
 	for _, i := range []int{2, 3, 4} {
 		p.open(t)
 		if i == 2 {

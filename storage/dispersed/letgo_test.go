@@ -35,11 +35,7 @@ func TestLetGo(t *testing.T) {
 		t.Run(fmt.Sprint(tc.quorum, tc.reverted), func(t *testing.T) {
 			p := newPlace(t, 4, 2, quorum(tc.quorum))
 			p.settle(t)
-			p.session(t, 1)
-			before := p.states(tc.reverted...)
-			p.session(t, 2)
-			newest := p.states(tc.reverted...)
-			p.revert(before)
+			newest := p.rollBack(t, tc.reverted...)
 			p.open(t)
 			l := lost(t, p.Backend)
 			var storages, want []int
@@ -135,12 +131,7 @@ func TestNobodyGoesOnOverLosses(t *testing.T) {
 // Letting go is interrupted anywhere: either nothing is stored yet, and what is left to let go
 // of is told, or it is done.
 func TestLetGoIsInterrupted(t *testing.T) {
-	p := newPlace(t, 4, 2)
-	p.settle(t)
-	p.session(t, 1)
-	before := p.states(2, 3, 4)
-	p.session(t, 2)
-	p.revert(before)
+	p := rolledBack(t, 2, 3, 4)
 	start := p.states(0, 1, 2, 3, 4, 5)
 	for changes := int64(1); ; changes += 3 {
 		p.revert(start)
@@ -181,10 +172,7 @@ func TestLetGoIsInterrupted(t *testing.T) {
 func TestLetGoOfWhatIsRetained(t *testing.T) {
 	p, all, _ := keepers(t)
 	p.settle(t)
-	p.session(t, 1)
-	before := p.states(2, 3, 4)
-	p.session(t, 2)
-	p.revert(before)
+	p.rollBack(t, 2, 3, 4)
 	for _, k := range all {
 		if k.until["packs/2"] = time.Now().Add(time.Hour); k.until["snapshots/2"].IsZero() {
 			k.until["snapshots/2"] = time.Now().Add(time.Hour)
@@ -215,12 +203,7 @@ func TestLetGoOfWhatIsRetained(t *testing.T) {
 
 // Nothing is judged while a storage does not answer, or is another one.
 func TestLossesTakeAllStorages(t *testing.T) {
-	p := newPlace(t, 4, 2)
-	p.settle(t)
-	p.session(t, 1)
-	before := p.states(2, 3, 4)
-	p.session(t, 2)
-	p.revert(before)
+	p := rolledBack(t, 2, 3, 4)
 	p.open(t)
 	l := lost(t, p.Backend)
 	p.settle(t)
@@ -242,12 +225,7 @@ func second[T any](_ T, err error) error { return err }
 // What a killed put left a moment ago is no reason for storages that were rolled back, few
 // enough to be made whole, not to count again.
 func TestFreshRemaindersHoldNothingUp(t *testing.T) {
-	p := newPlace(t, 4, 2)
-	p.settle(t)
-	p.session(t, 1)
-	before := p.states(3)
-	p.session(t, 2)
-	p.revert(before)
+	p := rolledBack(t, 3)
 	p.open(t)
 	if err := p.Form(t.Context()); err != nil {
 		t.Fatal(err)
