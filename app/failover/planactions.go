@@ -32,7 +32,7 @@ func (p *Planner) bind(r *plan.Registry) error {
 	}
 	for name, condition := range map[string]plan.ConditionFunc{
 		"quorum": p.quorum, "member_down": p.memberDown, "region_down": p.regionDown, "region_up": p.regionUp,
-		"wait_lease": p.leaseIs, "probe": p.serves, "caught_up": p.caughtUp,
+		"wait_lease": p.leaseIs, "no_primary_yet": p.noPrimaryYet, "probe": p.serves, "caught_up": p.caughtUp,
 		"region_serves": p.regionServes, "repository_current": p.repositoryCurrent,
 	} {
 		if err := r.BindCondition(name, condition); err != nil {
@@ -174,6 +174,15 @@ func (p *Planner) leaseIs(_ context.Context, c plan.Call) (bool, string, error) 
 	}
 	want := c.Text("holder")
 	return holder != "" && (want == "" || holder == want), seen, nil
+}
+
+// noPrimaryYet holds for a service of which no member has ever claimed to be the primary.
+func (p *Planner) noPrimaryYet(ctx context.Context, c plan.Call) (bool, string, error) {
+	record, err := p.tenureOf(ctx, c.Text("service"))
+	if err != nil || record.Primary == "" {
+		return err == nil, "nobody was", err
+	}
+	return false, fmt.Sprintf("%s was, in tenure %d: single_server_failure has another one take over", record.Primary, record.Epoch), nil
 }
 
 // serves holds when a member answers, and takes writes if it must.

@@ -99,7 +99,7 @@ func (p *Planner) publish(ctx context.Context) error {
 
 // resolve fills in who fails over to whom, and who follows whom, as it is now: the
 // service when there is only one, its primary, the member that would take over, and the
-// one that should follow.
+// one that should follow, or begin where nobody ever did.
 func (p *Planner) resolve(ctx context.Context, definition *plan.Plan, given map[string]string) (map[string]string, error) {
 	wants := func(name string, t plan.Type) bool {
 		return definition.Parameters[name].Type == t && given[name] == ""
@@ -118,7 +118,7 @@ func (p *Planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 		return found, nil
 	}
 	record, err := p.tenureOf(ctx, service)
-	if err != nil || record.Primary == "" {
+	if err != nil {
 		return found, err
 	}
 	var seen messages.ServiceStatus
@@ -127,6 +127,12 @@ func (p *Planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 		if i := slices.IndexFunc(all, func(s messages.ServiceStatus) bool { return s.Service == service }); i >= 0 {
 			seen = all[i]
 		}
+	}
+	if record.Primary == "" {
+		if slices.Contains(missing, "member") { // who has most begins
+			found["member"] = heirOf(seen, record, config.ModeAsynchronous, p.away)
+		}
+		return found, nil
 	}
 	for _, name := range missing {
 		switch name {

@@ -133,6 +133,11 @@ func standardConditions() []Definition {
 			ByHand:  "mahavishnu failover status shows who holds it. Never delete it: it lapses by itself once its holder has stopped.",
 		},
 		{
+			Name: "no_primary_yet", Params: []Param{serviceParam},
+			Summary: "No member of $service was ever its primary.",
+			ByHand:  "mahavishnu failover status shows nobody who holds the lease of $service, and those who run it know of nobody who ever took writes.",
+		},
+		{
 			Name: "probe", Params: []Param{
 				serviceParam,
 				{Name: "member", Type: TypeMember, Optional: true, About: "which; without it, whom clients are led to"},

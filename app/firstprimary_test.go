@@ -1,0 +1,68 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"mahavishnu/coordinator/plan"
+	"mahavishnu/coordinator/standby/standbytest"
+	"mahavishnu/messages"
+)
+
+// A new service of which no member takes writes by itself gets its first primary when a
+// person names one, the others follow it, and nobody is made the first one twice.
+func TestAServiceGetsItsFirstPrimary(t *testing.T) {
+	group := standbytest.NewGroup()
+	members := map[string]*standbytest.Service{}
+	for _, name := range []string{"a", "b"} {
+		members[name] = group.Member(t, name)
+		members[name].Crash() // so that it was never the primary
+		members[name].Restart()
+	}
+	cfg := pairConfig(t, "eu-1", "", fmt.Sprintf(`
+failover:
+  heartbeat: 100ms
+  coordinators: [{node: eu-1, region: eu}]
+  services:
+    orders:
+      kind: http
+      members:
+        a: {node: eu-1, region: eu, address: %q}
+        b: {node: eu-1, region: eu, address: %q}
+`, members["a"].URL(), members["b"].URL()))
+	a := started(t, Options{Config: cfg, Roles: Roles{Scheduler: true, Coordinator: true}})
+	p := &pair{T: t, apps: map[string]*App{"us-1": a}}
+	comes(t, "both members are seen, and nobody leads", func() bool {
+		s := coordinatorOf(t, a)
+		return s.Epoch > 0 && len(s.Services) == 1 && !slices.ContainsFunc(s.Services[0].Members, func(m messages.MemberStatus) bool {
+			return m.Keeper == nil || m.Keeper.Role != "standby" || m.Keeper.Holds
+		})
+	})
+	order := plan.Request{Ask: plan.AskExecute, Plan: "first_primary", Params: map[string]string{"member": "b"}, By: "ann"}
+	p.carriedOut(t, order)
+	if err := members["b"].Write(); err != nil {
+		t.Error(err)
+	}
+	comes(t, "the other one follows", func() bool { return members["a"].Has() == 1 })
+	order.Params = map[string]string{"member": "a"}
+	var refused plan.Execution
+	begun := p.ask(t, order)
+	if begun.Execution == nil {
+		t.Fatal(begun.Err())
+	}
+	comes(t, "it is over", func() bool {
+		var err error
+		if refused, err = a.coordinatorPlans(t).Find(t.Context(), begun.Execution.ID); err != nil {
+			t.Fatal(err)
+		}
+		return refused.State.Final()
+	})
+	if refused.State == plan.StateCommitted || !strings.Contains(refused.Error, "b was, in tenure") {
+		t.Errorf("it is %s: %s", refused.State, refused.Error)
+	}
+	if members["a"].Write() == nil {
+		t.Error("two members take writes")
+	}
+}
