@@ -33,6 +33,10 @@ TESTERS := $(BIN)/gotestsum $(BIN)/nats
 TOOLS   := $(LINTER) $(TESTERS) $(BIN)/gofumpt $(BIN)/govulncheck
 SERVERS := $(BIN)/versitygw $(BIN)/fake-gcs-server
 
+# A program with the race detector sleeps for a second before it exits, in case another goroutine
+# races still. Scripts of the command line run hundreds of them, each over when its work is.
+export GORACE ?= atexit_sleep_ms=20
+
 .PHONY: help
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
