@@ -73,6 +73,29 @@ func (v *view) Close() error {
 	return errors.Join(errs...)
 }
 
+// withView runs fn with what there is of the queue. When that stops answering, because the
+// region was cut off a moment ago, fn runs again with what is left.
+func (e *env) withView(ctx context.Context, fn func(*view) error) (err error) {
+	v, err := e.look(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	err = fn(v)
+	if v.cut != nil || !bus.Unanswered(err) || ctx.Err() != nil {
+		return err
+	}
+	cfg, cfgErr := e.config()
+	if cfgErr != nil {
+		return cfgErr
+	}
+	v.heard, v.queue, v.cut = v.conn, nil, &cutOff{Region: cfg.Node.Region, Why: err.Error()}
+	if alone := cfg.NATS.Island.After > 0 && v.findOwn(ctx, e, cfg); !alone && !bus.Undecided(err) {
+		return err // it may be that this user has no right to ask
+	}
+	return fn(v)
+}
+
 // look opens the queue by whichever of its servers is with the majority, and where none is
 // what there is instead. It is an error when there is nothing.
 func (e *env) look(ctx context.Context) (*view, error) {

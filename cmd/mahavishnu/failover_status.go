@@ -78,7 +78,11 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 	if err != nil {
 		return err
 	}
-	r, err := e.failoverReport(ctx, cfg)
+	var r failoverReport
+	err = e.withView(ctx, func(v *view) error {
+		r, err = v.failover(ctx, cfg, len(cfg.Failover.Coordinators), e.clock.Now())
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -93,16 +97,6 @@ func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) err
 		return reported{errors.New("failover is in trouble")}
 	}
 	return nil
-}
-
-// failoverReport asks by whichever server answers.
-func (e *env) failoverReport(ctx context.Context, cfg *config.Config) (r failoverReport, err error) {
-	v, err := e.look(ctx)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, v.Close()) }()
-	return v.failover(ctx, cfg, len(cfg.Failover.Coordinators), e.clock.Now())
 }
 
 // failover is lookAtFailover for what can be seen from here.

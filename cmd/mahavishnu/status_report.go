@@ -22,17 +22,12 @@ const heartbeatPatience = 1500 * time.Millisecond
 
 // lookAtQueue asks the queue what it holds, and listens for who is alive.
 func (r *statusReport) lookAtQueue(ctx context.Context, e *env) {
-	err := func() (err error) {
-		v, err := e.look(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, v.Close()) }()
+	err := e.withView(ctx, func(v *view) error {
 		if r.CutOff = v.cut; v.queue == nil {
 			return errors.New(v.cut.Why)
 		}
 		return r.askQueue(ctx, e, v)
-	}()
+	})
 	if err != nil {
 		r.Unreachable = append(r.Unreachable, err.Error())
 	}

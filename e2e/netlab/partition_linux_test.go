@@ -155,12 +155,37 @@ func (w *whole) goOnAlone() alone {
 	if !strings.Contains(w.logs[near].String(), "in the minority") {
 		w.t.Error("the coordinator that is cut off does not say so")
 	}
+	w.seesItself()
 	waiting := job("waits-for-its-time", near)
 	waiting.NotBefore = time.Now().Add(time.Hour)
 	if _, err := w.reach(strings.TrimSpace(string(text))).Submit(w.t.Context(), waiting); err != nil {
 		w.t.Fatal(err)
 	}
 	return alone{backup: made[0].Job, waiting: waiting.ID}
+}
+
+// cutOffCode is the exit code of a status of a region that is cut off.
+const cutOffCode = 7
+
+// seesItself has commands in the region that is cut off tell what they can: its own queue
+// and its node, and its coordinator, which reaches no majority. The first takes long: it also
+// waits for the copy in another region.
+func (w *whole) seesItself() {
+	w.t.Helper()
+	commands := map[string][]string{"failover status": {"region eu is cut off since ", "nobody leads", "coordinator us-1 does not answer", "NO, "}}
+	if os.Getenv(longEnv) != "" {
+		commands["status"] = []string{"region eu is cut off since ", "the region's own queue: ", "eu-1 (its region is cut off)"}
+	}
+	began := time.Now()
+	for command, says := range commands {
+		text := w.ends(cutOffCode, near, nil, strings.Fields(command)...)
+		for _, want := range says {
+			if !strings.Contains(text, want) {
+				w.t.Errorf("%s in the region that is cut off does not say %q:\n%s", command, want, text)
+			}
+		}
+	}
+	w.t.Logf("%v to tell what can be told in the region", time.Since(began).Round(time.Millisecond))
 }
 
 // reach connects to the queue that the region has for itself.

@@ -246,6 +246,13 @@ func (w *whole) run(region string, cmd *exec.Cmd) <-chan struct{} {
 // must runs a command of the program in a region, with variables, to its end.
 func (w *whole) must(region string, variables []string, args ...string) string {
 	w.t.Helper()
+	return w.ends(0, region, variables, args...)
+}
+
+// ends runs a command in a region, which must end with an exit code, and returns what it
+// prints.
+func (w *whole) ends(code int, region string, variables []string, args ...string) string {
+	w.t.Helper()
 	cmd := exec.Command(w.program, append(args, "--config", filepath.Join(w.dir, region+".yml"))...)
 	cmd.Dir, cmd.Env = w.dir, w.environment(variables...)
 	var out, errs bytes.Buffer
@@ -254,8 +261,9 @@ func (w *whole) must(region string, variables []string, args ...string) string {
 	if err == nil {
 		err = cmd.Wait()
 	}
-	if err != nil {
-		w.t.Fatalf("mahavishnu %s in %s: %v\n%s%s", strings.Join(args, " "), region, err, &out, &errs)
+	var exited *exec.ExitError
+	if err != nil && !errors.As(err, &exited) || cmd.ProcessState.ExitCode() != code {
+		w.t.Fatalf("mahavishnu %s in %s: %v, want exit code %d\n%s%s", strings.Join(args, " "), region, err, code, &out, &errs)
 	}
 	return out.String()
 }

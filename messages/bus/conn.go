@@ -311,10 +311,13 @@ func temporary(err error) bool {
 	return noMajority(err)
 }
 
+// errLeaderless is a stream without a leader, as a server tells that is alone.
+var errLeaderless = errors.New("no server leads it")
+
 // noMajority reports that a server answers which can decide nothing now.
 func noMajority(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled &&
+	return errors.Is(err, errLeaderless) || errors.As(err, &api) && api.Code == 503 && api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled &&
 		api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabledForAccount
 }
 

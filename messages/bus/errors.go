@@ -31,3 +31,7 @@ var (
 func Unanswered(err error) bool {
 	return temporary(err) || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrConnectionClosed)
 }
+
+// Undecided reports whether a call failed because the server that answered is not with the
+// majority of its cluster, or there is none.
+func Undecided(err error) bool { return noMajority(err) }

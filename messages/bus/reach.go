@@ -7,8 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"mahavishnu/clock"
 	"mahavishnu/fault"
+	"mahavishnu/messages"
 )
 
 // reachPatience is how long one of several servers may take to be connected to, and again
@@ -57,6 +60,9 @@ func reachAny(ctx context.Context, o Options) (answered *Conn, b *Bus, err error
 		}
 		b, err := Bind(ctx, c)
 		if err == nil {
+			err = b.led()
+		}
+		if err == nil {
 			if answered != nil {
 				answered.nc.Close()
 			}
@@ -85,6 +91,17 @@ func reachAny(ctx context.Context, o Options) (answered *Conn, b *Bus, err error
 	}
 	return answered, nil, fault.New("find the majority of the cluster by", redact(o.URL),
 		fmt.Errorf("%d of %d servers cannot be reached, and the others do not know it: %w", len(silent), len(list), without[0]), "")
+}
+
+// led fails when a stream that was just bound to has no leader: any server tells of it, also
+// one that is alone.
+func (b *Bus) led() error {
+	for name, s := range map[string]jetstream.Stream{messages.StreamJobs: b.jobs, messages.StreamEvents: b.events, messages.StreamDead: b.dead} {
+		if c := s.CachedInfo().Cluster; c != nil && c.Leader == "" {
+			return b.c.failed("bind to stream", name, errLeaderless)
+		}
+	}
+	return nil
 }
 
 // connectWithin is Connect, for no longer than the patience with one server.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver/natstest"
@@ -68,6 +69,33 @@ func TestReachTriesTheOtherServers(t *testing.T) {
 				t.Errorf("it goes on with %s, want %s", known, list)
 			}
 		})
+	}
+}
+
+// A server that is left of three tells of its streams, and still is not with the majority.
+func TestReachSeesThatNobodyLeads(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.StartProcesses(t, 3)
+	rigOn(t, cluster.URL(), func(o *bus.ProvisionOptions) { o.Replicas = 3 })
+	names := cluster.Names()
+	cluster.Kill(names[1])
+	cluster.Kill(names[2])
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		c, b, err := bus.Reach(t.Context(), bus.Options{URL: cluster.URL(), Name: "test", Patience: time.Second})
+		if c == nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case err == nil && b == nil, err != nil && !bus.Unanswered(err):
+			t.Fatalf("%v, %v", b, err)
+		case err != nil && strings.Contains(err.Error(), "no server leads it") && strings.Contains(strings.Join(fault.Hints(err), " "), "not with the majority"):
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("it never saw it: %v", err)
+		}
 	}
 }
 
