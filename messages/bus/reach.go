@@ -35,9 +35,7 @@ func Reach(ctx context.Context, o Options) (*Conn, *Bus, error) {
 		if b != nil || c == nil || ctx.Err() != nil || now().After(end) {
 			return c, b, err
 		}
-		if err := c.Close(); err != nil && c.Connected() {
-			return nil, nil, err
-		}
+		c.nc.Close()
 	}
 }
 
