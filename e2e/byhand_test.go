@@ -41,6 +41,7 @@ func (s *system) jobsDone(b *bus.Bus) int {
 // message runs a backup, and every bad one ends among the dead letters with a
 // sentence that tells what to fix. No worker stops, and nothing is lost.
 func TestJobsTypedByHand(t *testing.T) {
+	t.Parallel()
 	s := newSystem(t, tree(t, corpus.Spec{Kind: corpus.Small, Files: 50, FileSize: 2000}), "")
 	up, b := s.lead("up")
 	subject := messages.JobSubject(messages.KindBackup, region)

@@ -12,6 +12,7 @@ import (
 // TestJobSurvivesTheDeathOfItsStreamsLeader kills, in the middle of a job, the
 // server that leads the job stream of a three-node cluster.
 func TestJobSurvivesTheDeathOfItsStreamsLeader(t *testing.T) {
+	t.Parallel()
 	source := tree(t, corpus.Spec{Kind: corpus.Mixed, Files: 60, FileSize: 12 << 20, Seed: 5})
 	cluster := natstest.StartProcesses(t, 3)
 	s := newSystem(t, source, cluster.URL())

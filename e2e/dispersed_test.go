@@ -166,6 +166,7 @@ func (s *spread) verify(what string, wrong ...string) {
 // restores and verifies go on; when they are back a repair makes good what they
 // missed. Stored bytes are 1.5 times those of one copy.
 func TestDispersedOverSixServers(t *testing.T) {
+	t.Parallel()
 	s := newSpread(t)
 	s.backup("all six up", 6<<20)
 	s.restore("all six up")

@@ -107,6 +107,7 @@ func (x *trio) leader() string {
 // killed, which leaves the server to the watchdog: each time the standby takes over
 // with what it had received, and the old primary takes no more writes.
 func TestAPrimaryIsReplaced(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		hurt func(x *trio)
@@ -116,6 +117,7 @@ func TestAPrimaryIsReplaced(t *testing.T) {
 		{"its keeper is killed", func(x *trio) { x.all["eu-1"].Kill() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			x := newTrio(t)
 			led, began := x.leader(), time.Now()
 			c.hurt(x)

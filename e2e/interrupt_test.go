@@ -11,9 +11,11 @@ import (
 // at random moments, until the same command gets through. No byte is stored
 // twice, whatever was stored is used, and the figure is printed.
 func TestInterruptedBackupGoesOn(t *testing.T) {
+	t.Parallel()
 	source := tree(t, mixed())
 	for n := range 5 {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
 			s := newSystem(t, source, "")
 			args := []string{"backup", source, "--direct", "--json", "--repository", s.access.Location, "--key", s.access.KeyPath}
 			stored := map[string]int64{}

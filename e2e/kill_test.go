@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ func mixed() corpus.Spec {
 func TestWorkerKilledAtAnyMoment(t *testing.T) {
 	source := tree(t, mixed())
 	took := calibrate(t, source)
+	t.Logf("a whole job takes %v", took.Round(time.Millisecond))
 	t.Run("trials", func(t *testing.T) {
 		for n := range trials {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -38,14 +40,24 @@ func TestWorkerKilledAtAnyMoment(t *testing.T) {
 	})
 }
 
-// calibrate measures a whole job, claim to commit, as it runs here and now.
+// calibrate measures a whole job, claim to commit, as it runs here and now, beside as many others as
+// trials run at a time: their mean.
 func calibrate(t *testing.T, source string) time.Duration {
 	t.Helper()
-	s := newSystem(t, source, "")
-	_, b := s.lead("scheduler")
-	s.worker("w")
-	entry := s.succeeded(b, s.submit(b))
-	return entry.Finished.Sub(entry.Created)
+	var sum atomic.Int64
+	t.Run("calibrate", func(t *testing.T) {
+		for n := range testsAtATime() {
+			t.Run(fmt.Sprint(n), func(t *testing.T) {
+				t.Parallel()
+				s := newSystem(t, source, "")
+				_, b := s.lead("scheduler")
+				s.worker("w")
+				entry := s.succeeded(b, s.submit(b))
+				sum.Add(int64(entry.Finished.Sub(entry.Created)))
+			})
+		}
+	})
+	return time.Duration(sum.Load()) / time.Duration(testsAtATime())
 }
 
 func killWorker(t *testing.T, source string, after time.Duration) {

@@ -18,6 +18,7 @@ import (
 // TestReload changes the configuration of a running process: a new source can
 // be backed up at once, and a bad file changes nothing.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	s := newSystem(t, tree(t, corpus.Spec{Kind: corpus.Small, Files: 5, FileSize: 100}), "")
 	up, b := s.lead("up")
 	path := filepath.Join(s.dir, "leader.yml")
@@ -64,6 +65,7 @@ func TestReload(t *testing.T) {
 
 // TestMetricsAndHealth asks a running process how it is.
 func TestMetricsAndHealth(t *testing.T) {
+	t.Parallel()
 	s := newSystem(t, tree(t, corpus.Spec{Kind: corpus.Small, Files: 5, FileSize: 100}), "")
 	path := s.config("leader", "")
 	text, err := os.ReadFile(path)
@@ -98,6 +100,7 @@ func TestMetricsAndHealth(t *testing.T) {
 
 // TestDemo runs what a newcomer runs first, on a small tree.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	source := tree(t, corpus.Spec{Kind: corpus.Small, Files: 300, FileSize: 4000})
 	s := newSystem(t, source, "")
 	dir := filepath.Join(t.TempDir(), "demo")

@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"mahavishnu/lab/process"
@@ -39,8 +41,18 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return process.Verify(mahavishnu, m.Run())
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(testsAtATime())); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	return process.Verify(mahavishnu, code)
 }
+
+// testsAtATime is how many parallel tests run at once: they wait for others' timers half of their
+// time, so that it may be more than there are processors.
+func testsAtATime() int { return max(4, runtime.GOMAXPROCS(0)) }
 
 func build(dir, module, pkg string) (string, error) {
 	program := filepath.Join(dir, filepath.Base(pkg))

@@ -320,6 +320,7 @@ func (w *world) refused(id string, a plan.Approval, why string) {
 // A whole region is lost: another takes over its services, repository and jobs once a
 // person has approved, and gives back everything when it returns.
 func TestARegionIsFailedOverAndBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, map[string]func(string) string{
 		"failback_region": func(text string) string {
 			return strings.NewReplacer("every: 5s", "every: 100ms", "holds: 60", "holds: 5").Replace(text)
@@ -410,6 +411,7 @@ func TestARegionIsFailedOverAndBack(t *testing.T) {
 // A region that is left in good order is back as it was when that is taken back within
 // the window. All shipped plans are ready before.
 func TestARegionFailoverIsRolledBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	config := filepath.Join(w.dir, "us-1.yml")
 	var listed string

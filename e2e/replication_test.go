@@ -311,6 +311,7 @@ func (r *regions) complete(from, to storage.Backend) {
 // A repository on disk is copied to S3, and that copy to Azure: the same objects bit for
 // bit, without a key, and the last one restores.
 func TestReplicaOfAReplicaElsewhere(t *testing.T) {
+	t.Parallel()
 	r := newRegions(t)
 	for range 3 {
 		r.backup()
@@ -343,6 +344,7 @@ func TestReplicaOfAReplicaElsewhere(t *testing.T) {
 // The lag that is measured, with the link to the replica cut and whole again, is what
 // really is not there.
 func TestLagDuringACut(t *testing.T) {
+	t.Parallel()
 	r := newRegions(t)
 	primary, replica := r.open(r.primary), r.replica()
 	through, err := storage.OpenWith(t.Context(), r.server.Through(r.link.URL(), "replica"), storage.OpenOptions{Credentials: r.secrets(), Retry: impatient})

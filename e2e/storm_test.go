@@ -31,6 +31,7 @@ func storm(p *wire.Proxy) {
 // A repository lives on through a link and a server that keep failing: what is backed up,
 // forgotten and pruned there is restored bit by bit, over the same link and without it.
 func TestRepositoryInAStorm(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) (p *wire.Proxy, far, near string, c storage.Credentials){
 		"S3": func(t *testing.T) (*wire.Proxy, string, string, storage.Credentials) {
 			s := servers.S3(t)
@@ -49,6 +50,7 @@ func TestRepositoryInAStorm(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			proxy, far, near, secrets := start(t)
 			s := &spread{
 				t: t, dir: t.TempDir(), ring: keyring.Generate(time.Now()), place: far,

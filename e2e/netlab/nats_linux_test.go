@@ -104,6 +104,7 @@ func job(id, region string) messages.Job {
 // server and a client in it live on. That side acknowledges nothing from then on, the
 // others elect leaders and go on, and when the link is back, both have the same.
 func TestLeadingRegionCutOffAlive(t *testing.T) {
+	t.Parallel()
 	const minority = "us-east-1"
 	s := startStretched(t, minority, "us-west-2", "eu-west-1")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

@@ -38,6 +38,7 @@ var timing = messages.LeaseTiming{
 // its own queue; and when the line is back, journals, catalog and replicas become equal
 // everywhere by themselves.
 func TestRegionCutOffAlive(t *testing.T) {
+	t.Parallel()
 	w := newWhole(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
