@@ -18,6 +18,7 @@ import (
 // TestRandomFaultsOverRealServers does what TestRandomFaults does with leases and records on a
 // NATS server, which each node reaches over a wire of its own that is cut and mended.
 func TestRandomFaultsOverRealServers(t *testing.T) {
+	t.Parallel()
 	url := natstest.Start(t).ClientURL()
 	conn, err := bus.Connect(t.Context(), bus.Options{URL: url, Name: "provision"})
 	if err != nil {

@@ -234,6 +234,7 @@ var faults = []struct {
 // writes numbered rows, and lets the other take over at once. No acknowledged row may be missing, and the
 // old primary never takes a write once the new one has.
 func TestDatabasesThroughFaults(t *testing.T) {
+	t.Parallel()
 	runs := 1
 	if text := os.Getenv(runsEnv); text != "" {
 		var err error

@@ -140,12 +140,14 @@ func TestWatchTriesAgainBesideAKeeper(t *testing.T) {
 		say(`{"spec":{}}`)
 		say(`{"epoch":3,"until":1}`)
 		time.Sleep(30*time.Second + 10*time.Millisecond)
+		synctest.Wait()
 		if n := len(m.tried); n < 30 || n > 36 {
 			t.Errorf("%d attempts in half a minute", n)
 		}
 		before := len(m.tried)
 		say(`{"epoch":4,"until":1}`)
 		time.Sleep(160 * time.Millisecond)
+		synctest.Wait()
 		if n := len(m.tried) - before; n != 3 || m.epoch != 4 {
 			t.Errorf("%d attempts under epoch %d in the tenure's first 160 ms, want 3: at once, after 50 ms and after 100 more", n, m.epoch)
 		}
