@@ -13,6 +13,7 @@ import (
 // TestServersTellTheirRegions has servers whose names tell nothing: a coordinator knows
 // where each is by its tag, and keeps leaders out of a region by that.
 func TestServersTellTheirRegions(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	want := map[string]string{"alpha": "us-east-1", "beta": "eu-west-1", "gamma": "ap-south-1"}
 	regions := []string{"us-east-1", "eu-west-1", "ap-south-1"}

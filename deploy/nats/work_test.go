@@ -67,6 +67,7 @@ func runs(t *testing.T, b *bus.Bus, node string) string {
 
 // TestRolesDoTheirWork lets each role do what it is for, with its rights alone.
 func TestRolesDoTheirWork(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.one()
 	s.provision(1, region)
@@ -203,6 +204,7 @@ func TestOnlyTLS13AndKnownUsers(t *testing.T) {
 
 // TestThreeNodes kills each server once, and all of them at once.
 func TestThreeNodes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	servers := s.three("three-nodes.conf", "n1", "n2", "n3")
 	s.provision(3, region)
@@ -270,6 +272,7 @@ func stranger(t *testing.T, s *site, address string) {
 // TestThreeRegions has a replica of each stream in each region, moves the leaders
 // out of the active one with the coordinator's rights, and loses that region.
 func TestThreeRegions(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	servers := s.three("three-regions.conf", "us-east-1-1", "us-west-2-1", "eu-west-1-1")
 	s.provision(3, "us-east-1", "us-west-2", "eu-west-1")
