@@ -18,7 +18,7 @@ import (
 )
 
 // family starts a shell that starts another program and waits for it, and tells who that is.
-func family(t *testing.T, ctx context.Context) (parent *exec.Cmd, child int) {
+func family(ctx context.Context, t *testing.T) (parent *exec.Cmd, child int) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "child")
 	parent = exec.CommandContext(ctx, "sh", "-c", `sleep 1000 & echo $! >"$0.new" && mv "$0.new" "$0"; wait`, file)
@@ -54,7 +54,7 @@ func TestTogetherEndsWhatACommandStarted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	parent, child := family(t, ctx)
+	parent, child := family(ctx, t)
 	if !runs(t, child) {
 		t.Fatal("the child has ended before its parent")
 	}
@@ -86,7 +86,7 @@ func TestTogetherLeavesOthersAlone(t *testing.T) {
 	// A command has a group of its own: a terminal's signals to this one do not reach it.
 	other, cancelOther := context.WithCancel(t.Context())
 	defer cancelOther()
-	parent, _ := family(t, other)
+	parent, _ := family(other, t)
 	group, err := syscall.Getpgid(parent.Process.Pid)
 	if err != nil || group != parent.Process.Pid || group == syscall.Getpgrp() {
 		t.Errorf("it is in group %d, this process in %d: %v", group, syscall.Getpgrp(), err)
