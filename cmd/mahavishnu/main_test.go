@@ -16,11 +16,25 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"mahavishnu/lab/process"
 )
 
 // TestMain lets scripts run this test binary as the real command.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"mahavishnu": main})
+	testscript.Main(swept{m}, map[string]func(){"mahavishnu": main})
+}
+
+// swept are tests that fail when a watchdog of the program is left.
+type swept struct{ *testing.M }
+
+func (s swept) Run() int {
+	code := s.M.Run()
+	self, err := os.Executable() // the program's other name
+	if err != nil {
+		return max(code, 1)
+	}
+	return process.Verify(self, code)
 }
 
 // TestScripts runs the real binary as people and scripts do.

@@ -56,7 +56,8 @@
 // A database whose keeper is dead goes on taking writes while others elect another primary. So a
 // second process, the watchdog, is told after each renewal until when the member may go on.
 // It stops the member when that moment passes (the keeper hangs or was stopped) and at once when the
-// pipe from the keeper ends (the keeper was killed). No tenure begins without it. Both dying in the same moment, or
+// pipe from the keeper ends (the keeper was killed). A member that resists it tries to stop for ever, with pauses
+// that grow from 50 ms to a second. No tenure begins without it. Both dying in the same moment, or
 // a kernel that runs nobody, is what remains; only a hardware watchdog helps there, or Synchronous, in
 // which such a primary cannot acknowledge anything that is lost. The same is true of a virtual machine
 // that is paused as a whole together with its clock: its database may answer for some milliseconds before anybody has noticed.
