@@ -27,7 +27,7 @@ func (a *App) startCoordinator(ctx context.Context) error {
 		Node: node.Name, Region: node.Region, Instance: a.instance, Started: a.started, Voters: voters(f), Services: services(a.cfg),
 		Heartbeat: f.Heartbeat.Std(), Threshold: float64(f.Suspicion), Pause: f.EffectivePause(),
 		Confirm: f.EffectiveConfirm(), Recovery: f.Recovery.Std(),
-		Timing: leaseTiming(f.Lease), Metrics: a.metrics,
+		Timing: LeaseTiming(f.Lease), Metrics: a.metrics,
 		Clock: a.Clock, Log: a.Log.With().Str("part", "coordinator").Logger(),
 	}
 	o.Connect(a.bus)
@@ -62,7 +62,7 @@ func (a *App) startCoordinator(ctx context.Context) error {
 // failoverOptions are what plans need of the process.
 func (a *App) failoverOptions() failover.Options {
 	return failover.Options{
-		Config: a.cfg, Bus: a.bus, Host: host{a}, Timing: leaseTiming(a.cfg.Failover.Lease),
+		Config: a.cfg, Bus: a.bus, Host: host{a}, Timing: LeaseTiming(a.cfg.Failover.Lease),
 		Copies:  Replicas{Config: a.config, Storage: StoragesOf(a.cfg, a.Clock, a.metrics).Hasty(lagPatience)},
 		Patient: Replicas{Config: a.config, Storage: StoragesOf(a.cfg, a.Clock, nil)},
 		Metrics: a.metrics, Log: a.Log, Clock: a.Clock,
@@ -75,7 +75,7 @@ func (a *App) startKeepers(ctx context.Context) error {
 		return nil
 	}
 	k := failover.NewKeepers(failover.KeepersOptions{
-		Config: a.cfg, Bus: a.bus, Host: host{a}, Timing: leaseTiming(a.cfg.Failover.Lease),
+		Config: a.cfg, Bus: a.bus, Host: host{a}, Timing: LeaseTiming(a.cfg.Failover.Lease),
 		Watchdog: a.Watchdog, Log: a.Log, Clock: a.Clock,
 	})
 	a.mu.Lock()

@@ -294,7 +294,7 @@ func (i *island) handOver(ctx context.Context, q *App) error {
 	}
 	began := i.app.Clock.Now()
 	h := handover{from: q.bus, to: i.app.bus, node: q.cfg.Node.Name, region: q.cfg.Node.Region, clock: i.app.Clock, log: i.log}
-	if err := h.run(ctx, leaseTiming(q.cfg.NATS.Lease)); err != nil {
+	if err := h.run(ctx, LeaseTiming(q.cfg.NATS.Lease)); err != nil {
 		return err
 	}
 	for what, n := range h.done.counts() {

@@ -37,7 +37,7 @@ func (a *App) startScheduler(context.Context) error {
 		Plan: plan, Holder: a.Config.Node.Name, Metrics: a.metrics, Clock: a.Clock,
 		Report: func(err error) { log.Warn().Err(err).Msg("the scheduler goes on after an error") },
 	}
-	if err := o.Connect(a.bus, leaseTiming(a.cfg.NATS.Lease)); err != nil {
+	if err := o.Connect(a.bus, LeaseTiming(a.cfg.NATS.Lease)); err != nil {
 		return err
 	}
 	if a.scheduler, err = scheduler.New(o); err != nil {
@@ -57,7 +57,8 @@ func (a *App) startScheduler(context.Context) error {
 	return nil
 }
 
-func leaseTiming(l config.Lease) messages.LeaseTiming {
+// LeaseTiming is how a lease is held that is configured so.
+func LeaseTiming(l config.Lease) messages.LeaseTiming {
 	d := time.Duration(l.Duration)
 	return messages.LeaseTiming{
 		RenewEvery:    time.Duration(l.RenewInterval),
@@ -73,7 +74,7 @@ func leaseTiming(l config.Lease) messages.LeaseTiming {
 func (a *App) lead(name string, run func(context.Context) error) func(context.Context) error {
 	return a.again(name, func(ctx context.Context) error {
 		lease, err := a.bus.Leases().Acquire(ctx, bus.LeaseOptions{
-			Name: name, Holder: a.Config.Node.Name, Timing: leaseTiming(a.config().NATS.Lease),
+			Name: name, Holder: a.Config.Node.Name, Timing: LeaseTiming(a.config().NATS.Lease),
 		})
 		if err != nil {
 			return err

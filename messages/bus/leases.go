@@ -31,6 +31,7 @@ type leaseStore interface {
 	Create(ctx context.Context, key string, data []byte) (uint64, error)
 	Update(ctx context.Context, key string, data []byte, revision uint64) (uint64, error)
 	Watch(ctx context.Context, pattern string, fn func(Value) error) error
+	Now(ctx context.Context) (time.Time, error)
 }
 
 // LeaseOptions say which lease, for whom.
@@ -58,18 +59,23 @@ func (o LeaseOptions) check() error {
 
 // Get tells who seems to hold a lease: for people to read, not to decide on.
 func (l *Leases) Get(ctx context.Context, name string) (messages.LeaseValue, error) {
+	_, lease, err := l.read(ctx, name)
+	return lease, err
+}
+
+func (l *Leases) read(ctx context.Context, name string) (Value, messages.LeaseValue, error) {
 	v, err := l.store.Get(ctx, name)
 	if err != nil {
-		return messages.LeaseValue{}, err
+		return v, messages.LeaseValue{}, err
 	}
 	lease, err := messages.DecodeLease(v.Data)
 	if err != nil {
-		return messages.LeaseValue{}, fault.New("read lease", name, err, "")
+		return v, messages.LeaseValue{}, fault.New("read lease", name, err, "")
 	}
 	if lease.Epoch == 0 {
 		lease.Epoch = v.Revision // the write that won it
 	}
-	return lease, nil
+	return v, lease, nil
 }
 
 // Acquire waits until the lease is held, or ctx ends. The lease renews itself

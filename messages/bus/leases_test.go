@@ -22,6 +22,10 @@ func TestLeaseOnARealServer(t *testing.T) {
 	if v, err := r.Leases().Get(t.Context(), "scheduler"); err != nil || v.Holder != "a" || v.Epoch != a.Epoch() {
 		t.Errorf("Get = %+v, %v", v, err)
 	}
+	seen, err := r.Leases().See(t.Context(), o.Timing, "scheduler", "never")
+	if s := seen["scheduler"]; err != nil || len(seen) != 1 || s.Holder != "a" || s.Lapsed || s.Renewed.IsZero() || s.Age > time.Hour {
+		t.Errorf("See = %+v, %v", seen, err)
+	}
 	got := make(chan *bus.Lease)
 	o.Holder = "b"
 	go func() {

@@ -56,6 +56,26 @@ func (s *Store) Get(ctx context.Context, key string) (Value, error) {
 	return v, err
 }
 
+// Now is the time by the clock of the server that leads the bucket, which also gives values
+// their time.
+func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.c.persist(ctx, "read the time of", s.kv.Bucket(), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		status, err := s.kv.Status(ctx)
+		if err != nil {
+			return err
+		}
+		bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+		if !ok || bucket.StreamInfo() == nil {
+			return errors.New("the server does not tell it")
+		}
+		now = bucket.StreamInfo().TimeStamp
+		return nil
+	})
+	return now, err
+}
+
 // Put writes a key, whatever it holds.
 func (s *Store) Put(ctx context.Context, key string, data []byte) (revision uint64, err error) {
 	err = s.c.persist(ctx, "write", s.object(key), func(ctx context.Context) error {
