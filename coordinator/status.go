@@ -53,7 +53,7 @@ func (v *view) status(now time.Time) messages.CoordinatorStatus {
 		i := slices.IndexFunc(s.Services, func(x messages.ServiceStatus) bool { return x.Service == m.service })
 		if i < 0 {
 			i = len(s.Services)
-			s.Services = append(s.Services, messages.ServiceStatus{Service: m.service, Kind: m.kind})
+			s.Services = append(s.Services, messages.ServiceStatus{Service: m.service, Kind: m.kind, UnservedMillis: v.unservedFor(m.service, now)})
 		}
 		s.Services[i].Members = append(s.Services[i].Members, messages.MemberStatus{
 			Member: m.Name, Node: m.Node, Region: m.Region, Address: m.Address, Probe: m.problem, Keeper: m.keeper,

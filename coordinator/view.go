@@ -22,6 +22,8 @@ type view struct {
 	nodes   map[string]*node
 	names   map[string]*names // of nodes whose heartbeats tell their instance
 	members []*member
+	// unserved is since when nobody is known to take the writes of a service, by service.
+	unserved map[string]time.Time
 
 	sequence uint64
 	started  time.Time
@@ -55,6 +57,7 @@ func newView(o *Options, now time.Time) (*view, error) {
 	v := &view{
 		o: o, board: board, health: detect.NewHealth(o.Heartbeat, 0), started: now,
 		rhythms: map[time.Duration]*detect.Options{}, nodes: map[string]*node{}, names: map[string]*names{},
+		unserved: map[string]time.Time{},
 	}
 	if o.Instance != "" {
 		own := newNames()
@@ -236,6 +239,7 @@ func (v *view) look(now time.Time) (messages.OpinionReport, []vote.Verdict) {
 		m.judge(v, now, stretch)
 		add(m.target, &m.opinion)
 	}
+	v.watchServed(now, stretch)
 	v.board.Hear(own)
 	v.sequence++
 	report := messages.OpinionReport{

@@ -87,6 +87,10 @@ type ServiceStatus struct {
 	Service string         `json:"service"`
 	Kind    string         `json:"kind"`
 	Members []MemberStatus `json:"members"`
+	// UnservedMillis is for how long this coordinator has known of no member that holds
+	// the lease and takes writes; 0 while it knows of one, and for services without
+	// keepers.
+	UnservedMillis int64 `json:"unserved_ms,omitempty"`
 }
 
 // MemberStatus is one member of a service as a coordinator sees it.
