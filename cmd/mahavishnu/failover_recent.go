@@ -32,6 +32,8 @@ type recentExecution struct {
 	Told []string `json:"told,omitempty"`
 	// Wants is what it waits for from people, with the command; "" is nothing.
 	Wants string `json:"wants,omitempty"`
+
+	things []string // that it protects
 }
 
 // readExecutions reads what is under way and what has ended recently.
@@ -59,7 +61,7 @@ func (r *failoverReport) readExecutions(ctx context.Context, b *bus.Bus, cfg *co
 func recentOf(x *plan.Execution) recentExecution {
 	r := recentExecution{
 		Execution: x.ID, Plan: x.Plan.Name, State: x.State, Trigger: x.Trigger, By: x.By, Began: x.Created, Ended: x.Finished,
-		Note: executionNote(x), Told: x.Told(),
+		Note: executionNote(x), Told: x.Told(), things: x.Things,
 	}
 	if _, asks := x.Question(); asks {
 		r.Wants = "waits to be approved: mahavishnu failover approve " + x.ID + " --key-file FILE"

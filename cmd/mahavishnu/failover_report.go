@@ -51,11 +51,7 @@ func (r failoverReport) print(e *env) {
 	if len(r.Leases) > 0 {
 		table := terminal.NewTable("lease", "holder", "epoch>")
 		for _, l := range r.Leases {
-			holder := l.Holder
-			if holder == "" {
-				holder = "(released)"
-			}
-			table.Row(l.Lease, holder, fmt.Sprint(l.Epoch))
+			table.Row(l.Lease, l.who(), fmt.Sprint(l.Epoch))
 		}
 		e.term.Printf("\n%s", table)
 	}

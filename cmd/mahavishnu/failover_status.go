@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mahavishnu/app"
 	"mahavishnu/config"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
@@ -41,7 +42,7 @@ the exit code is 7.`,
 		Args:    takes(0, 0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runFailoverStatus(cmd.Context(), e, o) },
 	}
-	cmd.Flags().BoolVar(&o.check, "check", false, "for monitoring: end with 1 when nobody leads, a coordinator is missing or in the minority, or a member of a service is not up")
+	cmd.Flags().BoolVar(&o.check, "check", false, "for monitoring: end with 1 when nobody leads, a coordinator is missing or in the minority, nobody takes the writes of a service, or one of its members is not up")
 	return exits(cmd, exitCutOff)
 }
 
@@ -62,15 +63,10 @@ type failoverReport struct {
 	Regions []messages.RegionRecord `json:"regions,omitempty"`
 	// Executions are those that have not ended, and those of the last day, newest first.
 	Executions []recentExecution `json:"executions"`
+	// Unserved are the services whose writes nobody takes.
+	Unserved []unservedService `json:"unserved,omitempty"`
 	// Troubles are sentences: what --check complains of.
 	Troubles []string `json:"troubles"`
-}
-
-// leaseStatus is who seems to hold a lease.
-type leaseStatus struct {
-	Lease  string `json:"lease"`
-	Holder string `json:"holder"`
-	Epoch  uint64 `json:"epoch"`
 }
 
 func runFailoverStatus(ctx context.Context, e *env, o failoverStatusOptions) error {
@@ -160,37 +156,22 @@ func lookAtFailover(ctx context.Context, conn *bus.Conn, b *bus.Bus, cfg *config
 	if b != nil {
 		err = r.readStored(ctx, b, cfg, now)
 	}
+	if err == nil {
+		err = r.findUnserved(ctx, b, cfg)
+	}
 	r.complain()
 	return r, err
 }
 
 // readStored reads what the queue keeps of failovers.
 func (r *failoverReport) readStored(ctx context.Context, b *bus.Bus, cfg *config.Config, now time.Time) (err error) {
-	if err := r.readLeases(ctx, b, cfg); err != nil {
+	if err := r.readLeases(ctx, b, cfg, app.LeaseTiming(cfg.Failover.Lease)); err != nil {
 		return err
 	}
 	if r.Regions, err = readRegions(ctx, b, cfg); err != nil {
 		return err
 	}
 	return r.readExecutions(ctx, b, cfg, now)
-}
-
-func (r *failoverReport) readLeases(ctx context.Context, b *bus.Bus, cfg *config.Config) error {
-	names := []string{messages.LeaseCoordinator}
-	for _, service := range sortedKeys(cfg.Failover.Services) {
-		names = append(names, messages.ServiceLease(service))
-	}
-	for _, name := range names {
-		lease, err := b.Leases().Get(ctx, name)
-		switch {
-		case errors.Is(err, bus.ErrNotFound):
-			continue
-		case err != nil:
-			return err
-		}
-		r.Leases = append(r.Leases, leaseStatus{Lease: name, Holder: lease.Holder, Epoch: lease.Epoch})
-	}
-	return nil
 }
 
 // best is the status to believe: the leader's, or else one with a majority.
@@ -235,6 +216,9 @@ func (r *failoverReport) complain() {
 		if x.Wants != "" {
 			add(x.Execution + " " + x.Wants)
 		}
+	}
+	for _, u := range r.Unserved {
+		add(u.String())
 	}
 	best, _ := r.best()
 	for _, service := range best.Services {
