@@ -160,7 +160,10 @@ func (r *runner) judge(o observation) {
 			s.Secured = slices.Clone(o.secured)
 		}
 	})
+	owed, _ := r.state.owes()
 	switch {
+	case owed != 0 && o.health.Running:
+		r.deliver()
 	case leading:
 		r.judgePrimary(o)
 	case r.Status().State == Starting:

@@ -70,6 +70,8 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	status Status
+	// beat is when the keeper was last seen at work.
+	beat time.Time
 }
 
 // New returns a keeper, which does nothing before it runs.
@@ -88,6 +90,23 @@ func (k *Keeper) Status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.status
+}
+
+// Alive tells whether the keeper is at work: it has woken within the time that a lease may go
+// without a renewal. One that hangs (the disk with its state takes no more writes) stops nobody
+// and feeds no watchdog; whoever renews its lease asks this first, so that the lease does not
+// outlive the watchdog's patience and keep everybody else away.
+func (k *Keeper) Alive() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.o.Clock.Now().Sub(k.beat) < k.o.Timing.RenewDeadline
+}
+
+// beats notes that the keeper is at work.
+func (k *Keeper) beats() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.beat = k.o.Clock.Now()
 }
 
 // update changes the status and tells whoever wants to hear.

@@ -28,6 +28,9 @@ type memory struct {
 	Command uint64 `json:"command"`
 	Tenure  uint64 `json:"tenure"`
 	Role    role   `json:"role,omitempty"`
+	// Owed is the epoch of a fence that the member was not told of, because its process was
+	// not there; 0 is none.
+	Owed uint64 `json:"owed,omitempty"`
 }
 
 // state is the memory in its file. It is safe for concurrent use.
@@ -39,6 +42,8 @@ type state struct {
 	// heard is the highest epoch of a coordinator that was obeyed before it could be
 	// written down.
 	heard uint64
+	// owed is what Owed is to be, which is written down after what is more urgent.
+	owed uint64
 }
 
 func openState(path string) (*state, error) {
@@ -53,7 +58,7 @@ func openState(path string) (*state, error) {
 	if err != nil {
 		return nil, fault.New("read the keeper's state", path, err, "without it an old order could be obeyed: restore the file, or write the service's last epochs into it")
 	}
-	return &state{path: path, now: m}, nil
+	return &state{path: path, now: m, owed: m.Owed}, nil
 }
 
 func decodeMemory(data []byte) (memory, error) {
@@ -79,7 +84,7 @@ func (s *state) change(fn func(*memory)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := s.now
-	next.Command = max(next.Command, s.heard)
+	next.Command, next.Owed = max(next.Command, s.heard), s.owed
 	fn(&next)
 	if next == s.now {
 		return nil
@@ -113,4 +118,19 @@ func (s *state) hear(epoch uint64) error {
 	}
 	s.heard = epoch
 	return nil
+}
+
+// owe remembers a fence that the member has to be told of, or with 0 that there is none. The
+// next change writes it down.
+func (s *state) owe(epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owed = epoch
+}
+
+// owes tells which fence the member has to be told of, and whether that is written down.
+func (s *state) owes() (epoch uint64, written bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owed, s.owed == s.now.Owed
 }

@@ -224,6 +224,7 @@ func (r *runner) obeyRejoin(q *request) {
 		}
 		return func() {
 			if err == nil {
+				r.state.owe(0)
 				err = r.state.change(func(m *memory) { m.Role = roleStandby })
 			}
 			if err != nil {

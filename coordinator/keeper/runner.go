@@ -103,6 +103,7 @@ func (r *runner) run() error {
 		// last line, and the lease with it.
 		r.checkTenure()
 		event()
+		r.settle()
 		r.takeUp()
 	}
 }
@@ -185,6 +186,11 @@ func (r *runner) become(state State, reason string) {
 
 // begin looks at what is there and decides what becomes of it.
 func (r *runner) begin() error {
+	if owed, _ := r.state.owes(); owed != 0 {
+		r.fence("it was stopped while it could not be told so")
+		r.mayRetake(r.state.get(), r.Status().Health, r.o.Clock.Now())
+		return nil
+	}
 	h, err := r.o.Driver.Health(r.ctx)
 	now := r.o.Clock.Now()
 	r.update(func(s *Status) { s.Health, s.Seen, s.Trouble = h, now, text(err) })
@@ -253,6 +259,7 @@ func (r *runner) end() error {
 	if r.looking {
 		<-r.observed
 	}
+	r.settle()
 	return err
 }
 

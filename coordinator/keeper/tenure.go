@@ -137,6 +137,7 @@ func (r *runner) won(t Tenure, q *request) {
 				q.reply(Answer{}, err)
 				return
 			}
+			r.state.owe(0)
 			r.answered, r.unanswered = r.o.Clock.Now(), 0
 			r.care = care{known: claimed}
 			r.become(Leading, "")
@@ -221,16 +222,61 @@ func (r *runner) fenceAt(epoch uint64, why string) {
 		why = r.Status().Reason
 	}
 	r.become(Fencing, why)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), max(r.o.Timing.StopTime, shortestStop))
+	ctx, cancel := r.stopTime()
 	defer cancel()
 	err := r.o.Driver.Fence(ctx, epoch)
-	r.unfenced = err != nil
-	if err != nil {
+	r.unfenced = err != nil && !errors.Is(err, standby.ErrUndelivered)
+	if r.unfenced {
 		r.update(func(s *Status) { s.Trouble = err.Error() })
 		return
 	}
-	r.update(func(s *Status) { s.Health.Writable, s.Health.Running = false, false })
+	r.stopped(epoch, err)
 	r.become(Fenced, why)
+}
+
+// stopped takes note of a member that takes no writes. One that could not be told so, which is
+// what err says, is told when it answers.
+func (r *runner) stopped(epoch uint64, err error) {
+	if err == nil {
+		epoch = 0
+	}
+	r.state.owe(epoch)
+	r.update(func(s *Status) { s.Health.Writable, s.Health.Running, s.Trouble = false, false, text(err) })
+}
+
+// settle writes down what the member has to be told, which was less urgent than to stop it.
+func (r *runner) settle() {
+	if _, written := r.state.owes(); written {
+		return
+	}
+	if err := r.state.change(func(*memory) {}); err != nil {
+		r.update(func(s *Status) { s.Trouble = err.Error() })
+	}
+}
+
+// deliver tells a member that answers again that it was fenced while it was not there: it may have been
+// started by somebody who knows nothing of that.
+func (r *runner) deliver() {
+	const why = "it was stopped while it could not be told so, and is there again"
+	if r.Status().State != Waiting {
+		r.fence(why)
+		return
+	}
+	owed, _ := r.state.owes()
+	ctx, cancel := r.stopTime()
+	err := r.o.Driver.Fence(ctx, owed)
+	cancel()
+	if err != nil && !errors.Is(err, standby.ErrUndelivered) {
+		r.abort(ErrFenced)
+		r.fence(why)
+		return
+	}
+	r.stopped(owed, err)
+}
+
+// stopTime bounds one attempt to stop the member.
+func (r *runner) stopTime() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.ctx), max(r.o.Timing.StopTime, shortestStop))
 }
 
 // shortestStop is how long one attempt to stop a member may take when the lease leaves none.

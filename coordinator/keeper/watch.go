@@ -33,8 +33,10 @@ func (r *runner) arm() error {
 	return nil
 }
 
-// feed puts the watchdog off while the lease is held, and tells how long that is so.
+// feed puts the watchdog off while the lease is held, and tells how long that is so. It is
+// also what keeps the lease: see Alive.
 func (r *runner) feed() {
+	r.beats()
 	if r.tenure == nil {
 		return
 	}

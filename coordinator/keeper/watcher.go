@@ -116,8 +116,10 @@ func (w *watcher) bite(ctx context.Context) {
 	attempt, cancel := context.WithTimeout(ctx, biteTime)
 	defer cancel()
 	err := w.driver.Fence(attempt, w.epoch)
-	if errors.Is(err, standby.ErrStale) {
-		err = nil // a later tenure began, which has its own watchdog
+	if errors.Is(err, standby.ErrStale) || errors.Is(err, standby.ErrUndelivered) {
+		// A later tenure began, which has its own watchdog; or there is no member, and one that is
+		// started takes no writes before a keeper promotes it.
+		err = nil
 	}
 	w.armed = err != nil
 	switch {

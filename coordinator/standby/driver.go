@@ -80,6 +80,8 @@ type Health struct {
 	LagTime  time.Duration
 	// Detail is a sentence for people.
 	Detail string
+	// Wrong says what is wrong with what the member says of itself.
+	Wrong string
 }
 
 // Peer is another member of the service, as this one reaches it.
@@ -101,7 +103,8 @@ type Driver interface {
 	// nobody can tell.
 	Health(ctx context.Context) (Health, error)
 	// Fence returns when the member takes no writes, acknowledges none, and will not take any by
-	// itself, not after a restart either. It works on members that hang or are down.
+	// itself, not after a restart either. It works on members that hang or are down. One that is stopped, and
+	// could not be told that it has to stay so, is told by ErrUndelivered.
 	Fence(ctx context.Context, epoch uint64) error
 	// Promote returns when the member takes writes.
 	Promote(ctx context.Context, epoch uint64) error

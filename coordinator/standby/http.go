@@ -22,14 +22,17 @@ import (
 type HTTPOptions struct {
 	// Endpoint is the URL that /health, /fence, /promote, /demote and /rejoin are below.
 	Endpoint string `json:"endpoint"`
-	// Service is the service's name.
+	// Service is the service's name, Member the member's.
 	Service string `json:"service"`
+	Member  string `json:"member,omitempty"`
 	// TokenFile, when set, holds a bearer token; it is read anew for each call.
 	TokenFile string `json:"token_file,omitempty"`
 	// TLS is the client's side of HTTPS; nil is the system's roots.
 	TLS *tls.Config `json:"-"`
 	// ProbeTimeout bounds one look; 0 is one second.
 	ProbeTimeout time.Duration `json:"probe_timeout,omitempty"`
+	// Stop, when set, is what ends a service that does not carry out a fence.
+	Stop Stop `json:"stop,omitzero"`
 }
 
 const (
@@ -89,9 +92,11 @@ func decodeHealth(data []byte) Health {
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return Health{Running: true, Role: Unknown, Detail: fmt.Sprintf("its answer cannot be used: %s is a %s, and has to be a %s", wrong.Field, wrong.Value, kindName(wrong.Type))}
-	case err != nil:
-		return Health{Running: true, Role: Unknown, Detail: "it answers and does not tell its role"}
+		return unusable(fmt.Sprintf("its answer about its health cannot be used: %s is a %s, and has to be a %s", wrong.Field, wrong.Value, kindName(wrong.Type)))
+	case len(bytes.TrimSpace(data)) == 0:
+		return unusable("its answer about its health is empty, and has to tell its role")
+	case err != nil || !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")):
+		return unusable("its answer about its health is no JSON object that tells its role: " + quote(data))
 	}
 	h := Health{
 		Running: true, Role: j.Role, Writable: j.Writable, Timeline: j.Timeline, Position: j.Position, Streaming: j.Streaming,
@@ -103,13 +108,16 @@ func decodeHealth(data []byte) Health {
 	switch h.Role {
 	case Primary, Standby, Unknown:
 	default:
-		h.Role = Unknown
-		if h.Detail == "" && j.Role != "" {
-			h.Detail = fmt.Sprintf("its role is %s, and has to be primary, standby or unknown", quote([]byte(j.Role)))
+		h.Role, h.Wrong = Unknown, "its answer about its health does not tell its role: primary, standby or unknown"
+		if j.Role != "" {
+			h.Wrong = fmt.Sprintf("its answer about its health says that its role is %s, and has to say primary, standby or unknown", quote([]byte(j.Role)))
 		}
 	}
 	return h
 }
+
+// unusable is what is known of a member that answers something else than it should.
+func unusable(why string) Health { return Health{Running: true, Role: Unknown, Wrong: why} }
 
 // kindName is what JSON calls a type.
 func kindName(t reflect.Type) string {
@@ -143,7 +151,7 @@ func (d *HTTP) Health(ctx context.Context) (Health, error) {
 		h.Writable = false
 		return h, nil
 	}
-	return Health{Running: true, Role: Unknown}, fault.New("look at the service", d.o.Service, fmt.Errorf("it answers %d: %s", status, quote(body)), "")
+	return Health{Running: true, Role: Unknown}, fault.New("look at the service", d.o.Service, fmt.Errorf("it answers %d%s", status, says(body)), "")
 }
 
 // order is the body of what changes something.
@@ -158,9 +166,21 @@ type primaryJSON struct {
 	Address string `json:"address"`
 }
 
-// Fence orders the service to take no more writes.
+// Fence orders the service to take no more writes. One whose process is gone takes none: the
+// error is [ErrUndelivered] then, as it is for one that had to be ended.
 func (d *HTTP) Fence(ctx context.Context, epoch uint64) error {
-	return d.order(ctx, "fence", order{Service: d.o.Service, Epoch: epoch})
+	return d.o.Stop.after(ctx, caller{d.o.Service, d.o.Member}, epoch, func(ctx context.Context) error {
+		err := d.order(ctx, fenceVerb, order{Service: d.o.Service, Epoch: epoch})
+		switch {
+		case err == nil, errors.Is(err, ErrStale):
+			return err
+		case absent(ctx, d.o.Endpoint) == nil:
+			return fault.New(fenceVerb+" the service", d.o.Service, fmt.Errorf("nobody listens at %s, so that it takes no writes: %w", d.o.Endpoint, ErrUndelivered), "")
+		case errors.Is(err, refused):
+			return fault.WithHint(err, elsewhereHint)
+		}
+		return err
+	})
 }
 
 // Promote orders the service to take writes.
@@ -188,9 +208,9 @@ func (d *HTTP) order(ctx context.Context, verb string, o order) error {
 	case err != nil:
 		return fault.New(verb+" the service", d.o.Service, err, "")
 	case status == http.StatusConflict:
-		return fault.New(verb+" the service", d.o.Service, fmt.Errorf("%w: %s", ErrStale, quote(answer)), "")
+		return fault.New(verb+" the service", d.o.Service, fmt.Errorf("%w%s", ErrStale, says(answer)), "")
 	case status != http.StatusOK && status != http.StatusNoContent:
-		return fault.New(verb+" the service", d.o.Service, fmt.Errorf("it answers %d: %s", status, quote(answer)), "")
+		return fault.New(verb+" the service", d.o.Service, fmt.Errorf("it answers %d%s", status, says(answer)), "")
 	}
 	return nil
 }
@@ -222,9 +242,13 @@ func (d *HTTP) call(ctx context.Context, method, path string, body []byte) (int,
 // quote renders the beginning of what a service said for a sentence.
 func quote(text []byte) string {
 	const most = 200
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(text[:min(len(text), most)]), "")), " ")
-	if s == "" {
-		return "nothing more"
+	return strings.Join(strings.Fields(strings.ToValidUTF8(string(text[:min(len(text), most)]), "")), " ")
+}
+
+// says is the end of a sentence that tells what a service said, if it said anything.
+func says(text []byte) string {
+	if s := quote(text); s != "" {
+		return ": " + s
 	}
-	return s
+	return ""
 }
