@@ -106,6 +106,7 @@ func (ks *Keepers) start(ctx context.Context, service string, s config.FailoverS
 	if err != nil {
 		return err
 	}
+	leases.options.Alive = k.Alive
 	ks.Host.Launch("lease of "+service, leases.run)
 	ks.Host.Launch("keeper of "+service+"/"+member, k.Run)
 	stop, err := ks.Bus.ServeMember(context.WithoutCancel(ctx), service, member, obey(k))

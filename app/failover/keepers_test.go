@@ -33,6 +33,12 @@ func comes(t *testing.T, what string, is func() bool) {
 // kept is a standby with its keeper, and the bus on which another holds the lease of
 // its service.
 func kept(t *testing.T) (*keeper.Keeper, *bus.Lease) {
+	k, held, _ := keptBy(t, nil)
+	return k, held
+}
+
+// keptBy is the same with a keeper that tells every change of its status to somebody, and the bus.
+func keptBy(t *testing.T, tell func(keeper.Status)) (*keeper.Keeper, *bus.Lease, *bus.Bus) {
 	t.Helper()
 	const service = "counter"
 	b := queue(t)
@@ -55,11 +61,12 @@ func kept(t *testing.T) (*keeper.Keeper, *bus.Lease) {
 	line := newTenures(b, service, "b", timing, nil)
 	k, err := keeper.New(keeper.Options{
 		Service: service, Member: "b", Driver: driver, Leases: line, Records: keeper.BusRecords(store), Timing: timing,
-		StateFile: filepath.Join(t.TempDir(), "b.json"),
+		StateFile: filepath.Join(t.TempDir(), "b.json"), OnChange: tell,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	line.options.Alive = k.Alive
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = line.run(ctx) })
@@ -69,7 +76,7 @@ func kept(t *testing.T) (*keeper.Keeper, *bus.Lease) {
 		}
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	return k, held
+	return k, held, b
 }
 
 // A promotion that nobody waits for any more is not in force: the member does not take
@@ -91,6 +98,35 @@ func TestAnOrderIsInForceAsLongAsItIsWaitedFor(t *testing.T) {
 	reply := obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbPromote, Epoch: 6})
 	if !reply.OK || !reply.State.Holds {
 		t.Errorf("the lease is free, and it is ordered again: %+v", reply)
+	}
+}
+
+// A keeper that hangs in the middle of something loses its lease, which nobody renews for it, so
+// that another may take over.
+func TestAKeeperThatHangsLosesItsLease(t *testing.T) {
+	hanging, wakes := make(chan struct{}), make(chan struct{})
+	var hangs sync.Once
+	k, held, b := keptBy(t, func(s keeper.Status) {
+		if s.State == keeper.Fencing {
+			hangs.Do(func() { close(hanging); <-wakes })
+		}
+	})
+	defer close(wakes)
+	if err := held.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if reply := obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbPromote, Epoch: 5}); !reply.OK {
+		t.Fatalf("%+v", reply)
+	}
+	go obey(k)(t.Context(), messages.MemberCommand{Verb: messages.VerbFence, Epoch: 6, PatienceMillis: 100})
+	<-hanging
+	comes(t, "the keeper is seen to hang", func() bool { return !k.Alive() })
+	other, err := b.Leases().Acquire(t.Context(), bus.LeaseOptions{Name: messages.ServiceLease("counter"), Holder: "a", Timing: messages.TimingFor(2 * time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Release(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -96,7 +96,7 @@ func (l *Lease) renew(sent time.Time) {
 
 	asking, cancel := context.WithCancel(l.ctx)
 	results := make(chan renewal, 1)
-	underWay := false
+	underWay, still := false, false
 	finish := func(cause error) {
 		l.cancel(cause)
 		cancel()
@@ -112,10 +112,19 @@ func (l *Lease) renew(sent time.Time) {
 			finish(context.Canceled)
 			return
 		case <-deadline.C():
-			finish(fmt.Errorf("%w: %s was not renewed for %v", ErrLeaseLost, l.c.o.Name, t.RenewDeadline))
+			why := ""
+			if still {
+				why = ", because what holds it stands still"
+			}
+			finish(fmt.Errorf("%w: %s was not renewed for %v%s", ErrLeaseLost, l.c.o.Name, t.RenewDeadline, why))
 			return
 		case <-next.C():
-			underWay = true
+			if l.c.o.Alive != nil && !l.c.o.Alive() {
+				still = true
+				next.Reset(t.RenewEvery)
+				continue
+			}
+			still, underWay = false, true
 			go func() {
 				results <- l.write(asking, func(sent time.Time) messages.LeaseValue { return l.c.value(l.epoch, sent) })
 			}()

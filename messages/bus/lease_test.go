@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -291,6 +292,40 @@ func TestLeaseEndsBeforeAnyoneElseStarts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A holder that stands still loses its lease, though the line to the servers is fine; one that
+// moves again in time keeps it.
+func TestALeaseLapsesWhenItsHolderStandsStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		var hangs atomic.Bool
+		a, err := (&Leases{store: m}).Acquire(context.Background(), LeaseOptions{
+			Name: "leader", Holder: "a", Timing: shortTiming, Alive: func() bool { return !hangs.Load() },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan *Lease)
+		go func() { got <- acquire(t, m, "b") }()
+		time.Sleep(time.Minute)
+		hangs.Store(true)
+		time.Sleep(shortTiming.RenewEvery)
+		hangs.Store(false)
+		time.Sleep(time.Minute)
+		if err := context.Cause(a.Context()); err != nil {
+			t.Fatalf("it stood still for a moment only: %v", err)
+		}
+		hangs.Store(true)
+		b := <-got
+		if why := context.Cause(a.Context()); !errors.Is(why, ErrLeaseLost) || !strings.Contains(why.Error(), "stands still") {
+			t.Errorf("cause %v", why)
+		}
+		if err := b.Release(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestOneLostAcknowledgementCostsNothing(t *testing.T) {

@@ -45,6 +45,10 @@ type LeaseOptions struct {
 	// only watched, so that a lease that has lapsed in the meantime is taken at
 	// once, without another wait for Timing.Promotion.
 	Wanted <-chan struct{}
+	// Alive, when set, is asked before each renewal whether the holder is still at work. While it
+	// says no nothing is renewed, and the lease lapses: one that is renewed for a holder that
+	// hangs (on a disk, on a lock) would keep everybody else away for good. It must not block.
+	Alive func() bool
 }
 
 func (o LeaseOptions) check() error {
