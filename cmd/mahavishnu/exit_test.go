@@ -4,8 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"mahavishnu/config"
 	"mahavishnu/messages"
@@ -56,5 +65,55 @@ func TestExitCodes(t *testing.T) {
 		if exitMeaning(c.want) == "" {
 			t.Errorf("exit code %d has no meaning", c.want)
 		}
+	}
+}
+
+// Scripts are written from the README: its table holds every exit code that there is in
+// the code, with the words of the help, and no other; and some command notes each of them.
+func TestTheReadmeTellsEveryExitCode(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "exit.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	noted := map[int]bool{}
+	every(t, func(_ *testing.T, cmd *cobra.Command) {
+		for _, code := range exitCodes(cmd) {
+			noted[code] = true
+		}
+	})
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "exit") {
+			return true
+		}
+		value, ok := spec.Values[0].(*ast.BasicLit)
+		if !ok || value.Kind != token.INT {
+			return true
+		}
+		code, err := strconv.Atoi(value.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !noted[code] {
+			t.Errorf("no command says that it may end with %d", code)
+		}
+		rows = append(rows, fmt.Sprintf("| %d | %s |", code, exitMeaning(code)))
+		return true
+	})
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## Exit codes\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var told []string
+	for line := range strings.Lines(section) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "| ") && line != "| code | meaning |" {
+			told = append(told, line)
+		}
+	}
+	if len(rows) == 0 || !slices.Equal(rows, told) {
+		t.Errorf("the code has\n%s\nand the README tells\n%s", strings.Join(rows, "\n"), strings.Join(told, "\n"))
 	}
 }
