@@ -125,9 +125,12 @@ func (p *Planner) quorum(context.Context, plan.Call) (bool, string, error) {
 	return q.Have, q.Why, nil
 }
 
-func (p *Planner) memberDown(_ context.Context, c plan.Call) (bool, string, error) {
+func (p *Planner) memberDown(ctx context.Context, c plan.Call) (bool, string, error) {
 	m, err := p.member(c.Text("service"), c.Text("member"))
-	return gone(m), m.Why, err
+	if err != nil {
+		return false, "", err
+	}
+	return p.lost(ctx, c.Text("service"), m)
 }
 
 // gone tells whether a member serves nobody: most regions hold it down, or its keeper has

@@ -37,10 +37,11 @@ func (p *Planner) rereadFiles(ctx context.Context) error {
 
 // Troubles are what this coordinator could not do as it should.
 func (p *Planner) Troubles() []string {
+	all := p.complaints()
 	text := p.desk.Trouble()
 	if text == "" {
-		return nil
+		return all
 	}
 	first, _, _ := strings.Cut(text, "\n")
-	return []string{"its plan files cannot be used, so those that were read before, or are shipped, are: " + first + "; all of it, on that machine: mahavishnu config check"}
+	return append(all, "its plan files cannot be used, so those that were read before, or are shipped, are: "+first+"; all of it, on that machine: mahavishnu config check")
 }

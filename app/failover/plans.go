@@ -65,6 +65,8 @@ type Planner struct {
 	// left are members, with their service, that do not follow by themselves any more,
 	// because they were tried too often.
 	left map[string]bool
+	// unled says of services that nobody leads why nothing is done about it.
+	unled map[string]complaint
 }
 
 // Eyes are what actions and conditions see of the world: the coordinator.
@@ -211,6 +213,7 @@ func (p *Planner) Lead(ctx context.Context, epoch uint64) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	beside.Go(func() { p.reunite(ctx) })
+	beside.Go(func() { p.vigil(ctx) })
 	return p.desk.Lead(ctx, epoch)
 }
 
@@ -228,10 +231,11 @@ func (p *Planner) React(ctx context.Context, s coordinator.Situation) error {
 	return errors.Join(errs...)
 }
 
-// consider starts the plan when the last primary of a service is down and another
-// member can take over.
+// consider starts the plan when the last primary of a service is gone and another member
+// can take over. What keeps it from that it complains of.
 func (p *Planner) consider(ctx context.Context, service messages.ServiceStatus, configured config.FailoverService) error {
-	if !slices.ContainsFunc(service.Members, gone) {
+	if !slices.ContainsFunc(service.Members, gone) && p.leases.idle(service.Service) == 0 {
+		p.complain(service.Service, complaint{})
 		return nil
 	}
 	record, err := p.tenureOf(ctx, service.Service)
@@ -239,7 +243,15 @@ func (p *Planner) consider(ctx context.Context, service messages.ServiceStatus, 
 		return err // nobody was ever the primary: nobody can take over from it
 	}
 	primary := find(service, record.Primary)
-	if primary == nil || !gone(*primary) {
+	if primary == nil {
+		return p.masterless(ctx, service, record)
+	}
+	lost, why, err := p.lost(ctx, service.Service, *primary)
+	if err != nil {
+		return err
+	}
+	if !lost {
+		p.complain(service.Service, complaint{})
 		return nil
 	}
 	if moving, err := p.moving(ctx, configured.Members[record.Primary].Region); err != nil || moving {
@@ -247,7 +259,7 @@ func (p *Planner) consider(ctx context.Context, service messages.ServiceStatus, 
 	}
 	heir := heirOf(service, record, configured.Mode, p.away)
 	if heir == "" {
-		p.log.Error().Str("service", service.Service).Str("primary", record.Primary).Msg("the primary is down and no member can take over")
+		p.complain(service.Service, complaint{heirless, leftAlone(service, configured, record.Primary, why)})
 		return nil
 	}
 	definition, err := p.desk.Plans().Get(ServerFailure)
@@ -255,19 +267,21 @@ func (p *Planner) consider(ctx context.Context, service messages.ServiceStatus, 
 		return err
 	}
 	if definition.Start != plan.Automatic {
-		p.log.Error().Str("service", service.Service).Str("primary", record.Primary).
-			Msg("the primary is down, and " + ServerFailure + " waits for a person: mahavishnu failover execute " + ServerFailure)
+		p.complain(service.Service, complaint{byPeople, fmt.Sprintf("the primary of %s, %s, is gone (%s), and %s waits for a person: %s",
+			service.Service, record.Primary, why, ServerFailure, byHand(service.Service, record.Primary, heir))})
 		return nil
 	}
 	_, err = p.desk.Start(ctx, plan.Order{
-		Plan: definition, Trigger: plan.Automatic, By: p.cfg.Node.Name, Reason: primary.Why,
+		Plan: definition, Trigger: plan.Automatic, By: p.cfg.Node.Name, Reason: why,
 		Params: map[string]string{"service": service.Service, "from": record.Primary, "to": heir},
 	})
 	switch {
-	case errors.Is(err, plan.ErrBusy):
-		return nil // it is under way
+	case err == nil, errors.Is(err, plan.ErrBusy): // it is under way, or a person decides about what is
+		p.complain(service.Service, complaint{})
+		return nil
 	case errors.Is(err, plan.ErrTooSoon):
-		p.log.Error().Err(err).Str("service", service.Service).Msg("the primary is down and nothing is done about it: it failed over too often")
+		p.complain(service.Service, complaint{tooOften, fmt.Sprintf("the primary of %s, %s, is gone (%s), and nothing is done about it yet: %v; a person need not wait: %s",
+			service.Service, record.Primary, why, err, byHand(service.Service, record.Primary, heir))})
 		return nil
 	}
 	return err

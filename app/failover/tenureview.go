@@ -18,6 +18,7 @@ type leaseViews struct {
 	store  *bus.Store
 	lapses time.Duration
 	clock  clock.Clock
+	began  time.Time // when it began to watch
 
 	mu    sync.Mutex
 	views map[string]leaseSeen
@@ -31,7 +32,7 @@ type leaseSeen struct {
 }
 
 func newLeaseViews(store *bus.Store, timing messages.LeaseTiming, c clock.Clock) *leaseViews {
-	return &leaseViews{store: store, lapses: timing.Promotion, clock: c, views: map[string]leaseSeen{}}
+	return &leaseViews{store: store, lapses: timing.Promotion, clock: c, began: c.Now(), views: map[string]leaseSeen{}}
 }
 
 // follow watches the lease of a service until ctx ends, and tells who holds it at

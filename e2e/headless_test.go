@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mahavishnu/coordinator/plan"
+	"mahavishnu/coordinator/standby/standbytest"
+	"mahavishnu/messages"
+	"mahavishnu/messages/bus"
+)
+
+// counting is three machines in three regions, two of them beside a member of a service
+// that counts: members that live on when their keepers die, and go on answering.
+type counting struct {
+	*system
+	bus     *bus.Bus
+	members map[string]*standbytest.Service
+	all     map[string]*running
+	more    string // of the service's configuration
+}
+
+// homes are the machines of the members.
+var homes = map[string]string{"a": "eu-1", "b": "us-1"}
+
+func newCounting(t *testing.T, more string) *counting {
+	t.Helper()
+	x := &counting{system: newSystem(t, t.TempDir(), ""), members: map[string]*standbytest.Service{}, all: map[string]*running{}, more: more}
+	group := standbytest.NewGroup()
+	for _, name := range []string{"a", "b"} {
+		x.members[name] = group.Member(t, name)
+	}
+	x.all["ap-1"] = x.start("ap-1", "up", "--config", x.machine("ap-1"))
+	x.until("the queue's address", func() bool {
+		x.all["ap-1"].alive()
+		text, err := os.ReadFile(filepath.Join(x.dir, "ap-1", "nats.url"))
+		x.queue = strings.TrimSpace(string(text))
+		return err == nil && x.queue != ""
+	})
+	x.bus = x.bind(x.all["ap-1"])
+	for _, node := range []string{"eu-1", "us-1"} {
+		x.launch(node)
+	}
+	x.until("a leads and b follows", func() bool {
+		a, b := x.says("a"), x.says("b")
+		return a.Holds && a.Writable && b.Healthy && b.Role == "standby"
+	})
+	x.until("a coordinator leads that sees it", func() bool {
+		code, out, _ := x.run("failover", "execute", "single_server_failure", "--graceful", "--dry-run", "--set", "service=orders", "--config", x.path("us-1"))
+		return code == 0 && strings.Contains(out, "could be carried out")
+	})
+	return x
+}
+
+// launch starts a coordinator.
+func (x *counting) launch(node string) {
+	x.t.Helper()
+	x.all[node] = x.start(node, "coordinator", "--config", x.machine(node))
+}
+
+func (x *counting) path(node string) string { return filepath.Join(x.dir, node+".yml") }
+
+// machine writes the configuration of one of them.
+func (x *counting) machine(node string) string {
+	x.t.Helper()
+	queue := "listen: 127.0.0.1:0"
+	if x.queue != "" {
+		queue = fmt.Sprintf("url: %q, replicas: 1", x.queue)
+	}
+	text := fmt.Sprintf(`
+backup: {storage: {local: {path: %q}}, encryption: {key_path: %q}}
+regions: [eu, us, ap]
+node: {name: %s, region: %s, data_dir: %q, listen: "", log_format: json}
+nats: {%s}
+failover:
+  coordinators: [{node: eu-1, region: eu}, {node: us-1, region: us}, {node: ap-1, region: ap}]
+  services:
+    orders:
+      kind: http
+%s
+      members:
+        a: {node: eu-1, region: eu, address: %q}
+        b: {node: us-1, region: us, address: %q}
+`, x.access.Location, x.access.KeyPath, node, node[:2], filepath.Join(x.dir, node), queue, x.more, x.members["a"].URL(), x.members["b"].URL())
+	if err := os.WriteFile(x.path(node), []byte(text), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+	return x.path(node)
+}
+
+// says is what a member's keeper says; nothing when it does not answer.
+func (x *counting) says(name string) messages.MemberState {
+	x.t.Helper()
+	reply, err := x.bus.CommandMember(x.t.Context(), messages.MemberCommand{Verb: messages.VerbStatus, Service: "orders", Member: name})
+	if err != nil && !errors.Is(err, bus.ErrNobody) {
+		x.t.Fatal(err)
+	}
+	return reply.State
+}
+
+// served waits until one of the members takes writes, and says which. Never do both.
+func (x *counting) served(what string, want func(name string) bool) (by string) {
+	x.t.Helper()
+	x.until(what, func() bool {
+		by = ""
+		for name, m := range x.members {
+			if m.Write() != nil {
+				continue
+			}
+			if by != "" {
+				x.t.Fatal("both members take writes")
+			}
+			by = name
+		}
+		return by != "" && want(by)
+	})
+	return by
+}
+
+// executions are those of the journal, the newest first.
+func (x *counting) executions() []plan.Execution {
+	x.t.Helper()
+	code, out, _ := x.run("failover", "journal", "--json", "--config", x.path("ap-1"))
+	if code != 0 {
+		return nil
+	}
+	return decode[struct {
+		Executions []plan.Execution `json:"executions"`
+	}](x.t, out).Executions
+}
+
+// The process with the keeper of a primary is killed, and the primary lives on and answers:
+// its watchdog has stopped it, the lease lapses, and the other member takes over by itself.
+// A keeper that is restarted at once takes the lease again, or finds it taken: one of the
+// two serves, and no plan is left behind that waits for somebody.
+func TestAKeeperDiesAndItsMemberAnswers(t *testing.T) {
+	t.Parallel()
+	t.Run("for good", func(t *testing.T) {
+		t.Parallel()
+		x := newCounting(t, "")
+		began := time.Now()
+		x.all["eu-1"].Kill()
+		x.served("the other member takes writes", func(name string) bool { return name == "b" })
+		t.Logf("it took a write %v later", time.Since(began))
+		x.until("the plan is over", func() bool {
+			all := x.executions()
+			return len(all) > 0 && all[0].State.Final()
+		})
+		e := x.executions()[0]
+		if e.Plan.Name != "single_server_failure" || e.Trigger != plan.Automatic || e.State != plan.StateCommitted || !strings.Contains(e.Reason, "nobody holds the lease") {
+			t.Errorf("%s of %s is %s, because %s: %s", e.Plan.Name, e.Trigger, e.State, e.Reason, e.Error)
+		}
+		x.launch("eu-1")
+		x.until("what was stopped follows", func() bool { a := x.says("a"); return a.Healthy && a.Role == "standby" })
+	})
+	t.Run("and is restarted", func(t *testing.T) {
+		t.Parallel()
+		x := newCounting(t, "")
+		by := "a"
+		for _, pause := range []time.Duration{0, 3 * time.Second, 3600 * time.Millisecond} { // the lease's, and about when it is free
+			x.all[homes[by]].Kill()
+			time.Sleep(pause)
+			x.launch(homes[by])
+			before := by
+			by = x.served("one of them takes writes", func(name string) bool { return x.says(name).Holds })
+			t.Logf("restarted after %v: %s served, and %s does", pause, before, by)
+			x.until("no plan is under way, and none waits", func() bool {
+				for _, e := range x.executions() {
+					if e.State == plan.StateStopped {
+						t.Fatalf("%s has stopped: %s", e.ID, e.Error)
+					}
+					if !e.State.Final() {
+						return false
+					}
+				}
+				a, b := x.says("a"), x.says("b")
+				return a.Healthy && b.Healthy && a.Writable != b.Writable
+			})
+		}
+	})
+}
