@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // decoder fills a Config from a syntax tree. It goes on after an error, so that
@@ -129,8 +130,8 @@ func (d *decoder) entries(node ast.Node, path string) []entry {
 			merged = append(merged, d.merged(it.Value(), path)...)
 			continue
 		}
-		tk := it.Key().GetToken()
-		if _, simple := it.Key().(ast.ScalarNode); !simple {
+		tk, simple := nameOf(it.Key())
+		if !simple {
 			d.atToken(tk, path, "a name cannot be a list, a mapping, an anchor or an alias")
 			continue
 		}
@@ -149,6 +150,17 @@ func (d *decoder) entries(node ast.Node, path string) []entry {
 	}
 	d.nodes += len(own)
 	return own
+}
+
+// nameOf is where a key's name stands; "? name", as some programs write long names, is a
+// name like any other.
+func nameOf(key ast.MapKeyNode) (tk *token.Token, simple bool) {
+	if explicit, ok := key.(*ast.MappingKeyNode); ok && explicit.Value != nil {
+		_, simple = explicit.Value.(ast.ScalarNode)
+		return explicit.Value.GetToken(), simple
+	}
+	_, simple = key.(ast.ScalarNode)
+	return key.GetToken(), simple
 }
 
 // merged lists the keys that "<<: *name" or "<<: [*a, *b]" brings in, of which
