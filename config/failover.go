@@ -1,12 +1,7 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"net"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -179,6 +174,11 @@ func (l *loader) checkFailover(c *Config) {
 	for _, name := range sortedKeys(f.Services) {
 		l.checkService(c, name, f.Services[name])
 	}
+	l.checkBeside(c)
+	l.checkListeners(c)
+	if l.machine {
+		l.checkMachine(c)
+	}
 	if len(f.Services) > 0 && len(f.Coordinators) == 0 {
 		l.missing(at+"coordinators", "is missing, but there are services: name the coordinators that decide when one fails over", "failover")
 	}
@@ -221,93 +221,4 @@ func (l *loader) checkVoters(c *Config) {
 	case len(regions) == 1 && len(names) == 2:
 		l.valuef(at, "%s and %s are two, and two cannot vote: each would need the other; name one, or three", names[0], names[1])
 	}
-}
-
-func (l *loader) checkService(c *Config, name string, s FailoverService) {
-	at := "failover.services." + name
-	if !isName(name) {
-		l.valuef(at, "%q cannot name a service: %s", name, nameRule)
-	}
-	if name == HotStandbyService && c.DisasterRecovery.HotStandby.Enabled {
-		l.valuef(at, "is the name of the service that disaster_recovery.hot_standby stands for: choose another, or disable that")
-	}
-	l.oneOf(at+".kind", s.Kind, "a kind of service", ServicePostgres, ServiceHTTP, ServiceCommand)
-	l.durationBetween(at+".probe_every", s.ProbeEvery, 0, Duration(time.Hour))
-	l.durationBetween(at+".probe_timeout", s.ProbeTimeout, 0, Duration(time.Minute))
-	l.checkKeep(at, s)
-	if len(s.Members) < 2 {
-		l.missing(at+".members", "has fewer than two members: there is nothing to fail over to", at)
-	}
-	l.checkRoutes(at, s)
-	for _, member := range sortedKeys(s.Members) {
-		m, key := s.Members[member], at+".members."+member
-		if !isName(member) {
-			l.valuef(key, "%q cannot name a member: %s", member, nameRule)
-		}
-		if m.Node != "" && !isName(m.Node) {
-			l.valuef(key+".node", "%q cannot name a node: %s", m.Node, nameRule)
-		}
-		l.checkControl(key, s.Kind, m)
-		if m.Node == "" && s.Kind == ServicePostgres {
-			l.missing(key+".node", "is missing: a database is stopped and promoted by the node beside it", key)
-		}
-		if !slices.Contains(c.Regions, m.Region) {
-			l.about(key+".region", noSuch("region", m.Region, "regions", c.Regions), nearest(m.Region, c.Regions))
-		}
-		if err := checkAddress(s.Kind, m.Address); err != nil {
-			if m.Address == "" {
-				l.missing(key+".address", err.Error(), key)
-			} else {
-				l.value(key+".address", err.Error())
-			}
-		}
-	}
-}
-
-// checkAddress refuses what cannot be probed.
-func checkAddress(kind, address string) error {
-	if kind == ServiceHTTP {
-		u, err := url.Parse(address)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return errors.New("must be a URL with a host, for example https://standby.example.com")
-		}
-		if u.User != nil {
-			return errors.New("must not hold a password or a user")
-		}
-		return nil
-	}
-	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" || strings.ContainsAny(address, " \t") {
-		return errors.New(`must be "host:port" as coordinators reach it`)
-	}
-	return nil
-}
-
-// failoverNotices says what makes failover weaker than it looks.
-func (c *Config) failoverNotices() []Notice {
-	f := c.Failover
-	var all []Notice
-	if len(f.Services) > 0 && c.NATS.URL == "" {
-		all = append(all, Notice{"failover.services", "The leases live in the queue that is embedded in this process: " +
-			"when this machine dies, nobody can fail over; set nats.url to a cluster over at least three machines."})
-	}
-	perRegion := map[string]int{}
-	for _, v := range f.Coordinators {
-		perRegion[v.Region]++
-	}
-	for _, region := range sortedKeys(perRegion) {
-		if n := perRegion[region]; n == 2 {
-			all = append(all, Notice{"failover.coordinators", fmt.Sprintf("Region %s has two coordinators and speaks only while both agree; one or three are better.", region)})
-		}
-	}
-	for _, name := range sortedKeys(f.Services) {
-		on := map[string]string{}
-		for _, member := range sortedKeys(f.Services[name].Members) {
-			node := f.Services[name].Members[member].Node
-			if other, ok := on[node]; ok && node != "" {
-				all = append(all, Notice{"failover.services." + name, fmt.Sprintf("The members %s and %s run beside the same node and die together.", other, member)})
-			}
-			on[node] = member
-		}
-	}
-	return all
 }

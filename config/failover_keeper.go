@@ -1,6 +1,7 @@
 package config
 
 import (
+	"iter"
 	"path/filepath"
 	"strings"
 	"time"
@@ -73,6 +74,14 @@ type FailoverCommands struct {
 	Rejoin []string `yaml:"rejoin"`
 }
 
+// verbs are the commands by what they do, in the order in which they are told.
+func (c FailoverCommands) verbs() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		_ = yield("health", c.Health) && yield("fence", c.Fence) && yield("promote", c.Promote) &&
+			yield("demote", c.Demote) && yield("rejoin", c.Rejoin)
+	}
+}
+
 func (l *loader) checkKeep(at string, s FailoverService) {
 	if s.Mode != "" {
 		l.oneOf(at+".mode", s.Mode, "what writes wait for", ModeAsynchronous, ModeSynchronous, ModeStrict)
@@ -98,13 +107,9 @@ func (l *loader) checkControl(at, kind string, m FailoverMember) {
 		}
 	}
 	if kind == ServiceCommand && m.Node != "" {
-		c := m.Commands
-		for _, f := range []struct {
-			verb string
-			argv []string
-		}{{"health", c.Health}, {"fence", c.Fence}, {"promote", c.Promote}, {"demote", c.Demote}} {
-			if len(f.argv) == 0 || f.argv[0] == "" {
-				l.missing(at+".commands."+f.verb, "is missing: without a command for it the member cannot be failed over", at)
+		for verb, argv := range m.Commands.verbs() {
+			if verb != "rejoin" && (len(argv) == 0 || argv[0] == "") {
+				l.missing(at+".commands."+verb, "is missing: without a command for it the member cannot be failed over", at)
 			}
 		}
 	}

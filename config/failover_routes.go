@@ -96,18 +96,11 @@ var recordKinds = []string{"address", "alias", "service"}
 // address.
 func (m FailoverMember) EffectiveClients() FailoverClients {
 	c := m.Clients
-	at := m.Address
-	if _, rest, ok := strings.Cut(at, "://"); ok {
-		scheme, _, _ := strings.Cut(at, "://")
-		at, _, _ = strings.Cut(rest, "/")
-		if _, _, err := net.SplitHostPort(at); err != nil {
-			at = net.JoinHostPort(strings.Trim(at, "[]"), map[string]string{"http": "80", "https": "443"}[scheme])
-		}
-	}
-	host, port, err := net.SplitHostPort(at)
-	if err != nil {
+	at, ok := m.hostPort()
+	if !ok {
 		return c
 	}
+	host, port, _ := net.SplitHostPort(at) // which hostPort has done
 	if _, err := netip.ParseAddr(host); err == nil && len(c.Addresses) == 0 {
 		c.Addresses = []string{host}
 	} else if err != nil && c.Host == "" {
@@ -119,13 +112,31 @@ func (m FailoverMember) EffectiveClients() FailoverClients {
 	return c
 }
 
+// hostPort is where the member listens, as "host:port".
+func (m FailoverMember) hostPort() (at string, ok bool) {
+	at = m.Address
+	if scheme, rest, found := strings.Cut(at, "://"); found {
+		at, _, _ = strings.Cut(rest, "/")
+		if _, _, err := net.SplitHostPort(at); err != nil {
+			at = net.JoinHostPort(strings.Trim(at, "[]"), map[string]string{"http": "80", "https": "443"}[scheme])
+		}
+	}
+	_, _, err := net.SplitHostPort(at)
+	return at, err == nil
+}
+
 func (l *loader) checkRoutes(at string, s FailoverService) {
 	r := s.Routes
 	if d := r.DNS; len(d.Servers) > 0 {
 		key := at + ".routes.dns"
 		l.checkRecord(key, d.Name, d.Kind, d.TTL)
-		if d.Zone == "" {
+		switch bare := func(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }; {
+		case d.Zone == "":
 			l.missing(key+".zone", "is missing: name the zone as its servers have it", key)
+		case d.Name != "" && bare(d.Zone) != "" && !strings.HasSuffix("."+bare(d.Name), "."+bare(d.Zone)):
+			l.valuef(key+".name", "%s is not in the zone %s", d.Name, d.Zone)
+		case d.Kind == "alias" && bare(d.Name) == bare(d.Zone):
+			l.valuef(key+".name", "%s is the zone itself, where no alias may stand", d.Name)
 		}
 		if d.KeyFile == "" {
 			l.missing(key+".key_file", "is missing: updates are never sent unsigned; make a key with tsig-keygen", key)
@@ -136,13 +147,19 @@ func (l *loader) checkRoutes(at string, s FailoverService) {
 			l.valuef(key+".need", "%d of %d servers can never agree", d.Need, len(d.Servers))
 		}
 		l.checkReach(at, key, d.Kind, s)
+	} else if d.Zone != "" || d.Name != "" || d.KeyFile != "" || d.Kind != "" || d.TTL != 0 || d.Need != 0 {
+		l.unrouted(at+".routes.dns", "servers")
 	}
 	if d := r.Route53; d.Zone != "" {
 		key := at + ".routes.route53"
 		l.checkRecord(key, d.Name, d.Kind, d.TTL)
 		l.checkReach(at, key, d.Kind, s)
+	} else if d != (FailoverRoute53{}) {
+		l.unrouted(at+".routes.route53", "zone")
 	}
-	if f := r.Front; f.Listen != "" {
+	if f := r.Front; f.Listen == "" && f != (FailoverFront{}) {
+		l.unrouted(at+".routes.front", "listen")
+	} else if f.Listen != "" {
 		key := at + ".routes.front"
 		l.checkListen(key+".listen", f.Listen)
 		l.durationBetween(key+".hold", f.Hold, 0, Duration(time.Hour))
@@ -150,12 +167,24 @@ func (l *loader) checkRoutes(at string, s FailoverService) {
 	}
 	if h := r.Hook; len(h.Command) > 0 {
 		l.durationBetween(at+".routes.hook.timeout", h.Timeout, 0, Duration(time.Hour))
+	} else if len(h.Current) > 0 || len(h.Rehearse) > 0 || h.Timeout != 0 {
+		l.unrouted(at+".routes.hook", "command")
 	}
 }
 
+// unrouted refuses a route that looks as if there were one, and is none.
+func (l *loader) unrouted(key, lacks string) {
+	l.missing(key+"."+lacks, "is missing, and without it there is no such route: add it, or remove the rest of "+key, key)
+}
+
 func (l *loader) checkRecord(key, name, kind string, ttl Duration) {
-	if name == "" {
+	switch labels := strings.Split(strings.TrimSuffix(name, "."), "."); {
+	case name == "":
 		l.missing(key+".name", "is missing: name what clients look up", key)
+	case !isDomain(name):
+		l.valuef(key+".name", "%q is no DNS name: write labels of letters, digits, dashes and underscores with dots between them", name)
+	case kind == "service" && (len(labels) < 3 || labels[0][0] != '_' || labels[1][0] != '_'):
+		l.valuef(key+".name", `%q cannot hold service records: write "_SERVICE._tcp.%s"`, name, name)
 	}
 	if kind != "" {
 		l.oneOf(key+".kind", kind, "a kind of record", recordKinds...)
@@ -166,14 +195,25 @@ func (l *loader) checkRecord(key, name, kind string, ttl Duration) {
 	}
 }
 
+// isDomain reports whether a name can stand in DNS, with a mark of the epoch below it.
+func isDomain(name string) bool {
+	bare := strings.TrimSuffix(name, ".")
+	for label := range strings.SplitSeq(bare, ".") {
+		if label == "" || len(label) > 63 || strings.IndexFunc(label, func(r rune) bool { return !isNameRune(r) }) >= 0 {
+			return false
+		}
+	}
+	return len(bare) <= 240
+}
+
 // checkReach refuses records that some member could not be written into.
 func (l *loader) checkReach(at, key, kind string, s FailoverService) {
 	for _, member := range sortedKeys(s.Members) {
 		c := s.Members[member].EffectiveClients()
 		where := at + ".members." + member
 		for _, a := range c.Addresses {
-			if _, err := netip.ParseAddr(a); err != nil {
-				l.valuef(where+".clients.addresses", "%q is no address", a)
+			if parsed, err := netip.ParseAddr(a); err != nil || parsed.IsUnspecified() || parsed.Zone() != "" {
+				l.valuef(where+".clients.addresses", "%q is no address that clients can reach", a)
 			}
 		}
 		switch {
@@ -183,16 +223,6 @@ func (l *loader) checkReach(at, key, kind string, s FailoverService) {
 			l.missing(where+".clients.host", "or the port is missing: "+key+" needs both", where)
 		case (kind == "" || kind == "address") && len(c.Addresses) == 0:
 			l.missing(where+".clients.addresses", "is missing: "+key+" needs the member's addresses", where)
-		}
-	}
-}
-
-// resolveRoutes makes the paths of routes absolute.
-func (l *loader) resolveRoutes(f *Failover) {
-	for name, s := range f.Services {
-		if s.Routes.DNS.KeyFile != "" {
-			s.Routes.DNS.KeyFile = l.absolute(s.Routes.DNS.KeyFile)
-			f.Services[name] = s
 		}
 	}
 }

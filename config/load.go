@@ -28,6 +28,10 @@ func Set(key, value string) Option {
 	return func(l *loader) { l.sets = append(l.sets, setting{key, value, "the command line"}) }
 }
 
+// Machine has Load also refuse what a coordinator on this machine would not start with:
+// programs that are not here, for one. Commands that only look need none of them.
+func Machine() Option { return func(l *loader) { l.machine = true } }
+
 // setting is a value that does not come from the file.
 type setting struct{ key, value, from string }
 
@@ -36,6 +40,8 @@ type loader struct {
 	lookup func(string) (string, bool)
 	sets   []setting
 	base   string // where relative paths start
+	// machine is set when what has to be on this machine is looked for.
+	machine bool
 }
 
 // ErrUnreadable is a configuration file that is not there or cannot be read.

@@ -62,7 +62,7 @@ func (l *loader) resolve(c *Config) {
 			*path = l.absolute(*path)
 		}
 	}
-	l.resolveRoutes(&c.Failover)
+	l.resolveServices(&c.Failover)
 	if n.Name == "" {
 		n.Name = nodeName(os.Hostname())
 	}
@@ -98,4 +98,22 @@ func nodeName(host string, err error) string {
 		return '-'
 	}, host)
 	return name[:min(len(name), maxName)]
+}
+
+// resolveServices makes the paths of services absolute.
+func (l *loader) resolveServices(f *Failover) {
+	for name, s := range f.Services {
+		if s.Routes.DNS.KeyFile != "" {
+			s.Routes.DNS.KeyFile = l.absolute(s.Routes.DNS.KeyFile)
+			f.Services[name] = s
+		}
+		for member, m := range s.Members {
+			for _, path := range []*string{&m.TokenFile, &m.Postgres.AdminPasswordFile, &m.Postgres.ReplicationPasswordFile} {
+				if *path != "" {
+					*path = l.absolute(*path)
+				}
+			}
+			s.Members[member] = m
+		}
+	}
 }

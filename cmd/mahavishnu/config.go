@@ -85,7 +85,7 @@ type scheduleLine struct {
 }
 
 func runConfigCheck(e *env) error {
-	cfg, err := config.Load(e.configFile())
+	cfg, err := config.Load(e.configFile(), config.Machine())
 	if err != nil {
 		return err
 	}
