@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver/natstest"
@@ -444,5 +445,8 @@ func TestBindNeedsProvision(t *testing.T) {
 	_, err := bus.Bind(t.Context(), c)
 	if !errors.Is(err, bus.ErrNotProvisioned) {
 		t.Fatalf("Bind on an empty server: %v, want ErrNotProvisioned", err)
+	}
+	if hints := fault.Hints(err); len(hints) != 1 || !strings.HasPrefix(hints[0], "run `mahavishnu provision` once") {
+		t.Errorf("its hints are %q", hints)
 	}
 }

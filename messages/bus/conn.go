@@ -326,7 +326,7 @@ func (c *Conn) failed(op, object string, err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
 		err = fmt.Errorf("%w: %w", ErrNotProvisioned, err)
-		hint = "start `mahavishnu scheduler` or `mahavishnu up` once: it provisions the streams"
+		hint = "run `mahavishnu provision` once, as the user who may make streams; a scheduler that may does so, too, when it starts"
 	case errors.Is(err, nats.ErrPermissionViolation):
 		hint = "this connection's NATS user lacks a right that it needs"
 	case noMajority(err) && c.nc.IsConnected():
