@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mahavishnu/app"
@@ -14,7 +15,8 @@ import (
 )
 
 // shortPatience is how long a queue is given in a region that may have two: the common one
-// before the region's own is looked for, and that one.
+// before the region's own is looked for, and that one; and a copy in another region once
+// this one is known to be cut off.
 const shortPatience = 4 * time.Second
 
 // cutOff says that this machine's region is cut off from the queue: none of the servers
@@ -112,13 +114,14 @@ func (e *env) look(ctx context.Context) (*view, error) {
 	if err == nil {
 		return &view{queue: &queue{b, conn}}, nil
 	}
-	v := &view{heard: conn, cut: &cutOff{Region: cfg.Node.Region, Why: err.Error()}}
+	v := &view{heard: conn, cut: &cutOff{Region: cfg.Node.Region, Why: strings.ReplaceAll(err.Error(), "\n", "; ")}}
 	switch {
 	case ctx.Err() != nil:
 		return nil, errors.Join(err, v.Close())
 	case !mayBeAlone:
 	case v.findOwn(ctx, e, cfg):
 		return v, nil
+	case v.heard == nil && unreached(cfg, err): // no server is there that others could elect
 	default: // perhaps the servers were just electing a leader
 		if err := v.Close(); err != nil {
 			return nil, err
@@ -127,11 +130,15 @@ func (e *env) look(ctx context.Context) (*view, error) {
 			return &view{queue: &queue{b, v.heard}}, nil
 		}
 	}
-	if v.heard == nil {
+	if v.heard == nil && !unreached(cfg, err) {
 		return nil, err
 	}
 	return v, nil
 }
+
+// unreached reports whether a queue that several regions share is out of reach: nothing at
+// all comes back from its servers.
+func unreached(cfg *config.Config, err error) bool { return len(cfg.Regions) > 1 && bus.TimedOut(err) }
 
 // findOwn looks for the queue that the region goes on with.
 func (v *view) findOwn(ctx context.Context, e *env, cfg *config.Config) bool {

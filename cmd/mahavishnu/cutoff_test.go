@@ -149,3 +149,53 @@ func comes(t *testing.T, what string, is func() bool) {
 		}
 	}
 }
+
+// Where nothing comes back from a queue that regions share, the region is cut off as far as
+// anybody here can know. A server that refuses, and a queue of one region, are just down.
+func TestAQueueOutOfReach(t *testing.T) {
+	t.Parallel()
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() }) //nolint:errcheck // nobody was served
+	mute, closed := "nats://"+silent.Addr().String(), fmt.Sprintf("nats://127.0.0.1:%d", natstest.FreePorts(t, 1)[0])
+	for name, c := range map[string]struct {
+		regions, url, command string
+		code                  int
+		says                  string
+	}{
+		"failover status":  {"[eu, us, ap]", mute + "," + closed, "failover status", exitCutOff, "region eu is cut off from the majority of the queue's servers, or there is none"},
+		"status":           {"[eu, us, ap]", mute + "," + closed, "status", exitCutOff, "region eu is cut off from the majority of the queue's servers, or there is none"},
+		"a copy elsewhere": {"[eu, us, ap]", mute + "," + closed, "status", exitCutOff, "it could not be looked through within 4s"},
+		"they are stopped": {"[eu, us, ap]", closed, "failover status", exitFailed, "no servers available"},
+		"one region":       {"[eu]", mute + "," + closed, "failover status", exitFailed, "i/o timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "mahavishnu.yaml")
+			text := fmt.Sprintf("regions: %s\nnode: {name: eu-1, region: eu, data_dir: %q}\nnats: {url: %q}\n", c.regions, dir, c.url)
+			if c.command == "status" {
+				text += fmt.Sprintf(`
+backup:
+  storage: {local: {path: %[1]q}}
+  replication:
+    enabled: true
+    regions: [{primary: eu, secondary: us}]
+    storages:
+      eu: {local: {enabled: true, path: %[1]q}}
+      us: {s3: {enabled: true, bucket: there, region: us-east-1, endpoint: "http://%[2]s", access_key: a, secret_key: b}}
+`, filepath.Join(dir, "eu"), silent.Addr())
+			}
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out, errs strings.Builder
+			code := execute(t.Context(), append(strings.Fields(c.command), "--config", file), strings.NewReader(""), &out, &errs)
+			if told := out.String() + errs.String(); code != c.code || !strings.Contains(told, c.says) {
+				t.Errorf("%d, want %d and %q:\n%s", code, c.code, c.says, told)
+			}
+		})
+	}
+}

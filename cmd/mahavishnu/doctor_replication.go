@@ -42,7 +42,7 @@ func (x *examination) checkCopy(ctx context.Context, replicas app.Replicas, pair
 	if x.failures() > before {
 		return // what is behind follows from that
 	}
-	s, err := lookAtCopyInTime(ctx, x.e, x.e.replicas(x.cfg), pair)
+	s, err := lookAtCopyInTime(ctx, x.e, x.e.replicas(x.cfg), pair, statusPatience)
 	switch {
 	case s.headless != "":
 		x.add(check, bad, s.Next, "%s: %v", s.State, err)

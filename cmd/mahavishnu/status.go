@@ -102,8 +102,8 @@ func runStatus(ctx context.Context, e *env, o statusOptions) error {
 	}
 	damaged := r.lookAtRepository(ctx, e, cfg)
 	if cfg.File() != "" {
-		r.lookAtCopies(ctx, e, cfg)
 		r.lookAtQueue(ctx, e)
+		r.lookAtCopies(ctx, e, cfg)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"mahavishnu/app"
 	"mahavishnu/config"
@@ -28,19 +29,22 @@ func ownCopies(cfg *config.Config) []config.RegionPair {
 }
 
 // lookAtCopyInTime is lookAtCopy for somebody who watches.
-func lookAtCopyInTime(ctx context.Context, e *env, replicas app.Replicas, pair config.RegionPair) (copyStatus, error) {
-	looking, cancel := context.WithTimeoutCause(ctx, statusPatience, fmt.Errorf("it could not be looked through within %s; mahavishnu replication status %s takes its time", statusPatience, pair))
+func lookAtCopyInTime(ctx context.Context, e *env, replicas app.Replicas, pair config.RegionPair, patience time.Duration) (copyStatus, error) {
+	looking, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it could not be looked through within %s; mahavishnu replication status %s takes its time", patience, pair))
 	defer cancel()
-	replicas.Storage = replicas.Storage.Hasty(statusPatience)
+	replicas.Storage = replicas.Storage.Hasty(patience)
 	return lookAtCopy(looking, replicas, pair, e.clock.Now())
 }
 
 // lookAtCopies tells how the copies are that this region makes or keeps.
 func (r *statusReport) lookAtCopies(ctx context.Context, e *env, cfg *config.Config) {
 	r.Copies = []copyStatus{}
-	replicas := e.replicas(cfg)
+	replicas, patience := e.replicas(cfg), statusPatience
+	if r.CutOff != nil {
+		patience = shortPatience // what is in other regions is not to be expected
+	}
 	for _, pair := range ownCopies(cfg) {
-		s, err := lookAtCopyInTime(ctx, e, replicas, pair)
+		s, err := lookAtCopyInTime(ctx, e, replicas, pair, patience)
 		if ctx.Err() != nil {
 			return
 		}

@@ -1,7 +1,10 @@
 package bus
 
 import (
+	"context"
 	"errors"
+	"os"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 )
@@ -30,6 +33,17 @@ var (
 // not: no connection, no leader, no majority. The same call may succeed later.
 func Unanswered(err error) bool {
 	return temporary(err) || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrConnectionClosed)
+}
+
+// TimedOut reports whether a server could not be asked because nothing came back from where
+// it is, as when the line is cut; a machine that is there and runs no server refuses.
+func TimedOut(err error) bool {
+	for _, t := range []error{os.ErrDeadlineExceeded, context.DeadlineExceeded, nats.ErrTimeout, syscall.EHOSTUNREACH, syscall.ENETUNREACH} {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
 }
 
 // Undecided reports whether a call failed because the server that answered is not with the

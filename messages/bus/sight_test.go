@@ -22,7 +22,7 @@ func TestWhoIsSeenToHoldALease(t *testing.T) {
 		"cut off, a candidate still has to wait":   {cut: true, after: 10 * time.Second, held: true},
 		"cut off, a candidate may take it":         {cut: true, after: 13 * time.Second},
 		"cut off for long, a clock an hour behind": {ahead: -time.Hour, cut: true, after: time.Minute},
-		"released":                                 {free: true, after: time.Minute},
+		"released": {free: true, after: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
