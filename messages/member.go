@@ -12,7 +12,7 @@ type MemberState struct {
 	Member  string `json:"member"`
 	// Healthy is whether the keeper's own look at the member went well.
 	Healthy bool `json:"healthy"`
-	// Role is "primary", "standby", "fenced" or "unknown".
+	// Role is "primary", "standby", "fenced", "fencing" while it could not be stopped, or "unknown".
 	Role string `json:"role,omitempty"`
 	// Writable is whether the member takes writes now.
 	Writable bool `json:"writable,omitempty"`
@@ -32,6 +32,10 @@ type MemberState struct {
 	LagMillis int64  `json:"lag_ms,omitempty"`
 	// Detail is a sentence for people.
 	Detail string `json:"detail,omitempty"`
+	// Trouble is what is the matter with it that a person should know of, and Remedy what
+	// a person can do about it.
+	Trouble string `json:"trouble,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
 }
 
 // The verbs of a [MemberCommand].
@@ -40,6 +44,8 @@ const (
 	VerbPromote Verb = "promote"
 	VerbDemote  Verb = "demote"
 	VerbRejoin  Verb = "rejoin"
+	// VerbConfirmStopped says that a person has stopped a member that could not be stopped.
+	VerbConfirmStopped Verb = "confirm-stopped"
 )
 
 // MemberCommand is what the leading coordinator tells a keeper to do. A keeper

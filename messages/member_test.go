@@ -16,7 +16,7 @@ func TestWhatCoordinatorsSayArrives(t *testing.T) {
 		Primary: "b", Address: "10.0.0.2:5432", By: "eu-1", Reason: "it is back",
 	}
 	state := messages.MemberState{
-		Service: "db", Member: "a", Healthy: true, Role: "standby", Epoch: 7, Timeline: 3, Position: "0/3000060", LagBytes: 12, LagMillis: 40,
+		Service: "db", Member: "a", Healthy: true, Role: "standby", Epoch: 7, Timeline: 3, Position: "0/3000060", LagBytes: 12, LagMillis: 40, Trouble: "it hangs", Remedy: "kill it",
 	}
 	reply := messages.MemberReply{Message: "too late", Code: messages.MemberStale, Tenure: 9, State: state}
 	report := messages.OpinionReport{

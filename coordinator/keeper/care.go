@@ -44,6 +44,7 @@ func (r *runner) look() {
 	}
 	c := &r.care
 	go func() {
+		o.lacks = r.lacks()
 		o.health, o.err = r.o.Driver.Health(ctx)
 		if starting && o.err != nil {
 			var now known
@@ -155,7 +156,7 @@ func (r *runner) judge(o observation) {
 		return // what was seen is over
 	}
 	r.update(func(s *Status) {
-		s.Health, s.Seen, s.Trouble = o.health, o.at, text(errors.Join(o.err, o.careErr))
+		s.Health, s.Seen, s.Trouble, s.Lacks = o.health, o.at, text(errors.Join(o.err, o.careErr)), text(o.lacks)
 		if leading {
 			s.Secured = slices.Clone(o.secured)
 		}

@@ -22,6 +22,9 @@ const (
 	Demote Verb = "demote"
 	// Rejoin makes the member a standby of a primary.
 	Rejoin Verb = "rejoin"
+	// Confirm says that a person has stopped the member that could not be stopped: by killing
+	// its process, or switching its machine off. It is fenced then, and the lease given back.
+	Confirm Verb = "confirm-stopped"
 	// Heed changes nothing: the keeper obeys nobody with a lower epoch from then on.
 	Heed Verb = "heed"
 )
@@ -42,6 +45,9 @@ type Command struct {
 	Floor string `json:"floor,omitempty"`
 	// Force promotes a member that may lack what was acknowledged. A person decides that.
 	Force bool `json:"force,omitempty"`
+	// By and Why are who confirms, and what the person did.
+	By  string `json:"by,omitempty"`
+	Why string `json:"why,omitempty"`
 }
 
 // Answer is what became of a command.
@@ -89,7 +95,7 @@ func (k *Keeper) Do(ctx context.Context, c Command) (Answer, error) {
 		return Answer{}, fault.New(string(c.Verb), k.o.Service+" on "+k.o.Member, err, "")
 	}
 	switch c.Verb {
-	case Promote, Fence, Demote, Rejoin, Heed:
+	case Promote, Fence, Demote, Rejoin, Confirm, Heed:
 	default:
 		return fail(fmt.Errorf("%q is nothing that a keeper can do", c.Verb))
 	}

@@ -55,6 +55,8 @@ type Status struct {
 	Health  standby.Health `json:"health"`
 	Seen    time.Time      `json:"seen"`
 	Trouble string         `json:"trouble,omitempty"`
+	// Lacks is what this machine lacks to control the member.
+	Lacks string `json:"lacks,omitempty"`
 	// Secured are the members that have everything acknowledged; Mode is what writes wait for.
 	Secured []string `json:"secured,omitempty"`
 	Mode    Mode     `json:"mode"`

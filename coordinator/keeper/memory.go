@@ -37,8 +37,11 @@ type memory struct {
 type state struct {
 	path string
 
-	mu  sync.Mutex
-	now memory
+	// writing is held while the file is written, which takes long when the disk hangs; mu is
+	// held for moments only, so that what is remembered can be read meanwhile.
+	writing sync.Mutex
+	mu      sync.Mutex
+	now     memory
 	// heard is the highest epoch of a coordinator that was obeyed before it could be
 	// written down.
 	heard uint64
@@ -81,12 +84,14 @@ func (s *state) get() memory {
 
 // change writes what fn makes of the memory, before it counts.
 func (s *state) change(fn func(*memory)) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := s.now
+	before, next := s.now, s.now
 	next.Command, next.Owed = max(next.Command, s.heard), s.owed
+	s.mu.Unlock()
 	fn(&next)
-	if next == s.now {
+	if next == before {
 		return nil
 	}
 	data, err := json.Marshal(next)
@@ -96,6 +101,8 @@ func (s *state) change(fn func(*memory)) error {
 	if err := durable.WriteFile(s.path, append(data, '\n')); err != nil {
 		return fault.New("write the keeper's state", s.path, err, "")
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.now = next
 	return nil
 }

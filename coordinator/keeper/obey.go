@@ -13,7 +13,11 @@ import (
 // hear takes a command that has come: one that may be obeyed takes the place of others
 // that wait, which were given before it.
 func (r *runner) hear(q *request) {
-	if !r.heed(q) || q.command.Verb == Heed {
+	switch {
+	case !r.heed(q) || q.command.Verb == Heed:
+		return
+	case q.command.Verb == Confirm:
+		r.obeyConfirm(q)
 		return
 	}
 	r.waiting = slices.DeleteFunc(r.waiting, func(before *request) bool {
@@ -29,23 +33,47 @@ func (r *runner) hear(q *request) {
 // heed remembers a command's epoch, or refuses the command. That of a fence is written down
 // when the member is stopped: a disk that hangs, or is full, must not keep it running.
 func (r *runner) heed(q *request) bool {
+	if q.command.Verb == Heed {
+		r.promise(q)
+		return true
+	}
 	remember := r.state.obey
-	if q.command.Verb == Fence {
+	if q.command.Verb == Fence || q.command.Verb == Confirm {
 		remember = r.state.hear
 	}
 	if err := remember(q.command.Epoch); err != nil {
-		q.reply(Answer{}, fault.WithHint(err, "another coordinator leads now"))
+		q.refuse(err)
 		return false
 	}
 	r.update(func(s *Status) { s.CommandEpoch = q.command.Epoch })
-	if q.command.Verb == Heed {
-		epoch := r.state.get().Tenure
-		if r.tenure != nil {
-			epoch = r.tenure.Epoch()
+	return true
+}
+
+// promise obeys nobody older from now on, and answers when that is written down. It is written
+// beside the loop: a coordinator asks this before it orders a fence, which must come through when
+// the disk hangs.
+func (r *runner) promise(q *request) {
+	if err := r.state.hear(q.command.Epoch); err != nil {
+		q.refuse(err)
+		return
+	}
+	r.update(func(s *Status) { s.CommandEpoch = q.command.Epoch })
+	epoch := r.state.get().Tenure
+	if r.tenure != nil {
+		epoch = r.tenure.Epoch()
+	}
+	r.beside.Go(func() {
+		if err := r.state.obey(q.command.Epoch); err != nil {
+			q.refuse(err)
+			return
 		}
 		q.reply(r.answer(epoch, "it obeys nobody older from now on"), nil)
-	}
-	return true
+	})
+}
+
+// refuse tells whoever ordered something that it is not obeyed.
+func (q *request) refuse(err error) {
+	q.reply(Answer{}, fault.WithHint(err, "another coordinator leads now"))
 }
 
 // later puts a command off until what is being done is over. Whatever that is, it ends
@@ -110,7 +138,7 @@ func (r *runner) obeyFence(q *request) {
 	r.retake = time.Time{}
 	r.letGo = r.tenure != nil
 	if r.unfenced {
-		q.reply(Answer{}, fmt.Errorf("it could not be stopped: %s", r.Status().Trouble))
+		q.reply(Answer{}, fault.WithHint(errors.New(r.Status().Trouble), Remedy(r.o.Service, r.o.Member)))
 		return
 	}
 	if r.letGo {

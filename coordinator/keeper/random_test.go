@@ -189,7 +189,7 @@ func (c *cluster) step() string {
 	c.s.mu.Lock()
 	m := c.s.members[name]
 	c.s.mu.Unlock()
-	switch c.random.IntN(16) {
+	switch c.random.IntN(20) {
 	case 0:
 		c.s.mu.Lock()
 		m.up, m.writable = false, false
@@ -249,6 +249,14 @@ func (c *cluster) step() string {
 			}
 		}
 		return "nobody may be promoted"
+	case 14:
+		c.set(name, (*member).die)
+		return name + " dies"
+	case 15:
+		c.set(name, (*member).live)
+		return name + " is started by nobody's order"
+	case 16:
+		return c.confirm(name)
 	default:
 		to := c.leader()
 		if to == "" || to == name {
@@ -257,6 +265,24 @@ func (c *cluster) step() string {
 		_, err := c.order(name, keeper.Command{Verb: keeper.Rejoin, Primary: standby.Peer{Name: to, Host: "h", Port: 1}})
 		return fmt.Sprintf("%s rejoins %s: %v", name, to, err)
 	}
+}
+
+// confirm is a person who ends a member that cannot be stopped, and says so; or only says so.
+func (c *cluster) confirm(name string) string {
+	c.t.Helper()
+	r := c.run[name]
+	if r == nil {
+		return "nothing"
+	}
+	before := r.k.Status()
+	if before.State == keeper.Fencing {
+		c.set(name, (*member).die)
+	}
+	_, err := c.order(name, keeper.Command{Verb: keeper.Confirm, By: "ann", Why: "pulled the plug"})
+	if now := r.k.Status(); before.State == keeper.Leading && now.Epoch == before.Epoch && now.State == keeper.Leading && err == nil {
+		c.t.Errorf("%s leads, and is said to be stopped", name)
+	}
+	return fmt.Sprintf("%s is said to be stopped: %v", name, err)
 }
 
 // steps does many random things while rows are written, ends all keepers, and returns how many
@@ -298,6 +324,7 @@ func (c *cluster) steps(n int) (tenures int) {
 	for _, n := range c.names {
 		c.s.mu.Lock()
 		c.s.members[n].stubborn = 0
+		c.s.members[n].live()
 		c.s.mu.Unlock()
 		c.end(n)
 	}
@@ -345,6 +372,9 @@ func TestRecovers(t *testing.T) {
 				c.s.mu.Lock()
 				for _, m := range c.s.members {
 					m.hangs, m.cut, m.stubborn, m.slow = false, false, 0, 0
+					if m.dead {
+						m.live()
+					}
 				}
 				c.s.mu.Unlock()
 				// As a coordinator would: promote whoever may be, let the other follow.

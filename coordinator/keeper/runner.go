@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"mahavishnu/clock"
@@ -39,6 +40,9 @@ type runner struct {
 	// resting is until when a standby that could not be started is not tried again.
 	resting time.Time
 
+	// beside is what is written down beside the loop.
+	beside sync.WaitGroup
+
 	looking  bool
 	observed chan observation
 	care     care
@@ -67,6 +71,8 @@ type observation struct {
 	// the member does not answer; ledErr is why nobody could say.
 	led    bool
 	ledErr error
+	// lacks is what the machine lacks to control the member.
+	lacks error
 }
 
 func (r *runner) run() error {
@@ -193,7 +199,7 @@ func (r *runner) begin() error {
 	}
 	h, err := r.o.Driver.Health(r.ctx)
 	now := r.o.Clock.Now()
-	r.update(func(s *Status) { s.Health, s.Seen, s.Trouble = h, now, text(err) })
+	r.update(func(s *Status) { s.Health, s.Seen, s.Trouble, s.Lacks = h, now, text(err), text(r.lacks()) })
 	if err == nil {
 		return r.meet(h, now)
 	}
@@ -259,6 +265,7 @@ func (r *runner) end() error {
 	if r.looking {
 		<-r.observed
 	}
+	r.beside.Wait()
 	r.settle()
 	return err
 }

@@ -47,6 +47,11 @@ func (r *runner) campaign(q *request) {
 
 // eligible tells early what would end a promotion after the lease is won.
 func (r *runner) eligible(ctx context.Context, c *Command) error {
+	if d, ok := r.o.Driver.(standby.Checker); ok {
+		if unstoppable, _ := d.Check(); unstoppable != nil {
+			return fmt.Errorf("it is not promoted, because it could not be stopped later: %w", unstoppable)
+		}
+	}
 	h, err := r.o.Driver.Health(ctx)
 	if err != nil {
 		return err
@@ -227,7 +232,7 @@ func (r *runner) fenceAt(epoch uint64, why string) {
 	err := r.o.Driver.Fence(ctx, epoch)
 	r.unfenced = err != nil && !errors.Is(err, standby.ErrUndelivered)
 	if r.unfenced {
-		r.update(func(s *Status) { s.Trouble = err.Error() })
+		r.update(func(s *Status) { s.Trouble = "it could not be stopped: " + err.Error() })
 		return
 	}
 	r.stopped(epoch, err)

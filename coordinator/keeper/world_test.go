@@ -240,6 +240,7 @@ type member struct {
 	name     string
 	up       bool
 	hangs    bool
+	dead     bool // nobody is there who could be told anything
 	writable bool
 	guarded  bool // starts as a standby
 	role     standby.Role
@@ -315,6 +316,9 @@ func (m *member) Health(ctx context.Context) (standby.Health, error) {
 	if err := ctx.Err(); err != nil {
 		return standby.Health{}, err
 	}
+	if m.dead {
+		return standby.Health{Role: standby.Unknown}, errCut
+	}
 	if m.up && m.hangs {
 		return standby.Health{Running: true, Role: standby.Unknown}, errors.New("it hangs")
 	}
@@ -325,15 +329,27 @@ func (m *member) accept(epoch uint64) error {
 	if epoch < m.epoch {
 		return standby.ErrStale
 	}
+	if m.dead {
+		return errCut
+	}
 	m.epoch = epoch
 	return nil
 }
+
+// die ends the member's process.
+func (m *member) die() { m.dead, m.writable, m.hangs = true, false, false }
+
+// live starts it again, as an init system does that knows nothing of epochs.
+func (m *member) live() { m.dead, m.up = false, true }
 
 func (m *member) Fence(_ context.Context, epoch uint64) error {
 	defer m.lock()()
 	if m.stubborn > 0 {
 		m.stubborn--
 		return errors.New("it does not die")
+	}
+	if m.dead {
+		return standby.ErrUndelivered
 	}
 	if err := m.accept(epoch); err != nil {
 		return err
@@ -356,7 +372,7 @@ func (m *member) Promote(ctx context.Context, epoch uint64) error {
 	case <-time.After(slow + time.Millisecond):
 	}
 	defer m.lock()()
-	if m.epoch != epoch {
+	if m.epoch != epoch || m.dead {
 		return standby.ErrStale
 	}
 	if epoch < m.s.highest {
@@ -413,34 +429,3 @@ func (m *member) Start(context.Context) error {
 	m.up = true
 	return nil
 }
-
-func (m *member) SetSynchronous(_ context.Context, members []string) error {
-	defer m.lock()()
-	m.waitsFor, m.secured = members, map[string]int{}
-	return nil
-}
-
-func (m *member) Replicas(context.Context) ([]standby.Replica, error) {
-	defer m.lock()()
-	m.s.replicate(m)
-	var all []standby.Replica
-	for name, r := range m.s.members {
-		if r.follows != m.name || !r.up || r.hangs || r.cut {
-			delete(m.secured, name)
-			continue
-		}
-		m.secured[name]++
-		waited := false
-		for _, w := range m.waitsFor {
-			waited = waited || w == name
-		}
-		all = append(all, standby.Replica{Name: name, Streaming: true, Secured: waited && m.secured[name] > 2})
-	}
-	return all, nil
-}
-
-var (
-	_ standby.Driver       = (*member)(nil)
-	_ standby.Synchronizer = (*member)(nil)
-	_ standby.Starter      = (*member)(nil)
-)

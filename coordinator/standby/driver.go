@@ -126,6 +126,13 @@ type Rememberer interface {
 	Epoch() uint64
 }
 
+// Checker is a driver that needs programs and files of this machine.
+type Checker interface {
+	// Check tells what is missing: without which the member could not be stopped, and without
+	// which something else could not be done to it.
+	Check() (unstoppable, lacking error)
+}
+
 // Comparer is a driver that can compare positions.
 type Comparer interface {
 	// Reached tells whether the first position is at or beyond the second.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"time"
 
 	"mahavishnu/clock"
@@ -43,4 +45,33 @@ func (s Stop) after(ctx context.Context, c caller, epoch uint64, fence func(cont
 		return errors.Join(err, serr)
 	}
 	return fault.New(fenceVerb+" the service", c.service, fmt.Errorf("%s ended it, because it could not be fenced (%w): %w", s.Program[0], err, ErrUndelivered), "")
+}
+
+// Check tells whether the service could be ordered to stop, and ended.
+func (d *HTTP) Check() (unstoppable, lacking error) {
+	if d.o.TokenFile != "" {
+		if _, err := os.ReadFile(d.o.TokenFile); err != nil {
+			unstoppable = fault.New("read the token of", d.o.Service, err, "give the file, or take token_file out of the configuration")
+		}
+	}
+	return errors.Join(unstoppable, runnable(d.o.Service, stopVerb, d.o.Stop.Program)), nil
+}
+
+// Check tells which programs are not there.
+func (d *Command) Check() (unstoppable, lacking error) {
+	unstoppable = errors.Join(runnable(d.o.Service, fenceVerb, d.o.Fence), runnable(d.o.Service, stopVerb, d.o.Stop.Program))
+	lacking = errors.Join(runnable(d.o.Service, "health", d.o.Health), runnable(d.o.Service, promoteVerb, d.o.Promote),
+		runnable(d.o.Service, "demote", d.o.Demote), runnable(d.o.Service, rejoinVerb, d.o.Rejoin))
+	return unstoppable, lacking
+}
+
+// runnable returns an error when a program of a service is not there, or is none.
+func runnable(service, verb string, argv []string) error {
+	if len(argv) == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath(argv[0]); err != nil {
+		return fault.New("find the program "+verb+" of", service, err, "install it, or correct its path in the configuration")
+	}
+	return nil
 }
