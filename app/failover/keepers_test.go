@@ -33,12 +33,13 @@ func comes(t *testing.T, what string, is func() bool) {
 // kept is a standby with its keeper, and the bus on which another holds the lease of
 // its service.
 func kept(t *testing.T) (*keeper.Keeper, *bus.Lease) {
-	k, held, _ := keptBy(t, nil)
+	k, held, _ := keptBy(t, t.TempDir(), nil)
 	return k, held
 }
 
-// keptBy is the same with a keeper that tells every change of its status to somebody, and the bus.
-func keptBy(t *testing.T, tell func(keeper.Status)) (*keeper.Keeper, *bus.Lease, *bus.Bus) {
+// keptBy is the same with a keeper that has its state in a directory and tells every change of its
+// status to somebody, and the bus.
+func keptBy(t *testing.T, dir string, tell func(keeper.Status)) (*keeper.Keeper, *bus.Lease, *bus.Bus) {
 	t.Helper()
 	const service = "counter"
 	b := queue(t)
@@ -61,7 +62,7 @@ func keptBy(t *testing.T, tell func(keeper.Status)) (*keeper.Keeper, *bus.Lease,
 	line := newTenures(b, service, "b", timing, nil)
 	k, err := keeper.New(keeper.Options{
 		Service: service, Member: "b", Driver: driver, Leases: line, Records: keeper.BusRecords(store), Timing: timing,
-		StateFile: filepath.Join(t.TempDir(), "b.json"), OnChange: tell,
+		StateFile: filepath.Join(dir, "b.json"), OnChange: tell,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +107,7 @@ func TestAnOrderIsInForceAsLongAsItIsWaitedFor(t *testing.T) {
 func TestAKeeperThatHangsLosesItsLease(t *testing.T) {
 	hanging, wakes := make(chan struct{}), make(chan struct{})
 	var hangs sync.Once
-	k, held, b := keptBy(t, func(s keeper.Status) {
+	k, held, b := keptBy(t, t.TempDir(), func(s keeper.Status) {
 		if s.State == keeper.Fencing {
 			hangs.Do(func() { close(hanging); <-wakes })
 		}

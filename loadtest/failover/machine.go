@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mahavishnu/fault"
+	"mahavishnu/lab/disk"
 	"mahavishnu/lab/process"
 	"mahavishnu/postgres/sandbox"
 )
@@ -23,10 +24,10 @@ type machine struct {
 	region, node string
 	// member is the name of the database beside it; "" on the one that only votes.
 	member string
-	addr   string // by which others reach it
-	local  string // by which it reaches itself
-	dir    string // of what is the machine's
-	disk   *disk  // nil where disks cannot stall
+	addr   string     // by which others reach it
+	local  string     // by which it reaches itself
+	dir    string     // of what is the machine's
+	disk   *disk.Disk // nil where disks cannot stall
 
 	queue, program *running
 }
@@ -163,7 +164,7 @@ func (s *system) hurt(m *machine, f Fault) error {
 		s.network.Isolate(m.region)
 		return nil
 	case DiskStalled:
-		return m.disk.stall()
+		return m.disk.Stall()
 	}
 	return fmt.Errorf("%s is no fault", f)
 }
@@ -189,7 +190,7 @@ func (s *system) heal(ctx context.Context, m *machine, f Fault) error {
 	case Isolated:
 		s.network.Heal()
 	case DiskStalled:
-		return m.disk.thaw()
+		return m.disk.Thaw()
 	case Killed:
 	}
 	return nil
@@ -235,7 +236,7 @@ func (s *system) restart(m *machine) error {
 func (m *machine) end() error {
 	var errs []error
 	if m.disk != nil {
-		errs = append(errs, m.disk.thaw())
+		errs = append(errs, m.disk.Thaw())
 	}
 	// The children of a killed program would do what it told them for such a case.
 	pids, err := m.pids()
@@ -247,7 +248,7 @@ func (m *machine) end() error {
 	m.queue.stop()
 	errs = append(errs, sandbox.KillAll(m.dataDir()))
 	if m.disk != nil {
-		errs = append(errs, m.disk.close())
+		errs = append(errs, m.disk.Close())
 	}
 	return errors.Join(errs...)
 }

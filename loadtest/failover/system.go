@@ -13,6 +13,7 @@ import (
 	"mahavishnu/clock"
 	"mahavishnu/coordinator/route/named"
 	"mahavishnu/fault"
+	"mahavishnu/lab/disk"
 	"mahavishnu/messages/bus"
 	"mahavishnu/messages/natsserver"
 	"mahavishnu/postgres/sandbox"
@@ -107,7 +108,7 @@ func (s *system) prepare(context.Context) error {
 			return err
 		}
 		if m.member != "" && s.o.stalls() {
-			if m.disk, err = mountDisk(filepath.Join(m.dir, "disk.img"), m.top()); err != nil {
+			if m.disk, err = disk.Mount(filepath.Join(m.dir, "disk.img"), m.top()); err != nil {
 				return err
 			}
 		}

@@ -1,4 +1,4 @@
-package failover
+package disk
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"mahavishnu/fault"
 )
 
-// diskSize is that of a machine's disk, in bytes; the file is sparse.
-const diskSize = 1 << 30
+// size is that of a disk, in bytes; the file is sparse.
+const size = 1 << 30
 
 // What the kernel calls freezing and thawing a file system, of linux/fs.h.
 const (
@@ -21,14 +21,15 @@ const (
 	fiThaw   = 0xC0045878
 )
 
-// disk is a file system in a file. The loop device goes with the mount.
-type disk struct {
+// Disk is a file system in a file. The loop device goes with the mount.
+type Disk struct {
 	at  string   // where it is mounted
 	top *os.File // keeps a hold of it while nothing can be opened
 }
 
-// mountDisk makes a disk in the file and mounts it.
-func mountDisk(file, at string) (*disk, error) {
+// Mount makes a disk in the file, in place of what that held, and mounts it at a directory, which
+// it makes. It takes the rights of root.
+func Mount(file, at string) (*Disk, error) {
 	err := os.MkdirAll(at, 0o755)
 	if err == nil {
 		err = makeSparse(file)
@@ -42,9 +43,9 @@ func mountDisk(file, at string) (*disk, error) {
 	if err != nil {
 		return nil, fault.New("make a disk in", file, err, "see that loop devices are there: losetup --find")
 	}
-	d := &disk{at: at}
+	d := &Disk{at: at}
 	if d.top, err = os.Open(at); err != nil {
-		return nil, errors.Join(err, d.close())
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
@@ -54,7 +55,7 @@ func makeSparse(file string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Truncate(diskSize), f.Close())
+	return errors.Join(f.Truncate(size), f.Close())
 }
 
 func command(name string, args ...string) error {
@@ -64,16 +65,16 @@ func command(name string, args ...string) error {
 	return nil
 }
 
-// stall lets everybody hang who writes to the disk.
-func (d *disk) stall() error {
+// Stall lets everybody hang who writes to the disk, until it is thawed.
+func (d *Disk) Stall() error {
 	if err := unix.IoctlSetInt(int(d.top.Fd()), fiFreeze, 0); err != nil {
 		return fault.New("freeze", d.at, err, "")
 	}
 	return nil
 }
 
-// thaw lets them go on. A disk that is not frozen is fine.
-func (d *disk) thaw() error {
+// Thaw lets them go on. A disk that is not frozen is fine.
+func (d *Disk) Thaw() error {
 	err := unix.IoctlSetInt(int(d.top.Fd()), fiThaw, 0)
 	if err != nil && !errors.Is(err, unix.EINVAL) {
 		return fault.New("thaw", d.at, err, "run: fsfreeze --unfreeze "+d.at)
@@ -81,11 +82,11 @@ func (d *disk) thaw() error {
 	return nil
 }
 
-// close unmounts the disk, which detaches its loop device.
-func (d *disk) close() error {
+// Close unmounts the disk, which detaches its loop device. One that is frozen is thawed.
+func (d *Disk) Close() error {
 	var errs []error
 	if d.top != nil {
-		errs = append(errs, d.thaw(), d.top.Close())
+		errs = append(errs, d.Thaw(), d.top.Close())
 	}
 	err := unix.Unmount(d.at, 0)
 	if errors.Is(err, unix.EBUSY) {
