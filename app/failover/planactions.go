@@ -31,7 +31,7 @@ func (p *Planner) bind(r *plan.Registry) error {
 		}
 	}
 	for name, condition := range map[string]plan.ConditionFunc{
-		"quorum": p.quorum, "member_down": p.memberDown, "region_down": p.regionDown, "region_up": p.regionUp,
+		"quorum": p.quorum, "member_down": p.memberDown, "keeper_answers": p.keeperAnswers, "region_down": p.regionDown, "region_up": p.regionUp,
 		"wait_lease": p.leaseIs, "no_primary_yet": p.noPrimaryYet, "probe": p.serves, "caught_up": p.caughtUp,
 		"region_serves": p.regionServes, "repository_current": p.repositoryCurrent,
 	} {
@@ -133,6 +133,25 @@ func (p *Planner) memberDown(ctx context.Context, c plan.Call) (bool, string, er
 	return p.lost(ctx, c.Text("service"), m)
 }
 
+// keeperAnswers holds when the keeper of a member answers now: what it said earlier does
+// not count.
+func (p *Planner) keeperAnswers(ctx context.Context, c plan.Call) (bool, string, error) {
+	service, name := c.Text("service"), c.Text("member")
+	m, err := p.member(service, name)
+	if err != nil {
+		return false, "", err
+	}
+	now, err := p.word(ctx, c, service, name)
+	switch {
+	case errors.Is(err, plan.ErrFenced), ctx.Err() != nil:
+		return false, "", err
+	case err != nil:
+		return false, fmt.Sprintf("the keeper of %s does not answer: run mahavishnu coordinator on node %s; or when nobody leads %s, without --graceful: mahavishnu failover execute %s --set service=%[3]s",
+			name, m.Node, service, ServerFailure), nil
+	}
+	return true, fmt.Sprintf("the keeper of %s answers; it is %s", name, now.State), nil
+}
+
 // gone tells whether a member serves nobody: most regions hold it down, or its keeper has
 // stopped it and given the lease back. The second counts by itself, because something else
 // may have started it again, so that it answers whoever looks from outside.
@@ -166,13 +185,16 @@ func (p *Planner) regionUp(_ context.Context, c plan.Call) (bool, string, error)
 }
 
 // leaseIs holds when the lease of a service is free, or held by somebody.
-func (p *Planner) leaseIs(_ context.Context, c plan.Call) (bool, string, error) {
+func (p *Planner) leaseIs(ctx context.Context, c plan.Call) (bool, string, error) {
 	holder := p.leases.holder(c.Text("service"))
 	seen := "nobody holds it"
 	if holder != "" {
 		seen = holder + " holds it"
 	}
 	if c.Text("state") == "free" {
+		if holder != "" && c.Variant == plan.Ungraceful && p.leadsAgain(ctx, c, c.Text("service"), holder) {
+			return false, seen, fault.New("fail over", c.Text("service"), fmt.Errorf("%w: %s serves again", plan.ErrNeedless, holder), "")
+		}
 		return holder == "", seen, nil
 	}
 	want := c.Text("holder")

@@ -30,6 +30,12 @@ func (p *Planner) ordering(verb messages.Verb, done func(messages.MemberState) b
 			case m.Keeper == nil:
 				return "", fault.New(string(verb), m.Member, errors.New("its keeper was never heard"), "run mahavishnu coordinator on node "+m.Node)
 			}
+			if silent := p.silence(m); silent != "" && !c.Undo {
+				if verb == messages.VerbPromote {
+					return "", fault.New(string(verb), m.Member, errors.New(silent), "run mahavishnu coordinator on node "+m.Node)
+				}
+				return silent, nil
+			}
 			if c.Undo { // before the day a member may be silent; one that things go back to may not
 				if _, err := p.word(ctx, c, c.Text("service"), m.Member); err != nil {
 					return "", err
@@ -37,12 +43,31 @@ func (p *Planner) ordering(verb messages.Verb, done func(messages.MemberState) b
 			}
 			return fmt.Sprintf("its keeper is heard; it is %s", m.Keeper.State), nil
 		},
-		Does: func(ctx context.Context, c plan.Call) (string, error) { return p.order(ctx, verb, c) },
+		Does: func(ctx context.Context, c plan.Call) (string, error) {
+			if verb == messages.VerbPromote && c.Variant == plan.Ungraceful && !c.Undo {
+				var cancel context.CancelFunc
+				ctx, cancel = p.unlessRetaken(ctx, c)
+				defer cancel()
+			}
+			return p.order(ctx, verb, c)
+		},
 		IsDone: func(ctx context.Context, c plan.Call) (bool, error) {
 			now, err := p.now(ctx, c, c.Text("service"), c.Text("member"))
 			return err == nil && now.Epoch >= c.Epoch && done(now), err
 		},
 	}
+}
+
+// silence says that the keeper of a member is not heard now, "" when it is.
+func (p *Planner) silence(m messages.MemberStatus) string {
+	switch {
+	case m.KeeperSilentMillis > 0:
+		last := (time.Duration(m.KeeperSilentMillis) * time.Millisecond).Round(time.Second)
+		return fmt.Sprintf("its keeper is silent for %v; the last that it said was that it is %s", last, m.Keeper.State)
+	case p.away(m.Node):
+		return fmt.Sprintf("node %s is not heard; the last that its keeper said was that it is %s", m.Node, m.Keeper.State)
+	}
+	return ""
 }
 
 // order commands a keeper.

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"mahavishnu/clock"
 	"mahavishnu/config"
 	"mahavishnu/coordinator/keeper"
+	"mahavishnu/coordinator/plan"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 )
@@ -101,6 +103,38 @@ func (p *Planner) unheard(m messages.MemberStatus) bool {
 	nodes := p.looking().Status().Nodes
 	i := slices.IndexFunc(nodes, func(n messages.NodeStatus) bool { return n.Node == m.Node })
 	return i < 0 || m.KeeperSilentMillis > 0 && nodes[i].Verdict == "down"
+}
+
+// leadsAgain tells whether a member that was to be failed over from serves as before: there
+// is no reason left to think it gone, and its keeper says now that it leads.
+func (p *Planner) leadsAgain(ctx context.Context, c plan.Call, service, member string) bool {
+	m, err := p.member(service, member)
+	if err != nil {
+		return false
+	}
+	if lost, _, err := p.lost(ctx, service, m); err != nil || lost {
+		return false
+	}
+	now, err := p.word(ctx, c, service, member)
+	return err == nil && now.Holds && now.State == string(keeper.Leading)
+}
+
+// unlessRetaken ends when another member leads than the one that is to be promoted: the
+// lease was free, and the keeper of the old primary was quicker.
+func (p *Planner) unlessRetaken(ctx context.Context, c plan.Call) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	service, member := c.Text("service"), c.Text("member")
+	go func() {
+		defer close(ended)
+		for clock.Or(p.clock).Sleep(ctx, servedEvery) == nil {
+			if holder := p.leases.holder(service); holder != "" && holder != member && p.leadsAgain(ctx, c, service, holder) {
+				cancel(fmt.Errorf("%w: %s serves again", plan.ErrNeedless, holder))
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-ended }
 }
 
 // whyGone says why a member is gone that is.

@@ -151,7 +151,7 @@ func (e *env) standing(x *plan.Execution) error {
 			x.ID, terminal.Moment(x.CommitBy))
 	case plan.StateStopped:
 		if x.Resume == plan.StateRollingBack {
-			return fault.New("take back plan", x.ID, fmt.Errorf("it stopped halfway: %s; %s", x.Error, strings.Join(x.Told(), "; ")),
+			return fault.New("take back plan", x.ID, fmt.Errorf("it stopped halfway: %s", strings.Join(append([]string{x.Error}, x.Told()...), "; ")),
 				fmt.Sprintf("repair it, then: mahavishnu failover continue %[1]s\nor leave it as it stands: mahavishnu failover commit %[1]s\nwhat to do by hand: mahavishnu failover plan %[2]s --runbook", x.ID, x.Plan.Name))
 		}
 		return fault.New("carry out plan", x.ID, fmt.Errorf("it stopped: %s", x.Error),

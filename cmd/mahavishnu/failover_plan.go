@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -172,8 +173,11 @@ func (e *env) printEvaluation(v *plan.Evaluation) {
 		params = append(params, name+"="+v.Params[name])
 	}
 	broken := "it could be carried out now"
-	if v.Broken() != "" {
+	switch {
+	case v.Broken() != "":
 		broken = e.term.Mark(terminal.Bad, "it could not be carried out now")
+	case v.Unmet() != "":
+		broken = e.term.Mark(terminal.Doubt, "every step could be carried out, and now it would end at "+v.Unmet())
 	}
 	e.term.Printf("\n%s %s (%s), looked at %s by %s: %s", v.Plan, strings.Join(params, " "), v.Variant, terminal.Ago(v.At, e.clock.Now()), v.Node, broken)
 	if v.Definition != "" {
@@ -188,8 +192,8 @@ func (e *env) printEvaluation(v *plan.Evaluation) {
 	table := terminal.NewTable("step", "kind", "uses", "found")
 	for _, f := range v.Findings {
 		found := f.Seen
-		if f.Error != "" {
-			found = f.Error
+		if wrong := cmp.Or(f.Error, f.Unmet); wrong != "" {
+			found = wrong
 		}
 		if f.UndoError != "" {
 			found = strings.TrimSpace(found + " taking it back: " + f.UndoError)

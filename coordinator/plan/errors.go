@@ -26,6 +26,10 @@ var (
 	ErrNotApproved = errors.New("the approval is not valid")
 	// ErrDiffers: the leader has another plan of that name than who orders it has seen.
 	ErrDiffers = errors.New("the plan differs from the one that was seen")
+	// ErrNeedless: what the plan was begun for is no longer so. Actions and conditions
+	// return it, wrapped: whatever the step says about failures, what was done is taken
+	// back, and nothing waits for a person.
+	ErrNeedless = errors.New("it is not needed any more")
 	// ErrUnbound: this program knows the action by name only.
 	ErrUnbound = errors.New("this node cannot do that")
 	// ErrTimeout: a step took longer than it may.

@@ -29,6 +29,9 @@ type Finding struct {
 	Uses string `json:"uses,omitempty"`
 	// Error says why the step could not be carried out now; "" when it could.
 	Error string `json:"error,omitempty"`
+	// Unmet says that a check does not hold now, with what was seen: the plan would end
+	// there, and changed nothing. Only looking for one order asks that.
+	Unmet string `json:"unmet,omitempty"`
 	// Seen is what was looked at.
 	Seen string `json:"seen,omitempty"`
 	// Optional is set when the plan goes on without the step.
@@ -77,10 +80,21 @@ func (e *Evaluation) Broken() string {
 	return strings.Join(all, "; ")
 }
 
+// Unmet says at which check the plan would end as things are, "" when at none: every step
+// may be ready before the day, and what the plan is for not be so.
+func (e *Evaluation) Unmet() string {
+	for _, f := range e.Findings {
+		if f.Unmet != "" && !f.Optional {
+			return fmt.Sprintf("step %s: %s", f.Step, f.Unmet)
+		}
+	}
+	return ""
+}
+
 // Evaluate asks of every step of a plan, without changing anything, whether it could
 // be carried out now: what it calls is bound, its parameters are good, and its own
 // Check finds nothing in the way. Whether a condition holds is not asked: before the
-// day, "the region is down" does not.
+// day, "the region is down" does not. See Try.
 func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 	began := x.clock.Now()
 	if o.Variant == "" {
@@ -113,14 +127,18 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 	return result
 }
 
-// Try is Evaluate for one order: it also tells, as the error too, why the order would
-// be refused if it were given now.
+// Try is Evaluate for one order: it also asks the checks that come before anything is
+// changed whether they hold, and tells, as the error too, why the order would be refused
+// if it were given now.
 func (x *Executor) Try(ctx context.Context, o Order) (Evaluation, error) {
 	result := x.Evaluate(ctx, o)
 	if result.Error != "" {
 		return result, nil
 	}
-	err := o.allowed()
+	err := x.rehearse(ctx, o, &result)
+	if err == nil {
+		err = o.allowed()
+	}
 	if err == nil {
 		err = x.free(ctx, o)
 	}
@@ -128,6 +146,37 @@ func (x *Executor) Try(ctx context.Context, o Order) (Evaluation, error) {
 		result.Refused = err.Error()
 	}
 	return result, err
+}
+
+// rehearse notes which checks do not hold. What comes after the first action may depend on
+// what that does.
+func (x *Executor) rehearse(ctx context.Context, o Order, result *Evaluation) error {
+	o.Params, o.Variant = result.Params, result.Variant
+	e, err := x.prepare(ctx, o)
+	if err != nil {
+		return err
+	}
+	r := &record{x: x, exec: e}
+	for i, s := range e.Steps() {
+		if s.Kind == KindAction {
+			break
+		}
+		f := &result.Findings[i]
+		if s.Kind != KindCheck || f.Error != "" {
+			continue
+		}
+		c, err := x.call(r, doing(s))
+		if err != nil {
+			return err
+		}
+		if err := x.within(ctx, evaluateTimeout, func(ctx context.Context) error {
+			_, err := holds(ctx, x.o.Registry.conditions[s.Uses], c)
+			return err
+		}); err != nil {
+			f.Unmet = cut(err.Error())
+		}
+	}
+	return nil
 }
 
 // free tells whether nobody holds what an order needs.

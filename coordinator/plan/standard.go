@@ -110,8 +110,13 @@ func standardConditions() []Definition {
 		},
 		{
 			Name: "member_down", Params: []Param{serviceParam, memberParam},
-			Summary: "Most regions say that $member of $service is down.",
+			Summary: "Most regions say that $member of $service is down, or nobody has held the lease of $service for so long that whoever did has been stopped.",
 			ByHand:  "Look at $member from two places that share no cable.",
+		},
+		{
+			Name: "keeper_answers", Params: []Param{serviceParam, memberParam},
+			Summary: "The keeper of $member of $service answers.",
+			ByHand:  "mahavishnu failover status; where it is silent, run mahavishnu coordinator on the node of $member.",
 		},
 		{
 			Name: "region_down", Params: []Param{regionParam},

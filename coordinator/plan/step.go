@@ -216,12 +216,15 @@ func (x *Executor) end(ctx context.Context, r *record, u unit, res result) error
 			return nil
 		}
 		entry.Error = cut(explain(res.err))
-		if e.failures(u.step.Name, u.undo) < u.retries {
+		policy := u.step.policy()
+		if errors.Is(res.err, ErrNeedless) {
+			policy = PolicyUndo
+		} else if e.failures(u.step.Name, u.undo) < u.retries {
 			entry.Outcome = OutcomeRetry
 			return nil
 		}
 		entry.Outcome = OutcomeFailed
-		e.fail(u, entry.Error, x.now())
+		e.fail(u, policy, entry.Error, x.now())
 		return nil
 	})
 }
@@ -232,13 +235,13 @@ func explain(err error) string {
 }
 
 // fail moves an execution on after a unit has failed for good.
-func (e *Execution) fail(u unit, why string, now time.Time) {
+func (e *Execution) fail(u unit, policy Policy, why string, now time.Time) {
 	text := fmt.Sprintf("step %s: %s", u.step.Name, why)
 	switch {
 	case u.undo:
 		e.State, e.Resume, e.Error = StateStopped, StateRollingBack, "undoing "+text
-	case u.step.policy() == PolicyContinue:
-	case u.step.policy() == PolicyUndo:
+	case policy == PolicyContinue:
+	case policy == PolicyUndo:
 		e.State, e.Error = StateRollingBack, text
 	case !e.changed():
 		// Nothing to undo and nothing to repair: it holds on to nothing.
