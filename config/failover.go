@@ -93,6 +93,12 @@ type FailoverMember struct {
 	// How it controls a member of kind command: programs with their arguments, without a
 	// shell.
 	Commands FailoverCommands `yaml:"commands"`
+	// For kinds http and command: a program with its arguments that ends the member's process
+	// when that does not carry out the order to take no more writes within half of the
+	// lease's stop_time, because it hangs. Exit code 0 has to mean that it takes no writes any
+	// more; for example [systemctl, kill, --signal=KILL, web]. Its keeper runs it, or
+	// its keeper's watchdog, or both. Empty: a person has to stop such a member.
+	Stop []string `yaml:"stop"`
 	// For kind http: a file with a token that orders carry ("Authorization: Bearer").
 	TokenFile string `yaml:"token_file"`
 }

@@ -101,6 +101,12 @@ func (l *loader) checkControl(at, kind string, m FailoverMember) {
 	if kind != ServicePostgres && p != (FailoverPostgres{}) {
 		l.valuef(at+".postgres", "is for services of kind postgres")
 	}
+	switch {
+	case kind == ServicePostgres && len(m.Stop) > 0:
+		l.valuef(at+".stop", "is for services of kind http and command: a server of kind postgres is ended without it")
+	case len(m.Stop) > 0 && m.Stop[0] == "":
+		l.valuef(at+".stop", "has to begin with a program")
+	}
 	for _, f := range []struct{ key, path string }{{"bin_dir", p.BinDir}, {"data_dir", p.DataDir}} {
 		if f.path != "" && !filepath.IsAbs(f.path) && !strings.HasPrefix(f.path, "/") {
 			l.valuef(at+".postgres."+f.key, "%q must be an absolute path", f.path)

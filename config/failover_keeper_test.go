@@ -33,6 +33,9 @@ failover:
 		{"command", "", "", "without a command for it"},
 		{"command", "", "postgres: {data_dir: /data}", "is for services of kind postgres"},
 		{"command", "", "commands: {health: [h], fence: [f], promote: [p], demote: [d]}", ""},
+		{"command", "", "commands: {health: [h], fence: [f], promote: [p], demote: [d]}, stop: [kill, it]", ""},
+		{"postgres", "", "stop: [kill, it]", "is ended without it"},
+		{"command", "", `stop: [""]`, "has to begin with a program"},
 	} {
 		control := c.control
 		if control == "" {

@@ -67,7 +67,7 @@ func (ks *Keepers) Start(ctx context.Context) error {
 }
 
 func (ks *Keepers) start(ctx context.Context, service string, s config.FailoverService, member string) error {
-	spec, err := memberSpec(service, s, member)
+	spec, err := memberSpec(service, s, member, ks.Timing)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,12 @@ func (ks *Keepers) start(ctx context.Context, service string, s config.FailoverS
 			if now.State != last.State || now.Reason != last.Reason {
 				log.Info().Str("state", string(now.State)).Str("reason", now.Reason).Uint64("epoch", now.Epoch).Msg("keeper")
 			}
+			if now.Lacks != "" && now.Lacks != last.Lacks {
+				log.Warn().Str("lacks", now.Lacks).Msg("the member cannot be controlled")
+			}
+			if now.State == keeper.Fencing && now.Trouble != "" && now.Trouble != last.Trouble {
+				log.Error().Str("trouble", now.Trouble).Str("hint", keeper.Remedy(service, member)).Msg("nobody takes over before the member is stopped")
+			}
 			last = now
 		},
 		Clock: ks.Clock,
@@ -121,8 +127,9 @@ func (ks *Keepers) start(ctx context.Context, service string, s config.FailoverS
 }
 
 // memberSpec says how a member is controlled.
-func memberSpec(service string, s config.FailoverService, member string) (standby.Spec, error) {
+func memberSpec(service string, s config.FailoverService, member string, timing messages.LeaseTiming) (standby.Spec, error) {
 	m := s.Members[member]
+	stop := standby.Stop{Program: m.Stop, After: timing.StopTime / 2}
 	switch s.Kind {
 	case config.ServicePostgres:
 		host, port, err := splitAddress(m.Address)
@@ -138,11 +145,11 @@ func memberSpec(service string, s config.FailoverService, member string) (standb
 			WriteProbe: p.WriteProbe, Discard: p.Discard,
 		}}, nil
 	case config.ServiceHTTP:
-		return standby.Spec{HTTP: &standby.HTTPOptions{Endpoint: m.Address, Service: service, TokenFile: m.TokenFile}}, nil
+		return standby.Spec{HTTP: &standby.HTTPOptions{Endpoint: m.Address, Service: service, Member: member, TokenFile: m.TokenFile, Stop: stop}}, nil
 	}
 	c := m.Commands
 	return standby.Spec{Command: &standby.CommandOptions{
-		Service: service, Member: member, Health: c.Health, Fence: c.Fence, Promote: c.Promote, Demote: c.Demote, Rejoin: c.Rejoin,
+		Service: service, Member: member, Health: c.Health, Fence: c.Fence, Promote: c.Promote, Demote: c.Demote, Rejoin: c.Rejoin, Stop: stop,
 	}}, nil
 }
 
@@ -188,7 +195,7 @@ var errNoPatience = errors.New("whoever ordered it waits for it no longer")
 // is waited for: nobody would expect a member to be promoted later.
 func obey(k *keeper.Keeper) func(context.Context, messages.MemberCommand) messages.MemberReply {
 	return func(ctx context.Context, c messages.MemberCommand) messages.MemberReply {
-		order := keeper.Command{Verb: keeper.Verb(c.Verb), Epoch: c.Epoch, Tenure: c.Tenure, Floor: c.Floor, Force: c.Force}
+		order := keeper.Command{Verb: keeper.Verb(c.Verb), Epoch: c.Epoch, Tenure: c.Tenure, Floor: c.Floor, Force: c.Force, By: c.By, Why: c.Reason}
 		if c.Verb == messages.VerbStatus {
 			if c.Epoch == 0 {
 				return messages.MemberReply{OK: true, State: memberState(k.Status())}
@@ -227,28 +234,4 @@ func memberCode(err error) messages.MemberCode {
 		return messages.MemberDeposed
 	}
 	return ""
-}
-
-// memberState is what a keeper says of its member to everybody.
-func memberState(s keeper.Status) messages.MemberState {
-	h := s.Health
-	m := messages.MemberState{
-		Service: s.Service, Member: s.Member, State: string(s.State),
-		Healthy: h.Running && s.Trouble == "", Role: string(h.Role), Writable: h.Writable,
-		Epoch: s.CommandEpoch, Tenure: s.Epoch, Holds: s.Holds,
-		Timeline: h.Timeline, Position: h.Position, LagBytes: h.LagBytes, LagMillis: h.LagTime.Milliseconds(),
-		Detail: string(s.State),
-	}
-	switch {
-	case s.State == keeper.Fenced || s.State == keeper.Fencing:
-		m.Healthy, m.Role = false, "fenced"
-	case h.Role == standby.Standby && !h.Streaming:
-		m.LagBytes, m.LagMillis = -1, -1 // what it does not know of, it cannot count
-	}
-	for _, more := range []string{s.Reason, h.Detail, s.Trouble} {
-		if more != "" && !strings.Contains(m.Detail, more) {
-			m.Detail += ": " + more
-		}
-	}
-	return m
 }
