@@ -30,7 +30,6 @@ func (a *App) startCoordinator(ctx context.Context) error {
 		Timing: LeaseTiming(f.Lease), Metrics: a.metrics,
 		Clock: a.Clock, Log: a.Log.With().Str("part", "coordinator").Logger(),
 	}
-	o.Connect(a.bus)
 	var p *failover.Planner
 	if movable(a.cfg) {
 		var err error
@@ -39,6 +38,7 @@ func (a *App) startCoordinator(ctx context.Context) error {
 		}
 		o.Reactor, o.Troubles = p, p.Troubles
 	}
+	o.Connect(a.bus)
 	c, err := coordinator.New(o)
 	if err != nil {
 		return err

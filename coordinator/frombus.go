@@ -11,10 +11,14 @@ import (
 const leaseName = messages.LeaseCoordinator
 
 // Connect fills in what a coordinator needs of the bus: Lines, Elector and Events.
-// Node and Timing must be set.
+// Node, Timing and the Reactor must be set.
 func (o *Options) Connect(b *bus.Bus) {
 	o.Lines = b
-	o.Elector = busElector{b, bus.LeaseOptions{Name: leaseName, Holder: o.Node, Timing: o.Timing}}
+	reactor := o.Reactor
+	o.Elector = busElector{b, bus.LeaseOptions{Name: leaseName, Holder: o.Node, Timing: o.Timing, Alive: func() bool {
+		vital, ok := reactor.(Vital)
+		return !ok || vital.Alive()
+	}}}
 	o.Events = busEvents{b}
 }
 

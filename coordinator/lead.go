@@ -113,8 +113,15 @@ func (c *Coordinator) lead(ctx context.Context) {
 func (c *Coordinator) reign(ctx context.Context, lease Lease) error {
 	held, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	defer context.AfterFunc(lease.Context(), func() { end(context.Cause(lease.Context())) })()
 	c.begin(lease.Epoch())
+	var once sync.Once
+	finish := func(why error) { once.Do(func() { c.finish(lease.Epoch(), why) }) }
+	// It leads no more from that moment, though what it was at may hang.
+	defer context.AfterFunc(lease.Context(), func() {
+		why := context.Cause(lease.Context())
+		end(why)
+		finish(why)
+	})()
 	var beside sync.WaitGroup
 	if l, ok := c.o.Reactor.(Leader); ok {
 		beside.Go(func() {
@@ -124,7 +131,7 @@ func (c *Coordinator) reign(ctx context.Context, lease Lease) error {
 	}
 	err := c.react(held, lease.Epoch())
 	beside.Wait()
-	c.finish(lease.Epoch(), err)
+	finish(err)
 	if lease.Context().Err() != nil {
 		return err
 	}

@@ -210,6 +210,60 @@ func TestCoordinatorsAgreeOverNATS(t *testing.T) {
 	}
 }
 
+// hanging is a reactor whose work hangs.
+type hanging struct {
+	noting
+	hung, wakes chan struct{}
+	once        sync.Once
+}
+
+func (h *hanging) React(ctx context.Context, s Situation) error {
+	h.once.Do(func() { close(h.hung) })
+	<-h.wakes
+	return h.noting.React(ctx, s)
+}
+
+func (h *hanging) Alive() bool {
+	select {
+	case <-h.hung:
+		return false
+	default:
+		return true
+	}
+}
+
+// A leader whose work hangs does not go on leading, and somebody else does.
+func TestALeaderThatHangsIsFollowedByAnother(t *testing.T) {
+	url := startServer(t)
+	voters := []vote.Voter{{Name: "eu-1", Region: "eu"}, {Name: "us-1", Region: "us"}, {Name: "ap-1", Region: "ap"}}
+	h := &hanging{hung: make(chan struct{}), wakes: make(chan struct{})}
+	all := map[string]*Coordinator{}
+	start := func(v vote.Voter, r Reactor) {
+		all[v.Name], _ = run(t, bind(t, url), Options{
+			Node: v.Name, Region: v.Region, Voters: voters, Heartbeat: 100 * time.Millisecond,
+			Timing: messages.TimingFor(2 * time.Second), Reactor: r,
+		})
+	}
+	start(voters[0], h)
+	acts := &noting{}
+	var others sync.Once
+	until(t, "the first one leads, and hangs", func() bool {
+		select {
+		case <-h.hung:
+			return true
+		default:
+			// It needs the others to be no minority.
+			others.Do(func() { start(voters[1], h) })
+			return false
+		}
+	})
+	start(voters[2], acts)
+	until(t, "another one leads, and the first one says that it does not", func() bool {
+		return acts.last().Epoch > 0 && all["eu-1"].Status().Epoch == 0 && all["us-1"].Status().Epoch == 0
+	})
+	close(h.wakes)
+}
+
 func leader(all map[string]*Coordinator) *Coordinator {
 	for _, c := range all {
 		if c.Status().Epoch > 0 {

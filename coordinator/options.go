@@ -158,6 +158,14 @@ type Leader interface {
 	Lead(ctx context.Context, epoch uint64) error
 }
 
+// Vital is a reactor that knows whether it is still at work. The lease of a leader whose reactor
+// is not lapses, so that another one carries on what this one began.
+type Vital interface {
+	Reactor
+	// Alive must not block.
+	Alive() bool
+}
+
 const (
 	defaultHeartbeat = 250 * time.Millisecond
 	defaultForget    = time.Hour

@@ -150,6 +150,7 @@ func newPlanner(o Options, routes map[string]Routes) (*Planner, error) {
 	}
 	p.desk = plan.NewDesk(executor, plan.DeskOptions{
 		Plans: plans, Reload: func() (plan.Plans, error) { return plan.All(registry, f.Plans) }, Trouble: wrong, Keep: f.KeepExecutions,
+		ConfirmStopped: p.confirmStopped,
 		Failed: func(err error) { p.log.Warn().Err(err).Msg("plans") },
 	})
 	return p, nil
@@ -216,6 +217,9 @@ func (p *Planner) Lead(ctx context.Context, epoch uint64) error {
 	beside.Go(func() { p.vigil(ctx) })
 	return p.desk.Lead(ctx, epoch)
 }
+
+// Alive implements coordinator.Vital: a plan whose step hangs is carried on by another leader.
+func (p *Planner) Alive() bool { return p.desk.Executor().Alive() }
 
 // React implements coordinator.Reactor: the death of a primary starts its plan.
 func (p *Planner) React(ctx context.Context, s coordinator.Situation) error {

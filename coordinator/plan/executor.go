@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mahavishnu/clock"
@@ -48,6 +49,8 @@ type Options struct {
 type Executor struct {
 	o     Options
 	clock clock.Clock
+
+	hung atomic.Int64 // steps that go on long after their time is over
 
 	mu      sync.Mutex
 	running map[string]chan struct{} // by execution; a send wakes the one that runs it

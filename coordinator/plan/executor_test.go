@@ -352,6 +352,43 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
+// A step that does not end when its time is over cannot be left behind; whoever renews the lease of
+// the leader is told that nothing goes on.
+func TestAStepThatHangsIsNoSignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wakes := make(chan struct{})
+		n := node{w: newWorld()}
+		x := n.executor(t, func(o *Options) {
+			deaf := n.set().(ActionFuncs)
+			deaf.Does = func(context.Context, Call) (string, error) { <-wakes; return "", nil }
+			if err := o.Registry.BindAction("set", deaf); err != nil {
+				t.Fatal(err)
+			}
+		})
+		e, err := x.Start(t.Context(), 5, order(t, small, "db", ByHand))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() {
+			_, err := x.Run(t.Context(), 5, e.ID)
+			ended <- err
+		}()
+		time.Sleep(5*time.Second + hungAfter - time.Millisecond)
+		if !x.Alive() {
+			t.Error("it may still end, and counts as hung")
+		}
+		time.Sleep(time.Second)
+		if x.Alive() {
+			t.Error("a step hangs, and nobody is told")
+		}
+		close(wakes)
+		if err := <-ended; err != nil || !x.Alive() {
+			t.Errorf("alive %v: %v", x.Alive(), err)
+		}
+	})
+}
+
 func TestPanicOfAnActionIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := node{w: newWorld()}

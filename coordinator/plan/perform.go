@@ -184,7 +184,7 @@ func (x *Executor) within(ctx context.Context, d time.Duration, fn func(context.
 	case <-timer.C():
 		late := fmt.Errorf("%w of %v", ErrTimeout, d)
 		cancel(late)
-		err := <-ended
+		err := x.outlast(ended)
 		switch {
 		case err == nil, errors.Is(err, ErrTimeout), errors.Is(err, ErrFenced):
 			return err
@@ -192,6 +192,28 @@ func (x *Executor) within(ctx context.Context, d time.Duration, fn func(context.
 		return fmt.Errorf("%w: %w", late, err)
 	}
 }
+
+// hungAfter is for how long a step may go on after its time is over before it counts as one
+// that hangs: what asks its context ends at once, and most of the rest with a slow answer.
+const hungAfter = 5 * time.Second
+
+// outlast waits for a step whose time is over.
+func (x *Executor) outlast(ended <-chan error) error {
+	timer := x.clock.NewTimer(hungAfter)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C():
+	}
+	x.hung.Add(1)
+	defer x.hung.Add(-1)
+	return <-ended
+}
+
+// Alive tells whether no step hangs, as one does that writes to a disk which is gone: it cannot be
+// ended, and nothing goes on behind it. Another leader can, once this one does not lead.
+func (x *Executor) Alive() bool { return x.hung.Load() == 0 }
 
 // guarded makes an error of a panic: a plan under way must not take the leader down.
 func guarded(ctx context.Context, fn func(context.Context) error) (err error) {
