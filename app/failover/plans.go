@@ -25,6 +25,9 @@ import (
 // ServerFailure is the plan that a dead primary starts by itself.
 const ServerFailure = "single_server_failure"
 
+// FirstPrimary is the plan that gives a new service its first primary.
+const FirstPrimary = "first_primary"
+
 // Options say what plans need.
 type Options struct {
 	Config *config.Config
@@ -151,7 +154,7 @@ func newPlanner(o Options, routes map[string]Routes) (*Planner, error) {
 	p.desk = plan.NewDesk(executor, plan.DeskOptions{
 		Plans: plans, Reload: func() (plan.Plans, error) { return plan.All(registry, f.Plans) }, Trouble: wrong, Keep: f.KeepExecutions,
 		ConfirmStopped: p.confirmStopped,
-		Failed: func(err error) { p.log.Warn().Err(err).Msg("plans") },
+		Failed:         func(err error) { p.log.Warn().Err(err).Msg("plans") },
 	})
 	return p, nil
 }

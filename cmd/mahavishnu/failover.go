@@ -40,7 +40,7 @@ goes on and repeats nothing.`,
   mahavishnu failover journal`,
 		newFailoverStatusCommand(e), newFailoverPlanCommand(e), newFailoverExecuteCommand(e), newFailoverApproveCommand(e),
 		newFailoverJournalCommand(e), newFailoverCommitCommand(e), newFailoverRollbackCommand(e), newFailoverContinueCommand(e),
-		newFailoverFailbackCommand(e), newFailoverApproverCommand(e))
+		newFailoverFailbackCommand(e), newFailoverConfirmCommand(e), newFailoverApproverCommand(e))
 }
 
 // planPatience is how long the leader may take to answer. Looking at every step of a

@@ -33,6 +33,9 @@ type DeskOptions struct {
 	// Keep is how many executions that have ended stay in the journal; 0 is
 	// [KeepExecutions].
 	Keep int
+	// ConfirmStopped believes a person, under the leader's epoch, that a member was stopped, and
+	// returns what was done. Optional.
+	ConfirmStopped func(ctx context.Context, epoch uint64, q Request) (string, error)
 	// Failed hears of what failed and is tried again: a journal out of reach, an
 	// evaluation that could not be kept. Optional.
 	Failed func(error)
@@ -255,6 +258,10 @@ func (d *Desk) handle(ctx context.Context, q Request) (Reply, error) {
 	}
 	ctx, stop := t.within(ctx)
 	defer stop()
+	if q.Ask == AskConfirmStopped && d.o.ConfirmStopped != nil {
+		done, err := d.o.ConfirmStopped(ctx, t.epoch, q)
+		return Reply{Done: done}, err
+	}
 	var e Execution
 	switch q.Ask {
 	case AskTry, AskExecute:

@@ -22,6 +22,9 @@ const (
 	AskCommit   Ask = "commit"
 	AskRollback Ask = "rollback"
 	AskContinue Ask = "continue"
+	// AskConfirmStopped says that a person has stopped a member of a service that its keeper
+	// could not stop.
+	AskConfirmStopped Ask = "confirm-stopped"
 )
 
 // Request is a wish of a person, as it travels to the leader.
@@ -39,8 +42,11 @@ type Request struct {
 	// the only one there is.
 	Execution string    `json:"execution,omitempty"`
 	Approval  *Approval `json:"approval,omitempty"`
-	By        string    `json:"by,omitempty"`
-	Reason    string    `json:"reason,omitempty"`
+	// Service and Member are what [AskConfirmStopped] is about.
+	Service string `json:"service,omitempty"`
+	Member  string `json:"member,omitempty"`
+	By      string `json:"by,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 	// Force has a rollback begin that would stop halfway as things are.
 	Force bool `json:"force,omitempty"`
 }
@@ -54,6 +60,8 @@ type Reply struct {
 	// Warning is what the one who asks should know either way: the leader's plan files
 	// cannot be read, for one.
 	Warning string `json:"warning,omitempty"`
+	// Done is what was done where there is no execution, in a sentence.
+	Done string `json:"done,omitempty"`
 	// Execution is as it is now.
 	Execution  *Execution  `json:"execution,omitempty"`
 	Evaluation *Evaluation `json:"evaluation,omitempty"`
