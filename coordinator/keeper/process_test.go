@@ -29,6 +29,10 @@ import (
 const roleEnv = "MAHAVISHNU_KEEPERTEST"
 
 func TestMain(m *testing.M) {
+	if at := os.Getenv(memberEnv); at != "" {
+		fmt.Fprintln(os.Stderr, "member:", serveMember(at))
+		os.Exit(1)
+	}
 	switch role := os.Getenv(roleEnv); role {
 	case "":
 		goleak.VerifyTestMain(m)
