@@ -27,7 +27,7 @@ failover:
       kind: http
       members:
         a: {region: eu, address: "http://127.0.0.1:9"}
-        b: {region: us, address: "http://127.0.0.1:9"}
+        b: {region: us, address: "http://127.0.0.1:10"}
 `)
 	a := started(t, Options{Config: cfg, Roles: Roles{Scheduler: true, Worker: true, Coordinator: true}})
 	p := &pair{T: t, apps: map[string]*App{"us-1": a}}
