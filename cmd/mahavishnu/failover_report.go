@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"mahavishnu/coordinator/keeper"
 	"mahavishnu/messages"
 	"mahavishnu/terminal"
 )
@@ -147,7 +148,7 @@ func (r failoverReport) printServices(e *env, best messages.CoordinatorStatus) {
 		for _, m := range s.Members {
 			role, writes, lag := "", "", ""
 			if k := m.Keeper; k != nil {
-				role = k.Role
+				role = roleOf(k)
 				if k.Writable {
 					writes = "yes"
 				}
@@ -155,13 +156,22 @@ func (r failoverReport) printServices(e *env, best messages.CoordinatorStatus) {
 					lag = terminal.Bytes(k.LagBytes)
 				}
 				if m.KeeperSilentMillis > 0 { // nobody knows what it is by now
-					role, writes, lag = "was "+k.Role+"; keeper silent for "+passed(m.KeeperSilentMillis), "unknown", ""
+					role, writes, lag = "was "+role+"; keeper silent for "+passed(m.KeeperSilentMillis), "unknown", ""
 				}
 			}
 			table.Row(s.Service, m.Member, m.Node, m.Region, m.Verdict, passed(m.VerdictMillis), role, writes, lag, r.seen(s.Service, m.Member))
 		}
 	}
 	e.term.Printf("\n%s", table)
+}
+
+// roleOf is what a member is, in a word: one that must be stopped and is not yet is not to
+// be taken for one that was.
+func roleOf(k *messages.MemberState) string {
+	if k.State == string(keeper.Fencing) {
+		return k.State
+	}
+	return k.Role
 }
 
 // seen is what each coordinator holds of a member.

@@ -61,3 +61,53 @@ func TestAPausedRegionIsShown(t *testing.T) {
 		}
 	}
 }
+
+// What a keeper cannot do with its member, or the member does not tell, is said in a
+// sentence with what a person can do, and counts for monitoring.
+func TestWhatIsWrongWithAMemberIsSaid(t *testing.T) {
+	const wrong = "its answer about its health cannot be used: position is a number, and has to be a string"
+	for name, c := range map[string]struct {
+		keeper messages.MemberState
+		silent int64
+		role   string
+		want   string
+	}{
+		"a standby": {keeper: messages.MemberState{Role: "standby", State: "following"}, role: "standby"},
+		"an unusable answer": {
+			keeper: messages.MemberState{Role: "unknown", State: "following", Trouble: wrong, Remedy: "mend what it answers"},
+			role:   "unknown", want: "web/b: " + wrong + "; mend what it answers",
+		},
+		"no role, and no trouble": {
+			keeper: messages.MemberState{Role: "unknown", State: "down", Detail: "down: it says nothing"},
+			role:   "unknown", want: "web/b: it does not tell its role, so nobody can promote it: down: it says nothing",
+		},
+		"no role yet": {keeper: messages.MemberState{Role: "unknown", State: "starting"}, role: "unknown"},
+		"it could not be stopped": {
+			keeper: messages.MemberState{Role: "fenced", State: "fencing", Trouble: "it could not be stopped", Remedy: "mahavishnu failover confirm-stopped web b --reason WHY"},
+			role:   "fencing", want: "web/b: it could not be stopped; mahavishnu failover confirm-stopped web b --reason WHY",
+		},
+		"it was stopped": {keeper: messages.MemberState{Role: "fenced", State: "fenced"}, role: "fenced"},
+		"what was said long ago": {
+			keeper: messages.MemberState{Role: "unknown", State: "down", Trouble: wrong}, silent: 20_000,
+			role: "was unknown; keeper silent for 20 s", want: "web/b answers, and its keeper is silent for 20 s: whether it takes writes is not known",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := failoverReport{Leader: "n2", Coordinators: []messages.CoordinatorStatus{{
+				Node: "n2", Stretch: 1, Epoch: 3, Quorum: messages.QuorumStatus{Have: true},
+				Services: []messages.ServiceStatus{{Service: "web", Members: []messages.MemberStatus{
+					{Member: "b", Node: "n1", Keeper: &c.keeper, KeeperSilentMillis: c.silent, Seen: messages.Seen{State: "up", Verdict: "up"}},
+				}}},
+			}}}
+			r.complain()
+			if got := strings.Join(r.Troubles, "\n"); got != c.want {
+				t.Errorf("it says %q, want %q", got, c.want)
+			}
+			var out bytes.Buffer
+			r.print(&env{term: terminal.New(&out, &out, terminal.Options{}), clock: clock.System()})
+			if !strings.Contains(out.String(), " "+c.role+" ") {
+				t.Errorf("it does not show the role %q:\n%s", c.role, out.String())
+			}
+		})
+	}
+}

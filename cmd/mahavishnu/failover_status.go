@@ -11,6 +11,7 @@ import (
 
 	"mahavishnu/app"
 	"mahavishnu/config"
+	"mahavishnu/coordinator/keeper"
 	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 )
@@ -223,12 +224,50 @@ func (r *failoverReport) complain() {
 	best, _ := r.best()
 	for _, service := range best.Services {
 		for _, m := range service.Members {
-			switch {
-			case m.Verdict != "up":
-				add(service.Service + "/" + m.Member + " is " + m.Verdict + ": " + m.Why)
-			case m.KeeperSilentMillis > 0:
-				add(service.Service + "/" + m.Member + " answers, and its keeper is silent for " + passed(m.KeeperSilentMillis) + ": whether it takes writes is not known")
+			for _, text := range memberTroubles(m) {
+				add(service.Service + "/" + m.Member + text)
 			}
 		}
 	}
+}
+
+// memberTroubles are the ends of sentences about what is wrong with a member.
+func memberTroubles(m messages.MemberStatus) (all []string) {
+	k := m.Keeper
+	switch {
+	case m.Verdict != "up":
+		all = append(all, " is "+m.Verdict+": "+m.Why)
+	case m.KeeperSilentMillis > 0:
+		all = append(all, " answers, and its keeper is silent for "+passed(m.KeeperSilentMillis)+": whether it takes writes is not known")
+	}
+	if k == nil || m.KeeperSilentMillis > 0 {
+		return all
+	}
+	switch {
+	case k.Trouble != "":
+		all = append(all, ": "+troubleOf(k))
+	case m.Verdict == "up" && k.Role == roleUnknown && settled(k):
+		all = append(all, ": it does not tell its role, so nobody can promote it: "+said(k))
+	}
+	return all
+}
+
+// troubleOf is what is the matter with a member, and what a person can do.
+func troubleOf(k *messages.MemberState) string {
+	if k.Remedy == "" {
+		return k.Trouble
+	}
+	return k.Trouble + "; " + k.Remedy
+}
+
+// roleUnknown is a member's role that it does not tell.
+const roleUnknown = "unknown"
+
+// settled reports whether a keeper does nothing with its member that changes its role.
+func settled(k *messages.MemberState) bool {
+	switch keeper.State(k.State) {
+	case keeper.Down, keeper.Following, keeper.Waiting, keeper.Leading:
+		return true
+	}
+	return false
 }

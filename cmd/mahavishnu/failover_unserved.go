@@ -102,18 +102,20 @@ func (r *failoverReport) unserved(s messages.ServiceStatus, record keeper.Record
 			u.Why = record.Primary + " was its last primary; " + u.Why
 		}
 	}
-	u.Remedy = remedy(s, record, read, x)
+	u.Remedy = remedy(s, holder, record, read, x)
 	return u, true
 }
 
 // remedy is what to type for a service that nobody serves.
-func remedy(s messages.ServiceStatus, record keeper.Record, read bool, x *recentExecution) string {
+func remedy(s messages.ServiceStatus, holder *messages.MemberStatus, record keeper.Record, read bool, x *recentExecution) string {
 	deaf := !slices.ContainsFunc(s.Members, func(m messages.MemberStatus) bool { return m.Keeper != nil && m.KeeperSilentMillis == 0 })
 	switch {
 	case x != nil:
 		return "see what its plan waits for: mahavishnu failover journal " + x.Execution
 	case deaf:
 		return "no keeper of its members is heard; on their nodes: mahavishnu coordinator"
+	case holder != nil && holder.Keeper.Remedy != "":
+		return holder.Keeper.Remedy
 	case !read:
 		return "where the queue can be reached: mahavishnu failover status"
 	case record.Primary == "":
