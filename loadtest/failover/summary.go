@@ -3,6 +3,7 @@ package failover
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -74,7 +75,8 @@ func percentile(all []time.Duration, p float64) time.Duration {
 		return 0
 	}
 	all = slices.Sorted(slices.Values(all))
-	return all[min(int(p*float64(len(all))), len(all)-1)]
+	rank := int(math.Ceil(p * float64(len(all))))
+	return all[min(max(rank, 1), len(all))-1]
 }
 
 // aim is what the control plane should need at most, in 99 of 100 failovers.

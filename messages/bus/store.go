@@ -38,6 +38,10 @@ func value(e jetstream.KeyValueEntry) Value {
 // on the way: a failover waits for some of them.
 const readTime = time.Second
 
+// writeTime is the same for a compare-and-set. One that arrived after all is refused when it is
+// sent again, and known for the writer's own.
+const writeTime = time.Second
+
 // Get reads a key, or returns ErrNotFound.
 func (s *Store) Get(ctx context.Context, key string) (Value, error) {
 	var v Value
@@ -108,11 +112,13 @@ func (s *Store) write(ctx context.Context, key string, data []byte, revision uin
 	unsure := false
 	err := s.c.persist(ctx, "write", s.object(key), func(ctx context.Context) error {
 		var err error
+		try, cancel := context.WithTimeout(ctx, writeTime)
 		if revision == 0 {
-			written, err = s.kv.Create(ctx, key, data)
+			written, err = s.kv.Create(try, key, data)
 		} else {
-			written, err = s.kv.Update(ctx, key, data, revision)
+			written, err = s.kv.Update(try, key, data, revision)
 		}
+		cancel()
 		switch {
 		case err == nil:
 			return nil

@@ -277,3 +277,32 @@ func TestWatchRecords(t *testing.T) {
 		t.Errorf("Watch = %v, want the context's cause", err)
 	}
 }
+
+// A write whose answer, or which itself, was lost on the way is sent again long before its writer
+// gives up, and is written once.
+func TestAWriteThatGetsNoAnswerIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]bool{"the answer was lost": false, "the write was lost": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := newRig(t).Store(messages.BucketCatalog)
+			if err != nil {
+				t.Fatal(err)
+			}
+			one, err := s.Create(t.Context(), "k", []byte("1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bus.Deafen(s, lost)
+			ctx, cancel := context.WithTimeout(t.Context(), 4500*time.Millisecond) // less than a request may take
+			defer cancel()
+			two, err := s.Update(ctx, "k", []byte("2"), one)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, err := s.Get(t.Context(), "k"); err != nil || string(v.Data) != "2" || v.Revision != two || two != one+1 {
+				t.Errorf("%+v, %v; it was written as %d, after %d", v, err, two, one)
+			}
+		})
+	}
+}
