@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,13 +29,16 @@ func TestWhoIsSeenToHoldALease(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemory()
 				m.ahead = c.ahead
+				var cut atomic.Bool
+				m.mishap = func(string) mishap {
+					if cut.Load() {
+						return unreachable
+					}
+					return fine
+				}
 				lease := acquire(t, m, "a")
 				epoch := lease.Epoch()
-				if c.cut {
-					m.mu.Lock()
-					m.mishap = func(string) mishap { return unreachable }
-					m.mu.Unlock()
-				}
+				cut.Store(c.cut)
 				if c.free {
 					if err := lease.Release(context.Background()); err != nil {
 						t.Fatal(err)
