@@ -52,3 +52,10 @@ func (k *Keeper) lacks() error {
 	}
 	return errors.Join(d.Check())
 }
+
+// countsAsStopped tells whether the member was stopped already, could not be told so, and has not
+// answered since: to try once more would find out nothing, and of one that hangs a person said so.
+func (r *runner) countsAsStopped() bool {
+	owed, _ := r.state.owes()
+	return owed != 0 && r.tenure == nil && r.op == nil && !r.unfenced && !r.Status().Health.Running
+}

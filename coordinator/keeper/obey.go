@@ -123,6 +123,13 @@ func (r *runner) obeyFence(q *request) {
 		return
 	}
 	const why = "by order"
+	if r.countsAsStopped() {
+		r.retake = time.Time{}
+		r.become(Fenced, r.Status().Reason)
+		err := r.state.change(func(m *memory) { m.Role = roleFenced })
+		q.reply(r.answer(r.state.get().Tenure, "it counts as stopped, and is told so when it answers"), err)
+		return
+	}
 	// An operation may be what makes the member writable: first stop the member, then
 	// wait for the operation, then look that it did nothing meanwhile.
 	op := r.op

@@ -123,6 +123,14 @@ func TestConfirmStopped(t *testing.T) {
 		if s := c.run["a"].k.Status(); s.Holds || s.Reason != "ann says that it was stopped by hand: pulled the plug" {
 			t.Errorf("%+v", s)
 		}
+		// A plan orders it to be stopped all the same, which need not succeed.
+		c.set("a", func(m *member) { m.stubborn = 1000 })
+		for range 2 {
+			if answer, err := c.order("a", keeper.Command{Verb: keeper.Fence}); err != nil || answer.State != keeper.Fenced {
+				t.Errorf("%+v, %v", answer, err)
+			}
+		}
+		c.set("a", func(m *member) { m.stubborn = 0 })
 		if _, err := c.order("b", keeper.Command{Verb: keeper.Promote}); err != nil {
 			t.Error(err)
 		}
