@@ -40,22 +40,25 @@ func (r failoverReport) print(e *env) {
 		e.term.Printf("  %s", trouble)
 	}
 	r.printRegions(e)
-	if len(r.Coordinators) == 0 {
-		r.printExecutions(e) // they are in the queue, whoever is there, as regions are
+	if best, ok := r.best(); ok {
+		r.printVoters(e)
+		r.printServices(e, best)
+		r.printNodes(e, best)
+	}
+	// They are in the queue, whoever is there, as regions are.
+	r.printExecutions(e)
+	r.printLeases(e)
+}
+
+func (r failoverReport) printLeases(e *env) {
+	if len(r.Leases) == 0 {
 		return
 	}
-	r.printVoters(e)
-	best, _ := r.best()
-	r.printServices(e, best)
-	r.printNodes(e, best)
-	r.printExecutions(e)
-	if len(r.Leases) > 0 {
-		table := terminal.NewTable("lease", "holder", "epoch>")
-		for _, l := range r.Leases {
-			table.Row(l.Lease, l.who(), fmt.Sprint(l.Epoch))
-		}
-		e.term.Printf("\n%s", table)
+	table := terminal.NewTable("lease", "holder", "epoch>")
+	for _, l := range r.Leases {
+		table.Row(l.Lease, l.who(), fmt.Sprint(l.Epoch))
 	}
+	e.term.Printf("\n%s", table)
 }
 
 // coordinators asks the coordinators among the nodes that were heard; nil when there

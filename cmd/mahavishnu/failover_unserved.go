@@ -103,6 +103,9 @@ func (r *failoverReport) unserved(s messages.ServiceStatus, record keeper.Record
 		}
 	}
 	u.Remedy = remedy(s, holder, record, read, x)
+	if best, _ := r.best(); !best.Quorum.Have || r.Leader == "" {
+		u.Remedy = "without a coordinator that leads nobody takes over: start the ones that do not answer, or mend the line"
+	}
 	return u, true
 }
 

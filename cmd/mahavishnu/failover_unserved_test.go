@@ -34,6 +34,7 @@ func TestAServiceThatNobodyServesIsTold(t *testing.T) {
 		lease      *bus.Sight
 		record     keeper.Record
 		unread     bool
+		leaderless bool
 		executions []recentExecution
 		want       string // "" is nothing
 	}{
@@ -48,6 +49,10 @@ func TestAServiceThatNobodyServesIsTold(t *testing.T) {
 		"its primary is gone": {
 			keepers: []*messages.MemberState{&serves, &standby}, silent: 111_000, lease: sight("a", true), record: had,
 			want: "a held the lease last, epoch 534, and renewed it 1 min 50 s ago; let another take over: mahavishnu failover execute single_server_failure --set service=web --set from=a",
+		},
+		"nobody leads": {
+			keepers: []*messages.MemberState{&serves, &standby}, silent: 111_000, lease: sight("a", true), record: had, leaderless: true,
+			want: "renewed it 1 min 50 s ago; without a coordinator that leads nobody takes over",
 		},
 		"its primary gave the lease back": {
 			keepers: []*messages.MemberState{&standby, &standby}, lease: sight("", false), record: had,
@@ -91,7 +96,10 @@ func TestAServiceThatNobodyServesIsTold(t *testing.T) {
 			s := messages.ServiceStatus{Service: "web", UnservedMillis: 120_000, Members: []messages.MemberStatus{
 				{Member: "a", Keeper: c.keepers[0], KeeperSilentMillis: c.silent}, {Member: "b", Keeper: c.keepers[1]},
 			}}
-			r := failoverReport{Executions: c.executions}
+			r := failoverReport{Executions: c.executions, Leader: "n", Coordinators: []messages.CoordinatorStatus{{Node: "n", Quorum: messages.QuorumStatus{Have: true}}}}
+			if c.leaderless {
+				r.Leader = ""
+			}
 			if c.lease != nil {
 				r.Leases = []leaseStatus{leaseOf(messages.ServiceLease("web"), *c.lease)}
 			}
@@ -130,7 +138,7 @@ func TestWhenAServiceCountsAsUnserved(t *testing.T) {
 // Whoever reads the table of leases must not take the last holder for the holder.
 func TestALeaseThatLapsedIsNobodys(t *testing.T) {
 	var out bytes.Buffer
-	r := failoverReport{Coordinators: []messages.CoordinatorStatus{{Node: "n", Stretch: 1}}}
+	var r failoverReport // no coordinator answers: they are in the queue all the same
 	for name, s := range map[string]bus.Sight{
 		"service-lapsed":   {LeaseValue: messages.LeaseValue{Holder: "a", Epoch: 534}, Age: 110 * time.Second, Lapsed: true},
 		"service-released": {LeaseValue: messages.LeaseValue{Epoch: 535}, Age: 12 * time.Second},
