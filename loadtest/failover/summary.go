@@ -29,13 +29,20 @@ const (
 func Phases() []Phase { return []Phase{Suspicion, Judgement, Decision, Fencing, Promotion} }
 
 // Took is how long each phase took. A moment that is not known, or came before the one
-// that it follows, makes its phase 0, and the next one longer.
+// that it follows, makes its phase 0, and the next one longer. A phase is over at the latest when
+// a later one is: a plan may begin by what a keeper says, or because a lease has lapsed, before most
+// regions hold the primary down.
 func (r Run) Took() map[Phase]time.Duration {
 	took := map[Phase]time.Duration{}
 	at := time.Duration(0)
-	moments := map[Phase]time.Duration{Suspicion: r.Suspected, Judgement: r.Verdict, Decision: r.Began, Fencing: r.Free, Promotion: r.Promoted}
-	for _, p := range Phases() {
-		end := min(max(moments[p], at), r.Promoted)
+	moments := []time.Duration{r.Suspected, r.Verdict, r.Began, r.Free, r.Promoted}
+	for i, p := range Phases() {
+		end := max(moments[i], at)
+		for _, later := range moments[i:] {
+			if later >= at && later > 0 {
+				end = min(end, later)
+			}
+		}
 		took[p], at = end-at, end
 	}
 	return took
