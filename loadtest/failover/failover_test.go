@@ -93,8 +93,8 @@ func TestPhasesFollowEachOther(t *testing.T) {
 		run  Run
 		want string
 	}{
-		"each in its turn":            {whole, "1.00 s 0.50 s 0.10 s 1.40 s 0.40 s"},
-		"a keeper's word came first":  {Run{Suspected: seconds(0.2), Began: seconds(0.3), Free: seconds(0.4), Promoted: seconds(0.6)}, "0.20 s 0.00 s 0.10 s 0.10 s 0.20 s"},
+		"each in its turn":               {whole, "1.00 s 0.50 s 0.10 s 1.40 s 0.40 s"},
+		"a keeper's word came first":     {Run{Suspected: seconds(0.2), Began: seconds(0.3), Free: seconds(0.4), Promoted: seconds(0.6)}, "0.20 s 0.00 s 0.10 s 0.10 s 0.20 s"},
 		"a verdict after the plan began": {Run{Suspected: seconds(1), Verdict: seconds(9), Began: seconds(2), Free: seconds(3), Promoted: seconds(4)}, "1.00 s 1.00 s 0.00 s 1.00 s 1.00 s"},
 	} {
 		var got []string
