@@ -1,9 +1,8 @@
-//go:build !windows
-
-package standby_test
+package main
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,18 +13,44 @@ import (
 	"mahavishnu/coordinator/standby"
 )
 
-// The service that the documentation shows does what it tells services to do, also after it was
-// killed.
-func TestTheServiceOfTheDocumentation(t *testing.T) {
-	t.Parallel()
-	program, state, address := filepath.Join(t.TempDir(), "member"), filepath.Join(t.TempDir(), "state.json"), "127.0.0.1:"+free(t)
-	if out, err := exec.Command("go", "build", "-o", program, "mahavishnu/docs/examples/member").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+// memberEnv makes this test's program the service.
+const memberEnv = "MAHAVISHNU_EXAMPLE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(memberEnv) != "" {
+		main()
 	}
-	d := driverAt(t, "http://"+address)
+	os.Exit(m.Run())
+}
+
+// free is an address that nobody listens at.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+// The service does what docs/failover.md asks of services, also after it was killed.
+func TestWhatIsAskedOfServices(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, address := filepath.Join(t.TempDir(), "state.json"), free(t)
+	d, err := standby.NewHTTP(standby.HTTPOptions{Endpoint: "http://" + address, Service: "count"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	start := func() (kill func()) {
 		t.Helper()
-		cmd := exec.Command(program, address, state)
+		cmd := exec.Command(self, address, state)
+		cmd.Env = append(os.Environ(), memberEnv+"=1")
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
