@@ -37,6 +37,10 @@ SERVERS := $(BIN)/versitygw $(BIN)/fake-gcs-server
 # races still. Scripts of the command line run hundreds of them, each over when its work is.
 export GORACE ?= atexit_sleep_ms=20
 
+# Packages tested at a time. Most of what their tests do is to wait for servers that start, leases
+# that lapse and programs that end: with one package for each processor, half of the time is idle.
+AT_ONCE ?= 4
+
 .PHONY: help
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +54,7 @@ test: $(TESTERS) $(SERVERS) build ## every test with the race detector on; says 
 	@.ci/packages
 	@mkdir -p $(BIN)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/gotestsum --format pkgname-and-test-fails --hide-summary=skipped \
-		--jsonfile-timing-events $(BIN)/test.json -- -race -timeout 15m $(TESTFLAGS) $(PKG)
+		--jsonfile-timing-events $(BIN)/test.json -- -race -p $(AT_ONCE) -timeout 15m $(TESTFLAGS) $(PKG)
 
 .PHONY: build
 build: ## the static binary bin/mahavishnu
