@@ -113,12 +113,12 @@ func (r *failoverReport) unserved(s messages.ServiceStatus, record keeper.Record
 func remedy(s messages.ServiceStatus, holder *messages.MemberStatus, record keeper.Record, read bool, x *recentExecution) string {
 	deaf := !slices.ContainsFunc(s.Members, func(m messages.MemberStatus) bool { return m.Keeper != nil && m.KeeperSilentMillis == 0 })
 	switch {
+	case holder != nil && holder.Keeper.Remedy != "":
+		return holder.Keeper.Remedy
 	case x != nil:
 		return "see what its plan waits for: mahavishnu failover journal " + x.Execution
 	case deaf:
 		return "no keeper of its members is heard; on their nodes: mahavishnu coordinator"
-	case holder != nil && holder.Keeper.Remedy != "":
-		return holder.Keeper.Remedy
 	case !read:
 		return "where the queue can be reached: mahavishnu failover status"
 	case record.Primary == "":

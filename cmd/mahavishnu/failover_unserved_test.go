@@ -19,7 +19,7 @@ import (
 // unless that is explained otherwise: by a plan at work, or by a keeper that is silent.
 func TestAServiceThatNobodyServesIsTold(t *testing.T) {
 	standby := messages.MemberState{Role: "standby", State: "following", Healthy: true}
-	fenced := messages.MemberState{Role: "fenced", State: "fencing", Holds: true, Detail: "fencing: it could not be stopped"}
+	fenced := messages.MemberState{Role: "fencing", State: "fencing", Holds: true, Detail: "fencing: it could not be stopped", Remedy: "stop it, then say so"}
 	serves := messages.MemberState{Role: "primary", State: "leading", Holds: true, Writable: true}
 	had := keeper.Record{Primary: "a", Epoch: 534}
 	sight := func(holder string, lapsed bool) *bus.Sight {
@@ -60,7 +60,8 @@ func TestAServiceThatNobodyServesIsTold(t *testing.T) {
 		},
 		"the holder takes none": {
 			keepers: []*messages.MemberState{&fenced, &standby}, lease: sight("a", false), record: had,
-			want: "a holds the lease and takes none: fencing: it could not be stopped",
+			executions: execution(plan.StateStopped, "stopped", "service/web"),
+			want:       "a holds the lease and takes none: fencing: it could not be stopped; stop it, then say so",
 		},
 		"the holder is not heard": {keepers: []*messages.MemberState{&serves, &standby}, silent: 111_000, lease: sight("a", false), record: had},
 		"a plan is at work": {
