@@ -32,8 +32,10 @@ func (l *loader) checkMachine(c *Config) {
 // checkServer refuses a PostgreSQL server on this machine that its keeper cannot control.
 func (l *loader) checkServer(at string, p FailoverPostgres) {
 	for _, f := range []struct{ key, value, what string }{
-		{"bin_dir", p.BinDir, "name the directory of pg_ctl"}, {"data_dir", p.DataDir, "name the server's data directory"},
-		{"admin", p.Admin, "name a superuser of the database"}, {"replication", p.Replication, "name a role that may stream"},
+		{"bin_dir", p.BinDir, "name the directory of pg_ctl"},
+		{"data_dir", p.DataDir, "name the server's data directory"},
+		{"admin", p.Admin, "name a superuser of the database"},
+		{"replication", p.Replication, "name a role that may stream"},
 	} {
 		if f.value == "" {
 			l.value(at+"."+f.key, "is missing, and this member is beside this node: "+f.what)
