@@ -30,6 +30,9 @@ type MemberState struct {
 	Position  string `json:"position,omitempty"`
 	LagBytes  int64  `json:"lag_bytes,omitempty"`
 	LagMillis int64  `json:"lag_ms,omitempty"`
+	// Untold is whether it was stopped and could not be told so, because its process is not
+	// there or hangs.
+	Untold bool `json:"untold,omitempty"`
 	// Detail is a sentence for people.
 	Detail string `json:"detail,omitempty"`
 	// Trouble is what is the matter with it that a person should know of, and Remedy what

@@ -21,7 +21,7 @@ func memberState(s keeper.Status) messages.MemberState {
 	m := messages.MemberState{
 		Service: s.Service, Member: s.Member, State: string(s.State),
 		Healthy: h.Running && s.Trouble == "", Role: string(h.Role), Writable: h.Writable,
-		Epoch: s.CommandEpoch, Tenure: s.Epoch, Holds: s.Holds,
+		Epoch: s.CommandEpoch, Tenure: s.Epoch, Holds: s.Holds, Untold: s.Untold,
 		Timeline: h.Timeline, Position: h.Position, LagBytes: h.LagBytes, LagMillis: h.LagTime.Milliseconds(),
 		Trouble: sentence("; ", s.Trouble, h.Wrong, s.Lacks),
 	}
@@ -31,6 +31,7 @@ func memberState(s keeper.Status) messages.MemberState {
 	case s.State == keeper.Fencing:
 		m.Healthy, m.Role = false, roleFencing
 		if s.Trouble != "" {
+			m.Trouble = s.Trouble // which may well be what the machine lacks
 			m.Remedy = keeper.Remedy(s.Service, s.Member)
 		}
 	case h.Role == standby.Standby && !h.Streaming:

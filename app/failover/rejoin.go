@@ -56,7 +56,7 @@ func (p *Planner) reuniteService(ctx context.Context, service messages.ServiceSt
 	var errs []error
 	for _, m := range service.Members {
 		name := service.Service + "/" + m.Member
-		if !astray(m, record) || p.away(m.Node) || !configured.RejoinsByItself(m.Member) {
+		if !astray(m, record) || p.away(m.Node) || !configured.RejoinsByItself(m.Member) || deaf(m, configured.Kind) {
 			p.leave(name, false)
 			continue
 		}
@@ -89,6 +89,12 @@ func idle(k *messages.MemberState) bool {
 // another member took over since it was last promoted, or was last made to follow.
 func astray(m messages.MemberStatus, record keeper.Record) bool {
 	return m.Member != record.Primary && idle(m.Keeper) && m.Keeper.Tenure < record.Epoch
+}
+
+// deaf reports whether a member cannot be ordered to follow yet: only the service itself could
+// obey, and it has not been there since it was stopped. It is ordered to once it is.
+func deaf(m messages.MemberStatus, kind string) bool {
+	return kind == config.ServiceHTTP && m.Keeper.Untold
 }
 
 // reigns reports whether a member is the primary that the record speaks of, and takes

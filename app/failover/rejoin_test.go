@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"mahavishnu/config"
 	"mahavishnu/coordinator/keeper"
 	"mahavishnu/messages"
 )
@@ -81,6 +82,21 @@ func TestReigns(t *testing.T) {
 		c.change(m)
 		if got := reigns(m, record); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A service whose process is gone is made to follow when it is back, and not worn out with orders
+// before. What programs control they may start themselves.
+func TestAMemberThatIsGoneIsNotOrderedToFollow(t *testing.T) {
+	for kind, want := range map[string]bool{config.ServiceHTTP: true, config.ServiceCommand: false, config.ServicePostgres: false} {
+		m := messages.MemberStatus{Keeper: &messages.MemberState{Untold: true}}
+		if got := deaf(m, kind); got != want {
+			t.Errorf("%s: %v", kind, got)
+		}
+		m.Keeper.Untold = false
+		if deaf(m, kind) {
+			t.Errorf("%s, which is there", kind)
 		}
 	}
 }

@@ -57,6 +57,8 @@ type Status struct {
 	Trouble string         `json:"trouble,omitempty"`
 	// Lacks is what this machine lacks to control the member.
 	Lacks string `json:"lacks,omitempty"`
+	// Untold says that the member was stopped, and has not answered since so that it could be told.
+	Untold bool `json:"untold,omitempty"`
 	// Secured are the members that have everything acknowledged; Mode is what writes wait for.
 	Secured []string `json:"secured,omitempty"`
 	Mode    Mode     `json:"mode"`

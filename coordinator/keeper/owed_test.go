@@ -38,6 +38,9 @@ func TestADeadMemberIsToldWhenItAnswers(t *testing.T) {
 				if _, err := c.order("b", keeper.Command{Verb: keeper.Promote}); err != nil {
 					t.Fatal(err)
 				}
+				if !c.run["a"].k.Status().Untold {
+					t.Error("it is said that it was told")
+				}
 				wake := func() { c.set("a", func(m *member) { m.live(); m.writable = how.writable }) }
 				if how.restarted {
 					c.end("a")
@@ -57,6 +60,9 @@ func TestADeadMemberIsToldWhenItAnswers(t *testing.T) {
 				})
 				if !c.writable("b") {
 					t.Error("the primary was stopped")
+				}
+				if c.run["a"].k.Status().Untold {
+					t.Error("it is said that it was not told")
 				}
 				// Told once, it is left alone.
 				c.set("a", func(m *member) { m.up, m.stubborn = true, 1000 })

@@ -181,9 +181,11 @@ func (r *runner) abort(cause error) {
 
 func (r *runner) become(state State, reason string) {
 	m := r.state.get()
+	owed, _ := r.state.owes()
 	r.update(func(s *Status) {
 		s.State, s.Reason, s.Epoch, s.CommandEpoch = state, reason, m.Tenure, m.Command
 		s.Holds, s.Watched = r.tenure != nil, r.dog != nil
+		s.Untold = owed != 0
 		if !s.Holds {
 			s.Left, s.Secured = 0, nil
 		}

@@ -246,7 +246,9 @@ func (r *runner) stopped(epoch uint64, err error) {
 		epoch = 0
 	}
 	r.state.owe(epoch)
-	r.update(func(s *Status) { s.Health.Writable, s.Health.Running, s.Trouble = false, false, text(err) })
+	r.update(func(s *Status) {
+		s.Health.Writable, s.Health.Running, s.Trouble, s.Untold = false, false, text(err), epoch != 0
+	})
 }
 
 // settle writes down what the member has to be told, which was less urgent than to stop it.
