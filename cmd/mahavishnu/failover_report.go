@@ -160,6 +160,9 @@ func (r failoverReport) printServices(e *env, best messages.CoordinatorStatus) {
 				}
 				if m.KeeperSilentMillis > 0 { // nobody knows what it is by now
 					role, writes, lag = "was "+role+"; keeper silent for "+passed(m.KeeperSilentMillis), "unknown", ""
+					if r.without(s.Service, m.Member) {
+						writes = ""
+					}
 				}
 			}
 			table.Row(s.Service, m.Member, m.Node, m.Region, m.Verdict, passed(m.VerdictMillis), role, writes, lag, r.seen(s.Service, m.Member))

@@ -69,6 +69,7 @@ func TestWhatIsWrongWithAMemberIsSaid(t *testing.T) {
 	for name, c := range map[string]struct {
 		keeper messages.MemberState
 		silent int64
+		holder string // of the lease
 		role   string
 		want   string
 	}{
@@ -91,6 +92,14 @@ func TestWhatIsWrongWithAMemberIsSaid(t *testing.T) {
 			keeper: messages.MemberState{Role: "unknown", State: "down", Trouble: wrong}, silent: 20_000,
 			role: "was unknown; keeper silent for 20 s", want: "web/b answers, and its keeper is silent for 20 s: whether it takes writes is not known",
 		},
+		"it was the primary, and another is": {
+			keeper: messages.MemberState{Role: "primary", State: "leading", Holds: true, Writable: true}, silent: 20_000, holder: "a",
+			role: "was primary; keeper silent for 20 s", want: "web/b answers, and its keeper is silent for 20 s: it was stopped, for it does not hold the lease; start its keeper: mahavishnu coordinator on node n1",
+		},
+		"it is the primary, as far as is known": {
+			keeper: messages.MemberState{Role: "primary", State: "leading", Holds: true, Writable: true}, silent: 20_000, holder: "b",
+			role: "was primary; keeper silent for 20 s  unknown", want: "web/b answers, and its keeper is silent for 20 s: whether it takes writes is not known",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := failoverReport{Leader: "n2", Coordinators: []messages.CoordinatorStatus{{
@@ -99,6 +108,9 @@ func TestWhatIsWrongWithAMemberIsSaid(t *testing.T) {
 					{Member: "b", Node: "n1", Keeper: &c.keeper, KeeperSilentMillis: c.silent, Seen: messages.Seen{State: "up", Verdict: "up"}},
 				}}},
 			}}}
+			if c.holder != "" {
+				r.Leases = []leaseStatus{{Lease: messages.ServiceLease("web"), State: leaseHeld, Holder: c.holder}}
+			}
 			r.complain()
 			if got := strings.Join(r.Troubles, "\n"); got != c.want {
 				t.Errorf("it says %q, want %q", got, c.want)

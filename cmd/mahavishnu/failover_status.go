@@ -224,7 +224,7 @@ func (r *failoverReport) complain() {
 	best, _ := r.best()
 	for _, service := range best.Services {
 		for _, m := range service.Members {
-			for _, text := range memberTroubles(m) {
+			for _, text := range r.memberTroubles(service.Service, m) {
 				add(service.Service + "/" + m.Member + text)
 			}
 		}
@@ -232,11 +232,13 @@ func (r *failoverReport) complain() {
 }
 
 // memberTroubles are the ends of sentences about what is wrong with a member.
-func memberTroubles(m messages.MemberStatus) (all []string) {
+func (r *failoverReport) memberTroubles(service string, m messages.MemberStatus) (all []string) {
 	k := m.Keeper
 	switch {
 	case m.Verdict != "up":
 		all = append(all, " is "+m.Verdict+": "+m.Why)
+	case m.KeeperSilentMillis > 0 && r.without(service, m.Member):
+		all = append(all, " answers, and its keeper is silent for "+passed(m.KeeperSilentMillis)+": it was stopped, for it does not hold the lease; start its keeper: mahavishnu coordinator on node "+m.Node)
 	case m.KeeperSilentMillis > 0:
 		all = append(all, " answers, and its keeper is silent for "+passed(m.KeeperSilentMillis)+": whether it takes writes is not known")
 	}
@@ -250,6 +252,13 @@ func memberTroubles(m messages.MemberStatus) (all []string) {
 		all = append(all, ": it does not tell its role, so nobody can promote it: "+said(k))
 	}
 	return all
+}
+
+// without reports whether it is certain that a member does not hold the lease of its service:
+// whoever held it has been stopped before it lapsed, or before another could take it.
+func (r *failoverReport) without(service, member string) bool {
+	l, ok := r.lease(messages.ServiceLease(service))
+	return ok && l.Holder != member
 }
 
 // troubleOf is what is the matter with a member, and what a person can do.

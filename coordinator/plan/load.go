@@ -118,7 +118,7 @@ func readDir(dir string, r *Registry) ([]planFile, error) {
 			continue
 		}
 		f := planFile{path: filepath.Join(dir, entry.Name())}
-		if f.text, err = os.ReadFile(f.path); err != nil {
+		if f.text, err = readFile(f.path); err != nil {
 			f.err = fault.New("read plan", f.path, err, "")
 		} else {
 			f.plan, f.err = Load(f.path, f.text, r)
@@ -126,6 +126,18 @@ func readDir(dir string, r *Registry) ([]planFile, error) {
 		files = append(files, f)
 	}
 	return files, nil
+}
+
+// readFile reads a file that is one: a pipe would be waited for for ever.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no file")
+	}
+	return os.ReadFile(path)
 }
 
 // ShippedText is the file of a shipped plan, to make one's own of.
