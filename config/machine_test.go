@@ -30,7 +30,7 @@ failover:
     web:
       kind: http
       members:
-        a: {node: n1, region: local, address: "http://10.0.0.1", token_file: token}
+        a: {node: n1, region: local, address: "http://10.0.0.1", token_file: token, stop: [no-such-program]}
         b: {node: n2, region: local, address: "http://10.0.0.2", token_file: elsewhere}
         c: {region: local, address: "http://10.0.0.3/?probe=1"}
         d: {node: n1, region: local, address: "http://10.0.0.4", token_file: good}
@@ -67,6 +67,7 @@ func TestWhatHasToBeOnThisMachine(t *testing.T) {
 		`failover.services.queue.members.a.commands.promote: This machine cannot run it: there is no program "no-such-program" in PATH: install it, or write its whole path.`,
 		`failover.services.queue.members.a.commands.rejoin: This machine cannot run it: there is no program "no-such-program" in PATH: install it, or write its whole path.`,
 		"failover.services.web.members.a.token_file: The token of orders to this member cannot be counted on: $DIR/token does not exist.",
+		`failover.services.web.members.a.stop: This machine cannot run it: there is no program "no-such-program" in PATH: install it, or write its whole path.`,
 		"failover.services.web.members.c.node: No node is beside this member, so it is only watched: nobody can stop it, promote it or make it follow.",
 	}
 	if strings.Join(told, "\n") != strings.Join(want, "\n") {

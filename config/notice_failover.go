@@ -54,14 +54,18 @@ func (c *Config) memberNotices() []Notice {
 					add(key+".token_file", "The token of orders to this member cannot be counted on: %s.", err)
 				}
 			}
-			for verb, argv := range m.Commands.verbs() {
+			runs := func(key string, argv []string) {
 				if len(argv) == 0 || argv[0] == "" {
-					continue
+					return
 				}
 				if err := program(argv[0]); err != nil {
-					add(key+".commands."+verb, "This machine cannot run it: %s.", err)
+					add(key, "This machine cannot run it: %s.", err)
 				}
 			}
+			for verb, argv := range m.Commands.verbs() {
+				runs(key+".commands."+verb, argv)
+			}
+			runs(key+".stop", m.Stop)
 		}
 	}
 	return all
