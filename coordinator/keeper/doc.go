@@ -44,6 +44,12 @@
 //     over. It is waited for instead while the service has never had a primary, and this keeper knows of no tenure.
 //   - When its context ends it stops a primary in an orderly way and gives the lease back. A standby goes on.
 //
+//   - A member that is gone counts as stopped, and so does one that was ended by a program because it hung. Neither was
+//     told so: that is remembered, over a restart, and made good as soon as the member answers, before anything else.
+//     A promotion of a later epoch, or following a primary, makes it needless.
+//   - A member that could not be stopped keeps its lease, which a person's word alone ends ([Confirm]). One that could not be
+//     stopped later, because a program or a file is missing for it, is not promoted (standby.Checker).
+//
 // # Orders
 //
 // A command that comes while something is done to the member waits for the end of that, unless it is Fence, which

@@ -38,7 +38,14 @@
 // Programs with their arguments, without a shell. They find MAHAVISHNU_SERVICE, MAHAVISHNU_MEMBER,
 // MAHAVISHNU_EPOCH, and for rejoin MAHAVISHNU_PRIMARY_NAME and MAHAVISHNU_PRIMARY_ADDRESS in their environment. Exit code 0 means
 // done, 5 that the epoch is lower than one seen before. The health command prints
-// what the HTTP endpoint answers.
+// what the HTTP endpoint answers; it has no epoch, and its exit code 5 is like any other.
+//
+// # Members that cannot be told to stop
+//
+// A fence that succeeds without the member's having heard of it ends with [ErrUndelivered]: the
+// process is gone (HTTP, on this machine, where a refused connection proves it), or a program
+// has ended it ([Stop]). Whoever ordered it sees to it that the member is told when it is back. Over HTTP, what
+// another machine refuses proves nothing: a firewall may have.
 package standby
 
 import (
