@@ -43,7 +43,6 @@
 //   - A member that does not answer when the keeper starts is stopped: it may hang in the middle of a tenure that is
 //     over. It is waited for instead while the service has never had a primary, and this keeper knows of no tenure.
 //   - When its context ends it stops a primary in an orderly way and gives the lease back. A standby goes on.
-//
 //   - A member that is gone counts as stopped, and so does one that was ended by a program because it hung. Neither was
 //     told so: that is remembered, over a restart, and made good as soon as the member answers, before anything else.
 //     A promotion of a later epoch, or following a primary, makes it needless.

@@ -149,6 +149,17 @@ func (c *cluster) end(name string) {
 	delete(c.run, name)
 }
 
+func (c *cluster) set(name string, fn func(*member)) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	fn(c.s.members[name])
+}
+
+func (c *cluster) writable(name string) (writable bool) {
+	c.set(name, func(m *member) { writable = m.up && m.writable })
+	return writable
+}
+
 // leader returns who leads, by what keepers say.
 func (c *cluster) leader() string {
 	for _, n := range c.names {

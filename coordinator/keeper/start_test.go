@@ -35,17 +35,6 @@ func (c *cluster) plain(name string) *running {
 	return r
 }
 
-func (c *cluster) set(name string, fn func(*member)) {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	fn(c.s.members[name])
-}
-
-func (c *cluster) writable(name string) (writable bool) {
-	c.set(name, func(m *member) { writable = m.up && m.writable })
-	return writable
-}
-
 func TestALostLeaseStopsTheMemberInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
