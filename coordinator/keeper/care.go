@@ -164,7 +164,7 @@ func (r *runner) judge(o observation) {
 	owed, _ := r.state.owes()
 	switch {
 	case owed != 0 && o.health.Running:
-		r.deliver()
+		r.deliver(o.health)
 	case leading:
 		r.judgePrimary(o)
 	case r.Status().State == Starting:

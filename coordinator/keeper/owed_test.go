@@ -193,3 +193,59 @@ func TestWatchEndsWithTheMember(t *testing.T) {
 		}
 	})
 }
+
+// haunted says that it is there, and is not: its health is what a file says.
+type haunted struct{ *member }
+
+func (h haunted) Health(ctx context.Context) (standby.Health, error) {
+	seen, err := h.member.Health(ctx)
+	if h.gone() {
+		return standby.Health{Running: true, Role: standby.Standby}, nil
+	}
+	return seen, err
+}
+
+func (h haunted) gone() bool {
+	defer h.lock()()
+	return h.dead
+}
+
+func (h haunted) Fence(ctx context.Context, epoch uint64) error {
+	if h.gone() {
+		unlock := h.lock()
+		h.slow++ // counted there
+		unlock()
+	}
+	return h.member.Fence(ctx, epoch)
+}
+
+// A member that only seems to be there is not ended again at each look.
+func TestAMemberThatIsNotThereIsNotEndedAllTheTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, keeper.Asynchronous, 1, "a")
+		ctx, cancel := context.WithCancel(context.Background())
+		k, err := keeper.New(keeper.Options{
+			Service: c.service, Member: "a", Driver: haunted{c.s.members["a"]}, Leases: c.leases("a"), Records: c.record("a"), Timing: c.timing,
+			StateFile: filepath.Join(c.dir, "a.json"), Retake: time.Hour,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- k.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if s := k.Status(); s.State != keeper.Leading {
+			t.Fatalf("%+v", s)
+		}
+		c.set("a", (*member).die)
+		time.Sleep(time.Minute)
+		c.set("a", func(m *member) {
+			if m.slow < 5 || m.slow > 35 {
+				t.Errorf("it was fenced %d times in a minute", m.slow)
+			}
+		})
+		cancel()
+		<-done
+	})
+}

@@ -37,6 +37,9 @@ type runner struct {
 	// answered is when a primary last answered, unanswered how many looks have had no answer since.
 	answered   time.Time
 	unanswered int
+	// retell is when a member that seems to be there, and could not be told of a fence again, is tried
+	// next; what takes writes does not wait for that.
+	retell time.Time
 	// resting is until when a standby that could not be started is not tried again.
 	resting time.Time
 

@@ -263,7 +263,12 @@ func (r *runner) settle() {
 
 // deliver tells a member that answers again that it was fenced while it was not there: it may have been
 // started by somebody who knows nothing of that.
-func (r *runner) deliver() {
+func (r *runner) deliver(h standby.Health) {
+	now := r.o.Clock.Now()
+	if !h.Writable && now.Before(r.retell) {
+		return
+	}
+	r.retell = now.Add(r.o.Timing.Lease)
 	const why = "it was stopped while it could not be told so, and is there again"
 	if r.Status().State != Waiting {
 		r.fence(why)
