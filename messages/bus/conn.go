@@ -302,7 +302,7 @@ func unlessContext(err error) error {
 func temporary(err error) bool {
 	for _, t := range []error{
 		nats.ErrNoResponders, jetstream.ErrNoStreamResponse, nats.ErrTimeout, context.DeadlineExceeded,
-		nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, nats.ErrDisconnected, nats.ErrStaleConnection,
+		nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, nats.ErrDisconnected, nats.ErrStaleConnection, errUnsettled,
 	} {
 		if errors.Is(err, t) {
 			return true
@@ -313,6 +313,10 @@ func temporary(err error) bool {
 
 // errLeaderless is a stream without a leader, as a server tells that is alone.
 var errLeaderless = errors.New("no server leads it")
+
+// errUnsettled is a compare-and-set that was refused although nobody has written, as far as
+// can be read: an earlier one is on its way.
+var errUnsettled = errors.New("an earlier write is not settled yet")
 
 // noMajority reports that a server answers which can decide nothing now.
 func noMajority(err error) bool {

@@ -29,6 +29,39 @@ func (d *deaf) Update(ctx context.Context, key string, data []byte, revision uin
 	return 0, context.Cause(ctx)
 }
 
+// Delay lets the next write of a store get no answer, and be on its way while it is refused so
+// often: then it is done.
+func Delay(s *Store, refusals int) { s.kv = &delayed{KeyValue: s.kv, refusals: refusals} }
+
+type delayed struct {
+	jetstream.KeyValue
+	refusals, calls int
+}
+
+func (d *delayed) Create(ctx context.Context, key string, data []byte, o ...jetstream.KVCreateOpt) (uint64, error) {
+	return d.write(ctx, func() (uint64, error) { return d.KeyValue.Create(ctx, key, data, o...) })
+}
+
+func (d *delayed) Update(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	return d.write(ctx, func() (uint64, error) { return d.KeyValue.Update(ctx, key, data, revision) })
+}
+
+func (d *delayed) write(ctx context.Context, do func() (uint64, error)) (uint64, error) {
+	d.calls++
+	switch {
+	case d.calls == 1:
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	case d.calls <= d.refusals+1:
+		return 0, jetstream.ErrKeyExists
+	case d.calls == d.refusals+2: // the first one, before this
+		if _, err := do(); err != nil {
+			return 0, err
+		}
+	}
+	return do()
+}
+
 // Abandon stops renewing a sign, as the death of its process does.
 func Abandon(g *Sign) {
 	g.stop()

@@ -106,7 +106,9 @@ func (s *Store) Update(ctx context.Context, key string, data []byte, revision ui
 // A write that was sent again because its acknowledgement was lost is refused
 // for being the second one. So a refusal after a repetition is checked: when
 // the key holds exactly what was sent, the first one did it. Values carry who
-// wrote them, so another writer's cannot be taken for our own.
+// wrote them, so another writer's cannot be taken for our own. When it holds what it
+// held before, the first one is still on its way through the cluster, whose leader
+// knows of it before it can be read: then nothing is decided yet, and it is tried again.
 func (s *Store) write(ctx context.Context, key string, data []byte, revision uint64, conflict error) (uint64, error) {
 	var written uint64
 	unsure := false
@@ -129,9 +131,11 @@ func (s *Store) write(ctx context.Context, key string, data []byte, revision uin
 			return conflict
 		}
 		now, err := s.kv.Get(ctx, key)
-		switch {
-		case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrKeyDeleted):
+		switch gone := errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrKeyDeleted); {
+		case gone && revision > 0:
 			return conflict
+		case gone, err == nil && now.Revision() <= revision:
+			return errUnsettled
 		case err != nil:
 			return err
 		case now.Revision() > revision && bytes.Equal(now.Value(), data):

@@ -306,3 +306,37 @@ func TestAWriteThatGetsNoAnswerIsSentAgain(t *testing.T) {
 		})
 	}
 }
+
+// A write that was sent again while the first one is on its way through the cluster is refused,
+// although nothing new can be read yet. That is no conflict: the first one is the writer's own.
+func TestAWriteThatIsOnItsWayIsAwaited(t *testing.T) {
+	t.Parallel()
+	for name, there := range map[string]bool{"a new key": false, "a key that is there": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := newRig(t).Store(messages.BucketCatalog)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var one uint64
+			if there {
+				if one, err = s.Create(t.Context(), "k", []byte("1")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			bus.Delay(s, 2)
+			var two uint64
+			if there {
+				two, err = s.Update(t.Context(), "k", []byte("2"), one)
+			} else {
+				two, err = s.Create(t.Context(), "k", []byte("2"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, err := s.Get(t.Context(), "k"); err != nil || string(v.Data) != "2" || v.Revision != two || two != one+1 {
+				t.Errorf("%+v, %v; it was written as %d, after %d", v, err, two, one)
+			}
+		})
+	}
+}
