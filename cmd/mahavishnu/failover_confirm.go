@@ -30,7 +30,7 @@ ordered to take no writes before anything else.
 Nobody can check this. When the member still runs, two members take writes, and what one
 of them is given is lost: so nothing is changed before --yes says that it is meant. It is
 refused for a member that its keeper can stop.`,
-		Example: `  mahavishnu failover confirm-stopped web a --reason "switched web-1 off" --yes`,
+		Example: `  mahavishnu failover confirm-stopped web a --reason switched-off --yes`,
 		Args:    takes(2, 2, "the service and its member"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runFailoverConfirm(cmd.Context(), e, args[0], args[1], o)
