@@ -42,8 +42,8 @@
 //     to a place that was promoted rest in the same way.
 //   - Every slot becomes a job, or is told as missed or skipped by an event and a
 //     counter. After a crash between telling and noting so, it may be told twice.
-//   - A changed plan ([Scheduler.Update], or a restart) replaces schedules and
-//     never adds to them; a new definition has no say about time already decided.
+//   - Changed schedules ([Scheduler.Update], or a restart) replace the old ones and
+//     never add to them; a new definition has no say about time already decided.
 //   - A clock that goes back makes slots count from there again; those that have
 //     a job keep it. A clock that goes forward is an outage.
 //   - Follow-ups ([FollowUps]) are jobs too: verify after a backup, forget after

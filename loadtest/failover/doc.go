@@ -6,7 +6,7 @@
 // Three machines in three regions. Each runs `mahavishnu coordinator` and a server of a
 // NATS cluster of three; two of them a member of a PostgreSQL pair with synchronous
 // replication; the third, which is never hurt, BIND and the clients. Where the system
-// allows it, each machine is a network namespace of its own (package netlab), so that one
+// allows it, each machine is a network namespace of its own (package lab/netlab), so that one
 // can be cut off; otherwise machines are addresses of the loopback interface.
 //
 // Two clients write numbered rows, one connection each: one through the TCP front of its
