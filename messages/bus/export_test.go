@@ -75,3 +75,26 @@ func Pool(c *Conn) (urls []string) {
 	}
 	return urls
 }
+
+// Linger lets the watches of a store be stopped only once the channel is closed.
+func Linger(s *Store, until <-chan struct{}) { s.kv = lingering{s.kv, until} }
+
+type lingering struct {
+	jetstream.KeyValue
+	until <-chan struct{}
+}
+
+func (l lingering) Watch(ctx context.Context, keys string, options ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
+	w, err := l.KeyValue.Watch(ctx, keys, options...)
+	return lingerer{w, l.until}, err
+}
+
+type lingerer struct {
+	jetstream.KeyWatcher
+	until <-chan struct{}
+}
+
+func (l lingerer) Stop() error {
+	<-l.until
+	return l.KeyWatcher.Stop()
+}

@@ -207,12 +207,16 @@ func (s *Store) watch(ctx context.Context, pattern string, follow bool, fn func(
 	if err != nil {
 		return err
 	}
+	// Nobody waits for that: it asks the server that leads the watch, and when that has just died
+	// there is no answer for seconds. Whoever has won a lease meanwhile has none to lose.
 	defer func() {
-		w.Stop() //nolint:errcheck // the subscription ends with its context too
-		for range w.Updates() {
-			// The library's goroutine may be waiting to hand over a value; the
-			// channel closes once it is gone.
-		}
+		go func() {
+			w.Stop() //nolint:errcheck // the subscription ends with its context too
+			for range w.Updates() {
+				// The library's goroutine may be waiting to hand over a value; the
+				// channel closes once it is gone.
+			}
+		}()
 	}()
 	for {
 		select {

@@ -340,3 +340,23 @@ func TestAWriteThatIsOnItsWayIsAwaited(t *testing.T) {
 		})
 	}
 }
+
+// A watch ends with its context, though the server that led it answers no more.
+func TestAWatchEndsThoughNobodyStopsIt(t *testing.T) {
+	t.Parallel()
+	s, err := newRig(t).Store(messages.BucketCatalog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(t.Context(), "k", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	until := make(chan struct{})
+	defer close(until)
+	bus.Linger(s, until)
+	ctx, cancel := context.WithCancel(t.Context())
+	err = s.Watch(ctx, "k", func(bus.Value) error { cancel(); return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
