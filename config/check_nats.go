@@ -124,8 +124,8 @@ func (l *loader) checkLease(at string, s Lease) {
 	if none {
 		return
 	}
-	if s.RenewInterval >= s.RenewDeadline {
-		l.valuef(at+"renew_interval", "%s is not less than renew_deadline, %s: the leader would stop before it renews",
+	if 2*s.RenewInterval > s.RenewDeadline {
+		l.valuef(at+"renew_interval", "%s is more than half of renew_deadline, %s: a single lost renewal would cost the lease",
 			s.RenewInterval, s.RenewDeadline)
 	}
 	if sum := s.RenewDeadline + s.StopTime + s.Margin; sum >= s.Duration {

@@ -171,10 +171,6 @@ func (l *loader) checkFailover(c *Config) {
 	l.durationBetween(at+"confirm", f.Confirm, 0, Duration(time.Minute))
 	l.durationBetween(at+"recovery", f.Recovery, 0, Duration(time.Hour))
 	l.checkLease("failover.lease.", f.Lease)
-	if 2*f.Lease.RenewInterval > f.Lease.RenewDeadline {
-		l.valuef(at+"lease.renew_interval", "%s is more than half of renew_deadline, %s: a single lost renewal would stop the service",
-			f.Lease.RenewInterval, f.Lease.RenewDeadline)
-	}
 	l.checkFailoverPlans(f.FailoverPlans)
 	l.checkVoters(c)
 	for _, name := range sortedKeys(f.Services) {

@@ -55,7 +55,8 @@ type TLS struct {
 
 // Lease says how leadership is held. The leader stops itself before anybody
 // else may take over: renew_deadline + stop_time + margin must be less than
-// duration, and renew_interval less than renew_deadline.
+// duration. A renewal may get lost: renew_interval must be at most half of
+// renew_deadline.
 type Lease struct {
 	// How long a leader that has gone silent keeps its place.
 	Duration Duration `yaml:"duration"`
