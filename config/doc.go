@@ -25,9 +25,9 @@
 // # What is not built yet
 //
 // A setting whose room does not exist is never ignored in silence. Turning it
-// on is an error that says so; the few that the plan has on from the start load
-// and are returned by [Config.Notices], which every start, `config check` and
-// `doctor` print.
+// on is an error that says so. Drills and alerts on failure, which a file may ask for
+// in advance, load and are returned by [Config.Notices], which every start,
+// `config check` and `doctor` print.
 package config
 
 //go:generate go run ./refdoc -source . -out ../docs/configuration.md

@@ -26,9 +26,9 @@ func loadText(t *testing.T, text string, opts ...Option) (*Config, string) {
 	return c, dir
 }
 
-// TestThePlanLoadsUnchanged compares every setting of the plan's own file with
-// a golden file, so that none can be dropped or reinterpreted unseen.
-func TestThePlanLoadsUnchanged(t *testing.T) {
+// TestUsualSectionsLoadUnchanged compares every setting of seed.yaml with a golden
+// file, so that none can be dropped or reinterpreted unseen.
+func TestUsualSectionsLoadUnchanged(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the golden file holds Unix paths")
 	}
@@ -56,16 +56,16 @@ func TestThePlanLoadsUnchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), shown); diff != "" {
-		t.Errorf("the plan's file (-want +got):\n%s", diff)
+		t.Errorf("seed.yaml (-want +got):\n%s", diff)
 	}
 	if gzip, level := c.EffectiveCompression(); gzip != CompressionGzip || level != 6 {
-		t.Errorf("compression %s level %d, want gzip 6 as the plan says", gzip, level)
+		t.Errorf("compression %s level %d, want gzip 6 as seed.yaml says", gzip, level)
 	}
 }
 
-// TestEveryKeyOfThePlanIsRead changes nothing but asks that each key of the
-// plan's file is one the reader knows the place of.
-func TestEveryKeyOfThePlanIsRead(t *testing.T) {
+// TestEveryKeyIsRead changes nothing but asks that each key of
+// seed.yaml is one the reader knows the place of.
+func TestEveryKeyIsRead(t *testing.T) {
 	text, err := os.ReadFile("../docs/examples/seed.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -30,8 +30,8 @@ const (
 	ScheduleReplication = "replication"
 )
 
-// Schedule is one schedule in the form the scheduler works with: the plan's
-// fixed ones and one's own look the same.
+// Schedule is one schedule in the form the scheduler works with: those
+// that every configuration has and one's own look the same.
 type Schedule struct {
 	// Name is the key under backup.schedules, or [ScheduleRestoreTest].
 	Name string

@@ -1,6 +1,6 @@
 package config
 
-// Schedules are the plan's three, and any number of your own.
+// Schedules are three that every configuration has, and any number of your own.
 type Schedules struct {
 	// Every day: reads what changed since the last backup.
 	DailyIncremental DailySchedule `yaml:"daily_incremental"`

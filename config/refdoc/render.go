@@ -24,10 +24,11 @@ effect at the next start.
 - **Times of day** are ` + "`\"HH:MM\"`" + ` on a 24-hour clock; **time zones** are names of the IANA database.
 - **Anchors and merge keys** (` + "`&name`, `*name`, `<<: *name`" + `) may be used to write something once.
 - **Secrets** come by value, by the key with ` + "`_file`" + `, or by environment variable. Two at once is an error.
-- **Not available yet** means that turning it on is an error. Alerts and drills, which the plan has on, load with a
-  notice at every start.
+- **Not available yet** means that turning it on is an error, except for drills and
+  ` + "`backup.monitoring.alert_on_failure`" + `: these load with a notice at every start.
 
-Examples: [minimal](examples/minimal.yaml), [the plan's own](examples/seed.yaml), [three regions](examples/three-regions.yaml).
+Examples: [minimal](examples/minimal.yaml), [the usual sections in full](examples/seed.yaml),
+[three regions](examples/three-regions.yaml).
 `
 
 // page is the reference while it is written.
