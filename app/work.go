@@ -125,5 +125,6 @@ func settings(a *App) (handlers.Settings, error) {
 		},
 
 		MaxUnverifiedAge: cfg.Backup.Validation.MaxUnverifiedAge.Std(),
+		VerifyOnRestore:  cfg.Backup.Validation.OnRestore(),
 	}, nil
 }

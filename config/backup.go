@@ -91,7 +91,8 @@ type Validation struct {
 	// The promise: no stored byte goes unverified for longer. `mahavishnu status`
 	// and the metrics tell how it is kept. 0 promises nothing.
 	MaxUnverifiedAge Duration `yaml:"max_unverified_age"`
-	// Whether each restore reads back and compares what it wrote.
+	// Whether each restore reads back and compares what it wrote. For a restore job it
+	// is the worker's that counts, unless the job says itself.
 	VerifyOnRestore bool `yaml:"verify_on_restore"`
 }
 

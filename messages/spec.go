@@ -93,7 +93,7 @@ type RestoreSpec struct {
 	Overwrite string   `json:"overwrite,omitempty" jsonschema:"enum=never-newer,enum=always,enum=never,enum=if-changed,default=never-newer" jsonschema_description:"What happens to a file that is already there."`
 	Delete    bool     `json:"delete,omitempty" jsonschema_description:"Delete what is in the target and not in the snapshot."`
 	DryRun    bool     `json:"dry_run,omitempty" jsonschema_description:"Report what would be written, write nothing."`
-	Verify    bool     `json:"verify,omitempty" jsonschema_description:"Read back and compare what was written."`
+	Verify    *bool    `json:"verify,omitempty" jsonschema_description:"Read back and compare what was written; as the worker is configured when left out."`
 }
 
 // RestoreTestSpec asks for a restore into staging, compared and thrown away.

@@ -128,6 +128,7 @@ func Restore(ctx context.Context, repo *repository.Repository, snap repository.S
 	report.Duration = r.clock.Now().Sub(started)
 	report.Seconds = report.Duration.Seconds()
 	report.FetchedBytes = r.fetched.Load()
+	report.ReadBackBytes = r.readBack.Load()
 	report.Corrected = int64(repo.Corrections() - corrected)
 	if err == nil && len(o.Include) > 0 && !r.matched && report.Damaged == 0 {
 		return report, fault.New("restore", snap.ID, fmt.Errorf("%w: %s", ErrNothingFits, strings.Join(o.Include, " ")),
@@ -163,7 +164,9 @@ type restorer struct {
 	runs    runs
 	abort   context.CancelCauseFunc
 	fetched atomic.Int64 // bytes from the storage
-	cached  atomic.Bool  // the target does not take writes past the page cache
+	// readBack counts bytes that were read back after they were written.
+	readBack atomic.Int64
+	cached   atomic.Bool // the target does not take writes past the page cache
 	// troubles counts reads that failed in a row, see heard.
 	troubles atomic.Int32
 }

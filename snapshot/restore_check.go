@@ -163,7 +163,7 @@ func (r *restorer) copyFront(dst, src *os.File, n int64) error {
 		if _, err := src.ReadAt(want, at); err != nil {
 			return err
 		}
-		if err := sameBytes(dst, want, at, back); err != nil {
+		if err := r.same(dst, want, at, back); err != nil {
 			return err
 		}
 	}
@@ -175,7 +175,7 @@ func (r *restorer) copyBlob(dst *os.File, data []byte, at int64) error {
 	if err := writeFull(dst, data, at); err != nil || !r.o.Verify {
 		return err
 	}
-	return sameBytes(dst, data, at, make([]byte, min(len(data), backSpace)))
+	return r.same(dst, data, at, make([]byte, min(len(data), backSpace)))
 }
 
 // copyData copies the first n bytes of src, leaving holes out.

@@ -85,7 +85,10 @@ type RestoreReport struct {
 	WrittenBytes int64 `json:"written_bytes"`
 	// FetchedBytes were read from the storage for it, as they are stored.
 	FetchedBytes int64 `json:"fetched_bytes"`
-	Deleted      int64 `json:"deleted"`
+	// ReadBackBytes were read back after they were written, and are right: 0 when
+	// nobody asked for it.
+	ReadBackBytes int64 `json:"read_back_bytes"`
+	Deleted       int64 `json:"deleted"`
 	// Kept are entries that OverwriteNever left as they were.
 	Kept int64 `json:"kept"`
 	// Corrected are objects of the storage that were read right although they

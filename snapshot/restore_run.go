@@ -170,10 +170,10 @@ func (r *restorer) put(j *job, at int64, data, back []byte) {
 		if !r.o.Verify {
 			return nil
 		}
-		if err := sameBytes(j.direct, data[head:head+blocks], at+int64(head), back); err != nil {
+		if err := r.same(j.direct, data[head:head+blocks], at+int64(head), back); err != nil {
 			return err
 		}
-		return errors.Join(sameBytes(f, data[:head], at, back), sameBytes(f, data[head+blocks:], at+int64(head+blocks), back))
+		return errors.Join(r.same(f, data[:head], at, back), r.same(f, data[head+blocks:], at+int64(head+blocks), back))
 	})
 	if err != nil {
 		return
@@ -221,6 +221,15 @@ func writeAround(f *os.File, at int64, data []byte, head, blocks int) error {
 
 func writeFull(f *os.File, data []byte, at int64) error {
 	_, err := f.WriteAt(data, at)
+	return err
+}
+
+// same is [sameBytes], and counts what it found to be right.
+func (r *restorer) same(f *os.File, want []byte, at int64, back []byte) error {
+	err := sameBytes(f, want, at, back)
+	if err == nil {
+		r.readBack.Add(int64(len(want)))
+	}
 	return err
 }
 

@@ -33,8 +33,11 @@ func TestFilesOfEverySizeComeBack(t *testing.T) {
 	snap := s.backup(src).Snapshot
 	for _, verify := range []bool{false, true} {
 		dst := t.TempDir()
-		s.restore(snap, RestoreOptions{Target: dst, Verify: verify})
+		report := s.restore(snap, RestoreOptions{Target: dst, Verify: verify})
 		wantContents(t, dst, files)
+		if want := map[bool]int64{true: report.WrittenBytes}[verify]; report.ReadBackBytes != want || report.WrittenBytes == 0 {
+			t.Errorf("verify %v: %d of %d bytes read back", verify, report.ReadBackBytes, report.WrittenBytes)
+		}
 	}
 }
 

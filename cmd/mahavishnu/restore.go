@@ -77,7 +77,7 @@ directory instead, under the name given as --target.`,
 		"`WHOM` files belong to: ids (the recorded numbers), names (the recorded names, where known here) or none (you)")
 	flags.BoolVar(&o.delete, "delete", false, "delete from the target what the snapshot does not have")
 	flags.BoolVarP(&o.dryRun, "dry-run", "n", false, "change nothing; list what would be done")
-	flags.BoolVar(&o.verify, "verify", false, "read every file back before it gets its name (default: as configured)")
+	flags.BoolVar(&o.verify, "verify", false, "read every file back before it gets its name (default: as configured, with --staging at the worker)")
 	flags.BoolVar(&o.noVerify, "no-verify", false, "do not read files back, whatever the configuration says")
 	o.thaw.add(flags)
 	flags.BoolVar(&o.direct, "direct", false, "do the work here, without the queue (the default)")
@@ -168,7 +168,7 @@ func (e *env) restoreInto(ctx context.Context, cfg *config.Config, repo *reposit
 	options := snapshot.RestoreOptions{
 		Target: target, Include: o.include, Exclude: o.exclude, Delete: o.delete, DryRun: o.dryRun,
 		Overwrite: snapshot.Overwrite(o.overwrite), Clock: e.clock,
-		Verify:   o.verify || validation.Enabled && validation.VerifyOnRestore && !o.noVerify,
+		Verify:   o.verify || validation.OnRestore() && !o.noVerify,
 		Owners:   ownership(o.owner),
 		OnAction: func(a snapshot.Action) { e.tellAction(a, o.dryRun) },
 		OnIssue:  issues.tell,
@@ -236,6 +236,14 @@ func ownership(word string) fsmeta.Ownership {
 	}
 }
 
+// readBack is what the flags say about reading back; nil leaves it to the worker.
+func (o restoreOptions) readBack() *bool {
+	if o.verify || o.noVerify {
+		return &o.verify
+	}
+	return nil
+}
+
 // restoreByQueue lets a worker restore into its staging directory.
 func (e *env) restoreByQueue(ctx context.Context, ref string, o restoreOptions) error {
 	overwrite := o.overwrite
@@ -244,7 +252,7 @@ func (e *env) restoreByQueue(ctx context.Context, ref string, o restoreOptions) 
 	}
 	spec := &messages.RestoreSpec{
 		Snapshot: ref, Source: o.source, Target: o.target, Include: o.include, Exclude: o.exclude,
-		Overwrite: overwrite, Delete: o.delete, DryRun: o.dryRun, Verify: o.verify,
+		Overwrite: overwrite, Delete: o.delete, DryRun: o.dryRun, Verify: o.readBack(),
 	}
 	return e.runJob(ctx, spec, o.region, "restoring", o.detach, func(entry bus.Entry) {
 		e.term.Sayf("%s", indentJSON(entry.Result))

@@ -115,7 +115,7 @@ func TestRestoreJobWritesIntoStaging(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	snap := r.backup()
-	got := result[RestoreResult](r, &messages.RestoreSpec{Snapshot: "latest:home", Source: "home", Target: "out", Verify: true}, messages.StateSucceeded)
+	got := result[RestoreResult](r, &messages.RestoreSpec{Snapshot: "latest:home", Source: "home", Target: "out", Verify: new(true)}, messages.StateSucceeded)
 	if got.Files != 2 || got.Snapshot != snap.Snapshot || got.Worker != "node1" || got.Target != filepath.Join(r.staging, "out") {
 		t.Errorf("result %+v", got)
 	}
@@ -132,6 +132,33 @@ func TestRestoreJobWritesIntoStaging(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(filepath.Join(r.staging, "dry")); len(left) > 0 {
 		t.Errorf("a dry run left %v", left)
+	}
+}
+
+// TestWhetherRestoreJobsReadBack is for the job to say, else for the worker's
+// configuration.
+func TestWhetherRestoreJobsReadBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		configured bool
+		wish       *bool
+		want       int64
+	}{
+		"as configured":        {true, nil, int64(len("alpha" + "beta"))},
+		"as not configured":    {false, nil, 0},
+		"wished all the same":  {false, new(true), int64(len("alpha" + "beta"))},
+		"refused all the same": {true, new(false), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.settings.VerifyOnRestore = c.configured
+			r.backup()
+			got := result[RestoreResult](r, &messages.RestoreSpec{Snapshot: "latest:home", Target: "out", Verify: c.wish}, messages.StateSucceeded)
+			if got.Files != 2 || got.ReadBackBytes != c.want {
+				t.Errorf("%d files restored, %d bytes read back, want %d", got.Files, got.ReadBackBytes, c.want)
+			}
+		})
 	}
 }
 

@@ -76,9 +76,13 @@ func (h *restore) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 		return nil, err
 	}
 	defer release()
+	verify := h.Settings().VerifyOnRestore
+	if spec.Verify != nil {
+		verify = *spec.Verify
+	}
 	report, err := snapshot.Restore(ctx, repo, snap, snapshot.RestoreOptions{
 		Target: target, Include: spec.Include, Exclude: spec.Exclude, Delete: spec.Delete, DryRun: spec.DryRun,
-		Overwrite: overwrites[spec.Overwrite], Verify: spec.Verify, Progress: progress{t.Meter}, Clock: h.Clock,
+		Overwrite: overwrites[spec.Overwrite], Verify: verify, Progress: progress{t.Meter}, Clock: h.Clock,
 	})
 	report.Issues = bounded(report.Issues)
 	result := RestoreResult{Source: snap.Source, Time: snap.Time, Worker: t.Worker, RestoreReport: report}

@@ -44,6 +44,9 @@ type Settings struct {
 	// MaxUnverifiedAge is the promise that no stored byte goes unverified for
 	// longer; 0 is none.
 	MaxUnverifiedAge time.Duration
+	// VerifyOnRestore says whether a restore reads back and compares what it wrote,
+	// unless its job says itself.
+	VerifyOnRestore bool
 	// Retention says which snapshots are kept.
 	Retention retention.Policy
 	// Prune says how much a prune job does.
