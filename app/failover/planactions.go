@@ -21,7 +21,7 @@ func (p *Planner) bind(r *plan.Registry) error {
 		"rejoin":             p.ordering(messages.VerbRejoin, func(m messages.MemberState) bool { return m.Healthy && m.Role == "standby" }),
 		"route":              plan.ActionFuncs{Checks: p.checkRoute, Does: p.route, IsDone: p.routed},
 		"move_services":      plan.ActionFuncs{Checks: p.checkMove, Does: p.moveServices, IsDone: p.moved, HasBegun: p.beganMoving},
-		"promote_repository": plan.ActionFuncs{Checks: p.checkCopy, Does: p.promoteRepository, IsDone: p.repositoryPromoted},
+		"promote_repository": p.ifCopied(plan.ActionFuncs{Checks: p.checkCopy, Does: p.promoteRepository, IsDone: p.repositoryPromoted}),
 		"notify":             p.notify(),
 	}
 	maps.Copy(actions, p.regionActions())
@@ -33,7 +33,7 @@ func (p *Planner) bind(r *plan.Registry) error {
 	for name, condition := range map[string]plan.ConditionFunc{
 		"quorum": p.quorum, "member_down": p.memberDown, "keeper_answers": p.keeperAnswers, "region_down": p.regionDown, "region_up": p.regionUp,
 		"wait_lease": p.leaseIs, "no_primary_yet": p.noPrimaryYet, "probe": p.serves, "caught_up": p.caughtUp,
-		"region_serves": p.regionServes, "repository_current": p.repositoryCurrent,
+		"region_serves": p.regionServes, "repository_current": p.copyIsCurrent,
 	} {
 		if err := r.BindCondition(name, condition); err != nil {
 			return err
@@ -146,6 +146,7 @@ func (p *Planner) keeperAnswers(ctx context.Context, c plan.Call) (bool, string,
 	case errors.Is(err, plan.ErrFenced), ctx.Err() != nil:
 		return false, "", err
 	case err != nil:
+		//nolint:nilerr // the silence is what was asked about
 		return false, fmt.Sprintf("the keeper of %s does not answer: run mahavishnu coordinator on node %s; or when nobody leads %s, without --graceful: mahavishnu failover execute %s --set service=%[3]s",
 			name, m.Node, service, ServerFailure), nil
 	}

@@ -28,14 +28,14 @@ type move struct {
 	service, from, to string
 }
 
-// moves lists the services whose primary is in one region, each with the member in the
-// other that is to take over, "" when there is none.
-func (p *Planner) moves(ctx context.Context, from, to string) ([]move, error) {
+// moves lists the services whose primary is in one region and that have members in the
+// other, each with the one that is to take over, "" when none can. Those without members
+// there stay, in sentences.
+func (p *Planner) moves(ctx context.Context, from, to string) (all []move, stay []string, err error) {
 	eyes := p.looking()
 	if eyes == nil {
-		return nil, errors.New("the coordinator does not run yet")
+		return nil, nil, errors.New("the coordinator does not run yet")
 	}
-	var all []move
 	for _, seen := range eyes.Status().Services {
 		configured, ok := p.cfg.Failover.Services[seen.Service]
 		if !ok {
@@ -43,7 +43,7 @@ func (p *Planner) moves(ctx context.Context, from, to string) ([]move, error) {
 		}
 		record, err := p.tenureOf(ctx, seen.Service)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if record.Primary == "" || configured.Members[record.Primary].Region != from {
 			continue // nobody was ever the primary, or it is elsewhere
@@ -52,9 +52,28 @@ func (p *Planner) moves(ctx context.Context, from, to string) ([]move, error) {
 		there.Members = slices.DeleteFunc(slices.Clone(seen.Members), func(m messages.MemberStatus) bool {
 			return configured.Members[m.Member].Region != to
 		})
+		if len(there.Members) == 0 {
+			stay = append(stay, stays(seen.Service, record.Primary, to, configured))
+			continue
+		}
 		all = append(all, move{seen.Service, record.Primary, heirOf(there, record, configured.Mode, p.away)})
 	}
-	return all, nil
+	return all, stay, nil
+}
+
+// stays says in a sentence that a service has no member in a region, and where it could go.
+func stays(service, primary, to string, configured config.FailoverService) string {
+	var others []string
+	for _, member := range slices.Sorted(maps.Keys(configured.Members)) {
+		if m := configured.Members[member]; member != primary && m.Region != configured.Members[primary].Region {
+			others = append(others, fmt.Sprintf("%s, in %s", member, m.Region))
+		}
+	}
+	text := fmt.Sprintf("%s stays on %s: it has no member in %s", service, primary, to)
+	if len(others) == 0 {
+		return text + ", nor in any other region"
+	}
+	return text + "; elsewhere it has " + strings.Join(others, ", ") + ": mahavishnu failover execute " + ServerFailure + " --set service=" + service
 }
 
 // tenureOf is what members of a service agree on; without a primary when nobody ever was.
@@ -72,12 +91,15 @@ func (p *Planner) tenureOf(ctx context.Context, service string) (keeper.Record, 
 
 // checkMove tells whether every service in a region has somebody in the other.
 func (p *Planner) checkMove(ctx context.Context, c plan.Call) (string, error) {
-	moves, err := p.moves(ctx, c.Text("from"), c.Text("to"))
+	moves, stay, err := p.moves(ctx, c.Text("from"), c.Text("to"))
 	if err != nil {
 		return "", err
 	}
 	var texts []string
 	var errs []error
+	if len(moves) == 0 && len(stay) > 0 && !p.copied(c.Text("from")) {
+		errs = append(errs, fault.New("move services", c.Text("from"), errors.New("none of them can move there"), "name another region"))
+	}
 	for _, m := range moves {
 		if m.to == "" {
 			errs = append(errs, fault.New("move service", m.service, fmt.Errorf("no member in %s can take over", c.Text("to")), "see: mahavishnu failover status"))
@@ -85,6 +107,7 @@ func (p *Planner) checkMove(ctx context.Context, c plan.Call) (string, error) {
 		}
 		texts = append(texts, fmt.Sprintf("%s from %s to %s", m.service, m.from, m.to))
 	}
+	texts = append(texts, stay...)
 	if len(texts) == 0 && len(errs) == 0 {
 		return "no service has its primary in " + c.Text("from"), nil
 	}
@@ -92,9 +115,9 @@ func (p *Planner) checkMove(ctx context.Context, c plan.Call) (string, error) {
 }
 
 // moveServices moves every service whose primary is in a region to the other. One that
-// cannot move does not keep the others.
+// cannot move does not keep the others, and one that has no member there stays.
 func (p *Planner) moveServices(ctx context.Context, c plan.Call) (string, error) {
-	moves, err := p.moves(ctx, c.Text("from"), c.Text("to"))
+	moves, stay, err := p.moves(ctx, c.Text("from"), c.Text("to"))
 	if err != nil {
 		return "", err
 	}
@@ -131,7 +154,7 @@ func (p *Planner) moveServices(ctx context.Context, c plan.Call) (string, error)
 		}
 		texts = append(texts, fmt.Sprintf("%s moved to %s", m.service, m.to))
 	}
-	if len(texts) == 0 {
+	if texts = append(texts, stay...); len(texts) == 0 {
 		texts = append(texts, "no service had to move")
 	}
 	return strings.Join(texts, ", "), errors.Join(errs...)

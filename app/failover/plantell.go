@@ -10,6 +10,7 @@ import (
 	"mahavishnu/config"
 	"mahavishnu/coordinator"
 	"mahavishnu/coordinator/plan"
+	"mahavishnu/fault"
 	"mahavishnu/messages"
 	"mahavishnu/metrics"
 )
@@ -132,6 +133,9 @@ func (p *Planner) resolve(ctx context.Context, definition *plan.Plan, given map[
 		if slices.Contains(missing, "member") { // who has most begins
 			found["member"] = heirOf(seen, record, config.ModeAsynchronous, p.away)
 		}
+		if slices.Contains(missing, "from") || slices.Contains(missing, "primary") {
+			return found, fault.WithHint(fmt.Errorf("%w: %s has had no primary", plan.ErrEarly, service), "mahavishnu failover execute "+FirstPrimary+" --set service="+service)
+		}
 		return found, nil
 	}
 	for _, name := range missing {
@@ -178,8 +182,8 @@ func plansDependOn(s coordinator.Situation) string {
 }
 
 // sensible tells which regions take over from which: those that have a copy of its
-// repository, and where a plan moves no repository, those that have members of its
-// services.
+// repository, and where a plan moves no repository, or there are no copies that it could
+// move, those that have members of its services.
 func (p *Planner) sensible(definition *plan.Plan, params map[string]string) bool {
 	from, to := params["from"], params["to"]
 	if definition.Parameters["from"].Type != plan.TypeRegion || definition.Parameters["to"].Type != plan.TypeRegion {
@@ -188,7 +192,7 @@ func (p *Planner) sensible(definition *plan.Plan, params map[string]string) bool
 	if slices.Contains(p.cfg.Backup.Replication.Regions, config.RegionPair{Primary: from, Secondary: to}) {
 		return true
 	}
-	if slices.ContainsFunc(definition.Steps, func(s plan.Step) bool { return slices.Contains(repositoryActions, s.Uses) }) {
+	if p.copied(from) && slices.ContainsFunc(definition.Steps, func(s plan.Step) bool { return slices.Contains(repositoryActions, s.Uses) }) {
 		return false
 	}
 	for _, service := range p.cfg.Failover.Services {

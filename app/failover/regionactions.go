@@ -32,10 +32,10 @@ func (p *Planner) regionActions() map[string]plan.Action {
 				return "jobs are made for " + c.Text("region"), nil
 			},
 			func(r *messages.RegionRecord, _ *messages.RegionChange) { r.Paused = nil }),
-		"move_workers":        plan.ActionFuncs{Checks: p.checkWorkers, Does: p.moveWorkers, IsDone: p.workersMoved},
-		"return_workers":      plan.ActionFuncs{Checks: p.checkReturnWorkers, Does: p.returnWorkers, IsDone: p.workersReturned},
+		"move_workers":        p.ifCopied(plan.ActionFuncs{Checks: p.checkWorkers, Does: p.moveWorkers, IsDone: p.workersMoved}),
+		"return_workers":      p.ifCopied(plan.ActionFuncs{Checks: p.checkReturnWorkers, Does: p.returnWorkers, IsDone: p.workersReturned}),
 		"return_services":     plan.ActionFuncs{Checks: p.checkReturn, Does: p.returnServices, IsDone: p.servicesReturned, HasBegun: p.beganReturning},
-		"failback_repository": plan.ActionFuncs{Checks: p.checkFailback, Does: p.failbackRepository, IsDone: p.repositoryFailedBack},
+		"failback_repository": p.ifCopied(plan.ActionFuncs{Checks: p.checkFailback, Does: p.failbackRepository, IsDone: p.repositoryFailedBack}),
 	}
 }
 

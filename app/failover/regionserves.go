@@ -139,7 +139,7 @@ func (p *Planner) regionServes(ctx context.Context, c plan.Call) (bool, string, 
 // moved tells whether no service is left whose primary is in the region, and those that
 // have left it are served.
 func (p *Planner) moved(ctx context.Context, c plan.Call) (bool, error) {
-	moves, err := p.moves(ctx, c.Text("from"), c.Text("to"))
+	moves, _, err := p.moves(ctx, c.Text("from"), c.Text("to"))
 	if err != nil || len(moves) > 0 {
 		return false, err
 	}
@@ -165,6 +165,6 @@ func (p *Planner) servicesReturned(ctx context.Context, c plan.Call) (bool, erro
 
 // beganReturning tells whether any service is back in the region.
 func (p *Planner) beganReturning(ctx context.Context, c plan.Call) (bool, error) {
-	back, err := p.moves(ctx, c.Text("from"), c.Text("to"))
+	back, _, err := p.moves(ctx, c.Text("from"), c.Text("to"))
 	return err == nil && len(back) > 0, err
 }

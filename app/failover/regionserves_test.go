@@ -222,7 +222,9 @@ func TestARegionServesWhatMovedThere(t *testing.T) {
 // Jobs do not go back to a region of which nobody is heard.
 func TestJobsDoNotGoBackToTheDead(t *testing.T) {
 	eyes := &nodes{}
-	p := &Planner{regions: regionRecords{&memoryStore{}, clock.System()}, clock: clock.System(), eyes: eyes, cfg: &config.Config{}}
+	cfg := &config.Config{}
+	cfg.Backup.Replication.Regions = []config.RegionPair{{Primary: "eu", Secondary: "us"}}
+	p := &Planner{regions: regionRecords{&memoryStore{}, clock.System()}, clock: clock.System(), eyes: eyes, cfg: cfg}
 	c := plan.Call{Epoch: 7, Execution: "x", Node: "n", Params: map[string]string{"from": "eu", "to": "us"}}
 	check := p.regionActions()["return_workers"].Check
 	if _, err := check(t.Context(), c); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,7 @@ type planInfo struct {
 	// Digest names exactly this definition; see failover execute.
 	Digest string `json:"digest"`
 	// Evaluations are the last ones; none when the queue cannot be reached.
-	Evaluations []plan.Evaluation `json:"evaluations"`
+	Evaluations plan.Evaluations `json:"evaluations"`
 }
 
 // verdict says in a few words what the last evaluation found.
@@ -61,12 +62,18 @@ func (p planInfo) verdict(e *env) string {
 	if len(p.Evaluations) == 0 {
 		return "not yet"
 	}
-	for _, evaluation := range p.Evaluations {
-		if broken := evaluation.Broken(); broken != "" {
-			return "BROKEN: " + broken
-		}
+	broken, behind, later := p.Evaluations.Readiness()
+	switch {
+	case len(broken) > 0:
+		return "BROKEN: " + strings.Join(broken, "; ")
+	case !slices.ContainsFunc(p.Evaluations, func(v plan.Evaluation) bool { return v.Later == "" }):
+		return strings.Join(later, "; ")
 	}
-	return "ready, " + terminal.Ago(p.Evaluations[0].At, e.clock.Now())
+	text := "ready, " + terminal.Ago(p.Evaluations[0].At, e.clock.Now())
+	if all := append(behind, later...); len(all) > 0 {
+		text += "; but " + strings.Join(all, "; ")
+	}
+	return text
 }
 
 // evaluated adds the last evaluations, as far as they can be had.
@@ -176,6 +183,8 @@ func (e *env) printEvaluation(v *plan.Evaluation) {
 	switch {
 	case v.Broken() != "":
 		broken = e.term.Mark(terminal.Bad, "it could not be carried out now")
+	case v.Later != "":
+		broken = "it cannot be carried out yet"
 	case v.Unmet() != "":
 		broken = e.term.Mark(terminal.Doubt, "every step could be carried out, and now it would end at "+v.Unmet())
 	}
@@ -183,8 +192,8 @@ func (e *env) printEvaluation(v *plan.Evaluation) {
 	if v.Definition != "" {
 		e.term.Printf("  the plan's digest is %s", plan.ShortDigest(v.Definition))
 	}
-	if v.Error != "" {
-		e.term.Printf("  %s", v.Error)
+	if why := cmp.Or(v.Error, v.Later); why != "" {
+		e.term.Printf("  %s", why)
 	}
 	if v.Refused != "" {
 		e.term.Printf("  %s", v.Refused)

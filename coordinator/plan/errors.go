@@ -30,6 +30,8 @@ var (
 	// return it, wrapped: whatever the step says about failures, what was done is taken
 	// back, and nothing waits for a person.
 	ErrNeedless = errors.New("it is not needed any more")
+	// ErrEarly: what the plan starts from has never been so. It is not broken.
+	ErrEarly = errors.New("not yet")
 	// ErrUnbound: this program knows the action by name only.
 	ErrUnbound = errors.New("this node cannot do that")
 	// ErrTimeout: a step took longer than it may.

@@ -54,6 +54,11 @@ type Evaluation struct {
 	Node string `json:"node"`
 	// Error says why there are no findings: a parameter that cannot be filled in.
 	Error string `json:"error,omitempty"`
+	// Later says why it is too early for findings, and what comes first; see [ErrEarly].
+	Later string `json:"later,omitempty"`
+	// Choice is a parameter that may have another value: a plan that could not be carried
+	// out with one is not broken while it could with another.
+	Choice string `json:"choice,omitempty"`
 	// Refused says why an order would be refused now though every step is ready: what
 	// the plan protects is held. Only looking for one order asks that.
 	Refused  string    `json:"refused,omitempty"`
@@ -101,8 +106,15 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 		o.Variant = o.Plan.Variant()
 	}
 	result = Evaluation{Plan: o.Plan.Name, Variant: o.Variant, At: began.UTC(), Node: x.o.Node, Params: o.Params, Definition: o.Plan.Digest()}
+	if o.Plan.Parameters["from"].Type == TypeRegion && o.Plan.Parameters["to"].Type == TypeRegion {
+		result.Choice = "to"
+	}
 	defer func() { result.Took = x.clock.Now().Sub(began) }()
 	e, err := x.prepare(ctx, o)
+	if errors.Is(err, ErrEarly) {
+		result.Later = early(err)
+		return result
+	}
 	if err != nil {
 		result.Error = err.Error()
 		return result
@@ -132,6 +144,9 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 // if it were given now.
 func (x *Executor) Try(ctx context.Context, o Order) (Evaluation, error) {
 	result := x.Evaluate(ctx, o)
+	if result.Later != "" {
+		result.Error = result.Later // whoever orders it now is refused
+	}
 	if result.Error != "" {
 		return result, nil
 	}
@@ -326,7 +341,7 @@ func (x *Executor) keep(ctx context.Context, name string, own []Evaluation) erro
 		if len(own) == 0 {
 			return nil // there is nothing that it could be carried out with
 		}
-		was, is := broken(before), broken(own)
+		was, is := before.broken(), Evaluations(own).broken()
 		x.tell(Event{Kind: EventEvaluated, Plan: name, Text: is})
 		switch {
 		case is != "" && is != was:
@@ -339,20 +354,7 @@ func (x *Executor) keep(ctx context.Context, name string, own []Evaluation) erro
 	return fault.New("keep evaluation", name, ErrConflict, "")
 }
 
-// broken says what is in the way of any of a plan's evaluations, each thing once.
-func broken(all []Evaluation) string {
-	var texts []string
-	seen := map[string]bool{}
-	for i := range all {
-		if text := all[i].Broken(); text != "" && !seen[text] {
-			seen[text] = true
-			texts = append(texts, text)
-		}
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (x *Executor) evaluations(ctx context.Context, key string) ([]Evaluation, uint64, error) {
+func (x *Executor) evaluations(ctx context.Context, key string) (Evaluations, uint64, error) {
 	data, revision, err := x.o.Journal.Get(ctx, key)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -360,7 +362,7 @@ func (x *Executor) evaluations(ctx context.Context, key string) ([]Evaluation, u
 	case err != nil:
 		return nil, 0, fault.New("read evaluation", key, err, "")
 	}
-	var all []Evaluation
+	var all Evaluations
 	if err := json.Unmarshal(data, &all); err != nil {
 		return nil, revision, nil //nolint:nilerr // of another version; it is written anew in a moment
 	}

@@ -139,6 +139,9 @@ func (x *Executor) prepare(ctx context.Context, o Order) (Execution, error) {
 		return Execution{}, fault.New("begin plan", p.Name, errors.New("it does not start by itself"), "")
 	}
 	params, err := x.complete(ctx, &p, o.Params)
+	if errors.Is(err, ErrEarly) {
+		return Execution{}, fault.New("begin plan", p.Name, err, "") // it says what comes first
+	}
 	if err != nil {
 		return Execution{}, fault.New("begin plan", p.Name, err, "mahavishnu failover plan "+p.Name)
 	}

@@ -291,6 +291,9 @@ type ConditionFunc func(context.Context, Call) (bool, string, error)
 // Check implements [Condition].
 func (f ConditionFunc) Check(ctx context.Context, c Call) (string, error) {
 	_, seen, err := f(ctx, c)
+	if errors.Is(err, ErrNeedless) {
+		err = nil // it can be asked: that it is not so yet is what plans wait for
+	}
 	return seen, err
 }
 
