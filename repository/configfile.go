@@ -153,6 +153,8 @@ func readConfig(ctx context.Context, be storage.Backend) (Config, error) {
 	switch {
 	case err2 == nil || errors.Is(err2, ErrUnknownFeature):
 		return second, err2
+	case ctx.Err() != nil: // which says more than that the first one is not there
+		return Config{}, fault.New(op, be.Location(), err2, "")
 	case errors.Is(err, storage.ErrNotFound) && errors.Is(err2, storage.ErrNotFound):
 		return Config{}, fault.New(op, be.Location(), ErrNotRepository,
 			"check the path and that the file system is mounted; the first backup through the configuration creates a repository")

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strings"
@@ -25,5 +26,18 @@ func TestStorageThatDoesNotAnswerIsAskedOnce(t *testing.T) {
 	}
 	if got := strings.Join(asked, " "); got != configName {
 		t.Errorf("asked for %q, want the configuration once", got)
+	}
+}
+
+// Whoever is told to stop while it looks whether there is a repository does not say that there
+// is none.
+func TestOpeningThatIsInterrupted(t *testing.T) {
+	r, ring := newRepo(t, CreateOptions{})
+	be := faults.Wrap(r.Backend())
+	ctx, cancel := context.WithCancel(t.Context())
+	be.On(faults.Get).Fail(storage.ErrNotFound)
+	be.On(faults.Get).After(1).Do(func(string) { cancel() }).Fail(context.Canceled)
+	if _, err := Open(ctx, be, ring, OpenOptions{}); !errors.Is(err, context.Canceled) || errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("%v, want that it was interrupted", err)
 	}
 }
