@@ -36,7 +36,7 @@ func TestOpeningThatIsInterrupted(t *testing.T) {
 	be := faults.Wrap(r.Backend())
 	ctx, cancel := context.WithCancel(t.Context())
 	be.On(faults.Get).Fail(storage.ErrNotFound)
-	be.On(faults.Get).After(1).Do(func(string) { cancel() }).Fail(context.Canceled)
+	be.On(faults.Get).Do(func(string) { cancel() }).Fail(context.Canceled)
 	if _, err := Open(ctx, be, ring, OpenOptions{}); !errors.Is(err, context.Canceled) || errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("%v, want that it was interrupted", err)
 	}
