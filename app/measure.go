@@ -68,11 +68,15 @@ func (a *App) count(e messages.Event) {
 			a.metrics.SetUnprotected(e.Region, *r.Unprotected)
 		}
 		if c := r.Coverage; c != nil {
+			a.metrics.SetStorageUsed(e.Region, c.Bytes)
 			a.metrics.SetUnverified(time.Duration(c.Oldest*float64(time.Second)), c.NeverBytes, c.OverdueBytes)
 		}
 	case messages.KindForget:
 		if r := result[handlers.ForgetResult](e); !r.DryRun {
 			a.metrics.SnapshotsForgotten(e.Source, r.Forgotten)
+			for source, n := range r.Left {
+				a.metrics.SetSnapshots(source, n)
+			}
 		}
 	case messages.KindPrune:
 		a.countPrune(e)
@@ -96,6 +100,9 @@ func (a *App) countBackup(e messages.Event) {
 	if r.UnreadableTotal > 0 {
 		outcome = metrics.Partial
 	}
+	if r.Known > 0 {
+		a.metrics.SetSnapshots(e.Source, r.Known)
+	}
 	a.metrics.BackupEnded(metrics.Backup{
 		Source: e.Source, Type: r.Type, Outcome: outcome, Ended: e.Time,
 		Duration: time.Duration(r.DurationMillis) * time.Millisecond,
@@ -117,6 +124,9 @@ func (a *App) countPrune(e messages.Event) {
 	}
 	if r.Unprotected != nil {
 		a.metrics.SetUnprotected(e.Region, *r.Unprotected)
+	}
+	if e.Outcome == messages.OutcomeSucceeded {
+		a.metrics.SetStorageUsed(e.Region, r.PackBytes-r.RemovedBytes+r.WrittenBytes)
 	}
 	a.metrics.PruneEnded(p)
 }

@@ -38,6 +38,7 @@ type Coordinator struct {
 	quorum   bool            // as it was told last
 	told     bool            // whether anything was told of the quorum yet
 	missed   map[string]bool // voters of whom it was told that they are not reached
+	groups   map[group]int   // of which it was told how many nodes they have
 }
 
 // Run watches until ctx ends. It waits for everything it started.

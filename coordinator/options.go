@@ -124,6 +124,7 @@ type Metrics interface {
 	VerdictChanged(kind, state string)
 	SetMemberState(service, member, state string)
 	SetNodeStates(up, suspect, down int)
+	SetNodes(region, role string, n int)
 	SetQuorum(have bool, reached, needed int)
 	SetStretch(factor float64)
 	Probed(service, member string, ok bool, took time.Duration)

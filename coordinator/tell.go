@@ -92,10 +92,35 @@ func (c *Coordinator) measure() {
 		states[n.state]++
 	}
 	c.o.Metrics.SetNodeStates(states[vote.Up], states[vote.Suspect], states[vote.Down])
+	c.measureGroups()
 	for _, m := range c.view.members {
 		c.o.Metrics.SetMemberState(m.service, m.Name, string(m.state))
 	}
 	q := c.view.board.Quorum(c.view.ticked)
 	c.o.Metrics.SetQuorum(q.Have, q.Reached, q.Needed)
 	c.o.Metrics.SetStretch(c.view.health.Stretch())
+}
+
+// group is the nodes of a region that have a role.
+type group struct{ region, role string }
+
+// measureGroups tells how many nodes of each group are heard of; one that is gone is
+// told to have none.
+func (c *Coordinator) measureGroups() {
+	heard := map[group]int{}
+	for g := range c.groups {
+		heard[g] = 0
+	}
+	for _, n := range c.view.nodes {
+		if n.state == vote.Down {
+			continue
+		}
+		for _, role := range n.last.Roles {
+			heard[group{n.last.Region, role}]++
+		}
+	}
+	c.groups = heard
+	for g, n := range heard {
+		c.o.Metrics.SetNodes(g.region, g.role, n)
+	}
 }

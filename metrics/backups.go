@@ -56,9 +56,9 @@ func newBackups(r prometheus.Registerer) backups {
 		neverVerified: gauge("verify", "never_verified_bytes", "Stored bytes that were never opened and hashed."),
 		overdue:       gauge("verify", "overdue_bytes", "Stored bytes that have gone unverified for longer than max_unverified_age."),
 		forgotten:     counter("", "snapshots_forgotten_total", "Snapshots that retention let go.", "source"),
-		snapshots:     gauge("", "snapshots", "Snapshots in the repository.", "source"),
+		snapshots:     gauge("", "snapshots", "Snapshots that can be read, after the last backup or forget.", "source"),
 		unprotected:   gauge("storage", "unprotected_timestamp_seconds", "The earliest time at which something stored can be deleted by whoever has the credentials, unless a prune keeps it for longer before.", "region"),
-		held:          gauge("storage", "used_bytes", "Bytes that the repository occupies.", "location"),
+		held:          gauge("storage", "used_bytes", "Bytes of packs that the repository holds, after the last verify or prune; parity and second copies are not among them.", "region"),
 	}
 	r.MustRegister(b.ended, b.took, b.size, b.read, b.stored, b.takenOver, b.unreadable, b.success,
 		b.verified, b.verifiedBytes, b.unverifiedAge, b.neverVerified, b.overdue, b.problems, b.verifiedAt, b.forgotten, b.snapshots, b.held, b.unprotected)
@@ -104,7 +104,7 @@ func (b *backups) SnapshotsForgotten(source string, n int) {
 	b.forgotten.WithLabelValues(source).Add(float64(max(n, 0)))
 }
 
-// SetSnapshots tells how many snapshots a source has.
+// SetSnapshots tells how many snapshots of a source can be read.
 func (b *backups) SetSnapshots(source string, n int) {
 	b.snapshots.WithLabelValues(source).Set(float64(n))
 }
@@ -115,9 +115,9 @@ func (b *backups) SetUnprotected(region string, from time.Time) {
 	b.unprotected.WithLabelValues(region).Set(unix(from))
 }
 
-// SetStorageUsed tells how many bytes the repository at a location occupies.
-func (b *backups) SetStorageUsed(location string, bytes int64) {
-	b.held.WithLabelValues(location).Set(float64(bytes))
+// SetStorageUsed tells how many bytes of packs a region's repository holds.
+func (b *backups) SetStorageUsed(region string, bytes int64) {
+	b.held.WithLabelValues(region).Set(float64(max(bytes, 0)))
 }
 
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -10,5 +10,6 @@
 //     are Unix seconds and end in _timestamp_seconds.
 //   - Labels have few values: kinds, outcomes, and names from the configuration.
 //     What people mistype never becomes a label.
-//   - A metric without a method that moves it fails a test.
+//   - A metric without a method that moves it fails a test, as does a method
+//     that nothing calls.
 package metrics

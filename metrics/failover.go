@@ -12,7 +12,7 @@ var states = []string{"up", "suspect", "down"}
 type failover struct {
 	verdicts         *prometheus.CounterVec
 	members          *prometheus.GaugeVec
-	nodes            *prometheus.GaugeVec
+	nodes, heard     *prometheus.GaugeVec
 	quorum           *prometheus.GaugeVec
 	reached, needed  *prometheus.GaugeVec
 	stretch          *prometheus.GaugeVec
@@ -27,6 +27,7 @@ func newFailover(r prometheus.Registerer) failover {
 		verdicts:         counter(sub, "verdicts_total", "Verdicts that changed, by what they are about and what they became.", "target", "state"),
 		members:          gauge(sub, "member_state", "1 for the state in which this coordinator holds a member of a service to be.", "service", "member", "state"),
 		nodes:            gauge(sub, "nodes", "Nodes by the state in which this coordinator holds them to be.", "state"),
+		heard:            gauge("", "nodes", "Nodes of which this coordinator hears, by what they do; one that does several things counts for each.", "region", "role"),
 		quorum:           gauge(sub, "majority", "1 while this coordinator reaches a majority of regions and may decide."),
 		reached:          gauge(sub, "regions_reached", "Regions that this coordinator reaches and is reached by."),
 		needed:           gauge(sub, "regions_needed", "Regions that are a majority."),
@@ -35,7 +36,7 @@ func newFailover(r prometheus.Registerer) failover {
 		probeTime:        histogram(sub, "probe_seconds", "How long looks at members took that went well.", []float64{0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}, "service", "member"),
 		heartbeatsFailed: counter("", "node_heartbeats_failed_total", "Heartbeats of this node that could not be sent."),
 	}
-	r.MustRegister(f.verdicts, f.members, f.nodes, f.quorum, f.reached, f.needed, f.stretch, f.probes, f.probeTime, f.heartbeatsFailed)
+	r.MustRegister(f.verdicts, f.members, f.nodes, f.heard, f.quorum, f.reached, f.needed, f.stretch, f.probes, f.probeTime, f.heartbeatsFailed)
 	return f
 }
 
@@ -56,6 +57,11 @@ func (f *failover) SetNodeStates(up, suspect, down int) {
 	for i, n := range []int{up, suspect, down} {
 		f.nodes.WithLabelValues(states[i]).Set(float64(n))
 	}
+}
+
+// SetNodes tells how many nodes with a role are heard of in a region.
+func (f *failover) SetNodes(region, role string, n int) {
+	f.heard.WithLabelValues(region, role).Set(float64(n))
 }
 
 // SetQuorum tells whether a majority of regions is reached.

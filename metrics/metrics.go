@@ -61,9 +61,6 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-// Gatherer lets tests and status screens read the numbers.
-func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
-
 // waits are buckets in seconds, from a pick-up of a millisecond to half an
 // hour in the queue.
 func waits() []float64 { return []float64{0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 1800} }

@@ -2,8 +2,12 @@ package metrics
 
 import (
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +36,7 @@ func moveAll(m *Metrics) {
 	m.ShardsBehind(2)
 	m.PruneEnded(Prune{Region: "eu", Outcome: "succeeded", Ended: noon, Unused: 500, Reclaimed: 300, Waiting: 100, Held: true})
 	m.PruneEnded(Prune{Region: "eu", Outcome: "failed", Ended: noon.Add(time.Hour), Reclaimed: 20, Unused: 9})
-	m.SetStorageUsed("file:///backups", 12345)
+	m.SetStorageUsed("eu", 12345)
 	m.SetUnprotected("eu", time.Unix(1_900_000_000, 0))
 	m.RestoreEnded("home", "succeeded", time.Minute)
 	m.RestoreTestEnded(RestoreTest{Source: "home", Outcome: "succeeded", Ended: noon, RecoveryTime: 90 * time.Second, RecoveryPoint: time.Hour})
@@ -132,7 +136,7 @@ func registered(t *testing.T, m *Metrics) map[string]bool {
 
 func families(t *testing.T, m *Metrics) map[string]*dto.MetricFamily {
 	t.Helper()
-	all, err := m.Gatherer().Gather()
+	all, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +191,7 @@ func TestValues(t *testing.T) {
 		"mahavishnu_schedule_slots_total":            `mahavishnu_schedule_slots_total{outcome="submitted",schedule="daily"} 2`,
 		"mahavishnu_schedule_next_timestamp_seconds": `mahavishnu_schedule_next_timestamp_seconds{schedule="daily"} 1.7487792e+09`,
 	} {
-		if err := testutil.GatherAndCompare(m.Gatherer(), strings.NewReader(header(t, m, text)+want+"\n"), text); err != nil {
+		if err := testutil.GatherAndCompare(m.registry, strings.NewReader(header(t, m, text)+want+"\n"), text); err != nil {
 			t.Error(err)
 		}
 	}
@@ -204,7 +208,7 @@ func header(t *testing.T, m *Metrics, name string) string {
 func TestNamesFollowTheConventions(t *testing.T) {
 	m := New("1.2.3")
 	moveAll(m)
-	problems, err := testutil.GatherAndLint(m.Gatherer())
+	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,5 +250,40 @@ func BenchmarkJob(b *testing.B) {
 	for b.Loop() {
 		m.JobStarted(messages.KindBackup, "eu", time.Millisecond)
 		m.JobEnded(messages.KindBackup, "eu", messages.OutcomeSucceeded, time.Second)
+	}
+}
+
+// TestEveryMethodIsCalled looks for each method among the program's sources: a metric
+// that only tests move shows nothing to anybody.
+func TestEveryMethodIsCalled(t *testing.T) {
+	calls := map[string]bool{}
+	call := regexp.MustCompile(`\.(\w+)`)
+	root := os.DirFS("..")
+	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (path == "metrics" || d.Name() == "node_modules" || d.Name() == "testdata" || path != "." && d.Name()[0] == '.'):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := fs.ReadFile(root, path)
+		for _, found := range call.FindAllSubmatch(text, -1) {
+			calls[string(found[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods := reflect.TypeFor[*Metrics]()
+	for i := range methods.NumMethod() {
+		if name := methods.Method(i).Name; !calls[name] {
+			t.Errorf("nothing calls %s", name)
+		}
+	}
+	if methods.NumMethod() < 40 {
+		t.Errorf("only %d methods", methods.NumMethod())
 	}
 }

@@ -12,7 +12,6 @@ type queue struct {
 	waiting, held         *prometheus.GaugeVec
 	leaseHeld, leaseEpoch *prometheus.GaugeVec
 	leaseChanges          *prometheus.CounterVec
-	nodes                 *prometheus.GaugeVec
 }
 
 func newQueue(r prometheus.Registerer) queue {
@@ -25,9 +24,8 @@ func newQueue(r prometheus.Registerer) queue {
 		leaseHeld:    gauge("lease", "held", "1 while this process holds the lease.", "lease"),
 		leaseEpoch:   gauge("lease", "epoch", "Fencing token of the lease this process holds or last held.", "lease"),
 		leaseChanges: counter("lease", "changes_total", "How often this process won or lost the lease.", "lease", "change"),
-		nodes:        gauge("", "nodes", "Nodes heard of lately.", "region", "role"),
 	}
-	r.MustRegister(q.deadLetters, q.redriven, q.dead, q.waiting, q.held, q.leaseHeld, q.leaseEpoch, q.leaseChanges, q.nodes)
+	r.MustRegister(q.deadLetters, q.redriven, q.dead, q.waiting, q.held, q.leaseHeld, q.leaseEpoch, q.leaseChanges)
 	return q
 }
 
@@ -59,9 +57,4 @@ func (q *queue) LeaseWon(lease string, epoch uint64) {
 func (q *queue) LeaseEnded(lease string) {
 	q.leaseHeld.WithLabelValues(lease).Set(0)
 	q.leaseChanges.WithLabelValues(lease, "ended").Inc()
-}
-
-// SetNodes tells how many nodes of a role were heard of lately in a region.
-func (q *queue) SetNodes(region, role string, n int) {
-	q.nodes.WithLabelValues(region, role).Set(float64(n))
 }

@@ -96,7 +96,10 @@ type Result struct {
 	// Existing is true when the job had its snapshot already: that one is
 	// returned.
 	Existing bool
-	Stats    Stats
+	// Known is how many snapshots of the source can be read now, as far as this
+	// backup has seen them.
+	Known int
+	Stats Stats
 	// Unreadable names what is missing from the snapshot, or is in it with
 	// something missing, up to MaxNamed entries; Stats.Unreadable counts all.
 	// Callers exit with code 3 when there are any.

@@ -66,8 +66,8 @@ func (b *backup) run(ctx context.Context) error {
 		return err
 	}
 	defer src.root.Close()
-	parent, done, damaged, err := chooseParent(ctx, b.repo, o, src.recorded)
-	b.result.ParentErrors = damaged
+	parent, done, known, damaged, err := chooseParent(ctx, b.repo, o, src.recorded)
+	b.result.ParentErrors, b.result.Known = damaged, known
 	if err != nil {
 		return err
 	}
@@ -253,6 +253,7 @@ func (b *backup) commit(ctx context.Context, session *repository.Session, root t
 		return err
 	}
 	b.result.Snapshot = committed
+	b.result.Known++
 	b.result.Existing = committed.Root != snap.Root || committed.Attempt != snap.Attempt
 	return nil
 }

@@ -25,11 +25,11 @@ type parent struct {
 
 // chooseParent finds the snapshot that o asks for, and one that its job has
 // committed already. Damaged snapshots are returned as errors, without ending
-// the search.
-func chooseParent(ctx context.Context, repo *repository.Repository, o *BackupOptions, path string) (parent, done *repository.Snapshot, damaged []error, err error) {
+// the search; known is how many others the source has.
+func chooseParent(ctx context.Context, repo *repository.Repository, o *BackupOptions, path string) (parent, done *repository.Snapshot, known int, damaged []error, err error) {
 	all, damaged, err := repo.Snapshots(ctx, o.Source)
 	if err != nil {
-		return nil, nil, damaged, err
+		return nil, nil, 0, damaged, err
 	}
 	for i := range all {
 		s := &all[i]
@@ -47,11 +47,11 @@ func chooseParent(ctx context.Context, repo *repository.Repository, o *BackupOpt
 	default:
 		s, err := repo.FindSnapshot(ctx, o.Parent)
 		if err != nil {
-			return nil, done, damaged, fault.New("find parent snapshot", o.Parent, err, "list the snapshots with `mahavishnu snapshots`")
+			return nil, done, len(all), damaged, fault.New("find parent snapshot", o.Parent, err, "list the snapshots with `mahavishnu snapshots`")
 		}
 		parent = &s
 	}
-	return parent, done, damaged, nil
+	return parent, done, len(all), damaged, nil
 }
 
 // coarse and fine are how much later than a change its time stamp may be equal

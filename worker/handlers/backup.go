@@ -18,10 +18,12 @@ type BackupResult struct {
 	Source   string `json:"source"`
 	Type     string `json:"type"`
 	// Existing says that an earlier attempt of the job had made it already.
-	Existing bool  `json:"existing,omitempty"`
-	Files    int64 `json:"files"`
-	Dirs     int64 `json:"dirs"`
-	Others   int64 `json:"others,omitempty"`
+	Existing bool `json:"existing,omitempty"`
+	// Known is how many snapshots of the source can be read now, this one among them.
+	Known  int   `json:"known_snapshots,omitempty"`
+	Files  int64 `json:"files"`
+	Dirs   int64 `json:"dirs"`
+	Others int64 `json:"others,omitempty"`
 	// Bytes is the size of all files; ReadBytes of them were read, the others
 	// trusted to be as in the parent snapshot.
 	Bytes     int64 `json:"bytes"`
@@ -93,7 +95,7 @@ func (h *backup) Run(ctx context.Context, t *worker.Task) (_ any, err error) {
 func backupResult(r snapshot.Result) BackupResult {
 	snap, stats := r.Snapshot, r.Stats
 	out := BackupResult{
-		Snapshot: snap.ID, Source: snap.Source, Type: snap.Type, Existing: r.Existing,
+		Snapshot: snap.ID, Source: snap.Source, Type: snap.Type, Existing: r.Existing, Known: r.Known,
 		Files: snap.Totals.Files, Dirs: snap.Totals.Dirs, Others: snap.Totals.Others,
 		Bytes: snap.Totals.Bytes, ReadBytes: stats.BytesRead,
 		NewBytes: snap.Totals.NewBytes, StoredBytes: snap.Totals.StoredBytes, ReusedBytes: snap.Totals.ReusedBytes,

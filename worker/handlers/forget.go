@@ -19,6 +19,8 @@ type ForgetResult struct {
 	// Forgotten counts the snapshots removed, or that would be in a dry run.
 	Forgotten int `json:"forgotten"`
 	Kept      int `json:"kept"`
+	// Left is how many snapshots that can be read a source has now, by source.
+	Left map[string]int `json:"left"`
 	// Decisions explain the first snapshots; the forgotten ones come first.
 	Decisions []forget.Decision `json:"decisions,omitempty"`
 	// Held are the holds that kept snapshots from being forgotten.
@@ -54,11 +56,14 @@ func (h *forgetting) Run(ctx context.Context, t *worker.Task) (_ any, err error)
 }
 
 func forgetResult(dryRun bool, report forget.Report) ForgetResult {
-	result := ForgetResult{DryRun: dryRun, Forgotten: report.Removed, Held: bounded(report.Held)}
+	result := ForgetResult{DryRun: dryRun, Forgotten: report.Removed, Left: map[string]int{}, Held: bounded(report.Held)}
 	if dryRun {
 		result.Forgotten = report.Forgotten()
 	}
 	result.Kept = len(report.Decisions) - result.Forgotten
+	for _, d := range report.Decisions {
+		result.Left[d.Source] += btoi(d.Keep || dryRun) // one that has none left is named too
+	}
 	for _, err := range bounded(report.Damaged) {
 		result.Damaged = append(result.Damaged, err.Error())
 	}

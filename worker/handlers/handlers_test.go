@@ -53,7 +53,7 @@ func TestBackupJobThatRunsTwiceCommitsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := result[BackupResult](r, &messages.BackupSpec{Source: "home"}, messages.StateSucceeded, same)
-	if second.Snapshot != first.Snapshot || !second.Existing || len(r.snapshots()) != 1 {
+	if second.Snapshot != first.Snapshot || !second.Existing || len(r.snapshots()) != 1 || first.Known != 1 || second.Known != 1 {
 		t.Errorf("first %s, second %s (existing: %v), %d snapshots", first.Snapshot, second.Snapshot, second.Existing, len(r.snapshots()))
 	}
 }
@@ -270,7 +270,7 @@ func TestForgetJob(t *testing.T) {
 	r.settings.Retention = retention.Policy{Last: 1}
 
 	got := result[ForgetResult](r, &messages.ForgetSpec{DryRun: true}, messages.StateSucceeded)
-	if got.Forgotten != 2 || got.Kept != 1 || len(r.snapshots()) != 3 || len(got.Decisions) != 3 || got.Decisions[0].Keep || got.Decisions[0].Why == "" {
+	if got.Forgotten != 2 || got.Kept != 1 || len(r.snapshots()) != 3 || len(got.Decisions) != 3 || got.Decisions[0].Keep || got.Decisions[0].Why == "" || got.Left["home"] != 3 {
 		t.Errorf("dry run: %+v", got)
 	}
 	r.change(func(repo *repository.Repository) error {
@@ -281,10 +281,10 @@ func TestForgetJob(t *testing.T) {
 	}
 	r.change(func(repo *repository.Repository) error { return repo.Release(t.Context(), "home", "anomaly") })
 	got = result[ForgetResult](r, &messages.ForgetSpec{Snapshots: []string{old, newest}}, messages.StateSucceeded)
-	if got.Forgotten != 1 || len(r.snapshots()) != 2 {
+	if got.Forgotten != 1 || len(r.snapshots()) != 2 || got.Left["home"] != 2 {
 		t.Errorf("two named, one of them the newest: %+v", got)
 	}
-	if got = result[ForgetResult](r, &messages.ForgetSpec{Source: "home"}, messages.StateSucceeded); got.Forgotten != 1 {
+	if got = result[ForgetResult](r, &messages.ForgetSpec{Source: "home"}, messages.StateSucceeded); got.Forgotten != 1 || got.Left["home"] != 1 {
 		t.Errorf("the rest: %+v", got)
 	}
 	if all := r.snapshots(); len(all) != 1 || all[0].ID != newest {
