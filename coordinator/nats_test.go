@@ -310,7 +310,7 @@ func checkAnswers(t *testing.T, b *bus.Bus) {
 			t.Errorf("%v: %+v", err, s)
 		}
 	}
-	replies, err = b.AskCoordinators(t.Context(), messages.ControlRequest{Verb: messages.VerbDrain}, 3, 20*time.Second)
+	replies, err = b.AskCoordinators(t.Context(), messages.ControlRequest{Verb: messages.VerbCancel}, 3, 20*time.Second)
 	if err != nil || len(replies) != 3 || replies[0].OK || replies[0].Message == "" {
 		t.Errorf("a verb that coordinators do not know: %+v, %v", replies, err)
 	}

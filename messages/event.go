@@ -157,12 +157,10 @@ func DecodeHeartbeat(data []byte) (Heartbeat, error) { return decode[Heartbeat](
 // Verb is what a control request asks for.
 type Verb string
 
-// The control verbs: cancel goes to a job, the others to a node.
+// The control verbs: cancel goes to a job, status to a coordinator.
 const (
 	VerbCancel Verb = "cancel"
-	VerbReload Verb = "reload"
 	VerbStatus Verb = "status"
-	VerbDrain  Verb = "drain"
 )
 
 // ControlRequest asks a running process for something and waits for a reply.

@@ -88,9 +88,6 @@ func ProgressSubject(id string) string { return "dr.progress." + id }
 // JobControlSubject is where the worker that runs the job listens.
 func JobControlSubject(id string) string { return "dr.control.job." + id }
 
-// NodeControlSubject is where a node listens.
-func NodeControlSubject(region, node string) string { return "dr.control.node." + region + "." + node }
-
 // OpinionSubject is where a coordinator says whom it sees.
 func OpinionSubject(region, node string) string { return "dr.control.opinion." + region + "." + node }
 

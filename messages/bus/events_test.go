@@ -173,15 +173,12 @@ func TestControl(t *testing.T) {
 		_, err := r.ControlJob(t.Context(), req)
 		return errors.Is(err, bus.ErrNobody)
 	})
-	stop, err = r.ServeNode(region, "n1", func(messages.ControlRequest) messages.ControlReply { return messages.ControlReply{OK: true} })
+	stop, err = r.ServeJob("y", func(messages.ControlRequest) messages.ControlReply { return messages.ControlReply{OK: true} })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	if reply, err := r.ControlNode(t.Context(), region, "n1", messages.ControlRequest{Verb: messages.VerbReload}); err != nil || !reply.OK {
-		t.Errorf("reply %+v, %v", reply, err)
-	}
-	m, err := r.raw.Request(messages.NodeControlSubject(region, "n1"), []byte("junk"), 5*time.Second)
+	m, err := r.raw.Request(messages.JobControlSubject("y"), []byte("junk"), 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

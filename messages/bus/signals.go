@@ -82,15 +82,7 @@ func listen[T any](ctx context.Context, c *Conn, subject string, decode func([]b
 // ControlJob asks the worker that runs a job for something. ErrNobody means
 // that no worker runs it just now.
 func (b *Bus) ControlJob(ctx context.Context, req messages.ControlRequest) (messages.ControlReply, error) {
-	return b.control(ctx, messages.JobControlSubject(req.Job), req)
-}
-
-// ControlNode asks a node for something. ErrNobody means that it is not there.
-func (b *Bus) ControlNode(ctx context.Context, region, node string, req messages.ControlRequest) (messages.ControlReply, error) {
-	return b.control(ctx, messages.NodeControlSubject(region, node), req)
-}
-
-func (b *Bus) control(ctx context.Context, subject string, req messages.ControlRequest) (messages.ControlReply, error) {
+	subject := messages.JobControlSubject(req.Job)
 	data, err := json.Marshal(req)
 	if err != nil {
 		return messages.ControlReply{}, fault.New("ask", subject, err, "")
@@ -115,12 +107,6 @@ func (b *Bus) control(ctx context.Context, subject string, req messages.ControlR
 // are heard from the return on.
 func (b *Bus) ServeJob(id string, fn func(messages.ControlRequest) messages.ControlReply) (stop func(), err error) {
 	return b.serve(messages.JobControlSubject(id), fn)
-}
-
-// ServeNode answers control requests for a node until stop is called. Requests
-// are heard from the return on.
-func (b *Bus) ServeNode(region, node string, fn func(messages.ControlRequest) messages.ControlReply) (stop func(), err error) {
-	return b.serve(messages.NodeControlSubject(region, node), fn)
 }
 
 func (b *Bus) serve(subject string, fn func(messages.ControlRequest) messages.ControlReply) (func(), error) {
