@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"mahavishnu/fault"
 )
@@ -80,13 +79,4 @@ func (d *difference) note(key string, restart, same bool) {
 	if restart {
 		d.restart = append(d.restart, key)
 	}
-}
-
-// RestartNeeded renders the sentence that tells the operator about settings
-// that changed but are not in force; empty when there are none.
-func RestartNeeded(restart []string) string {
-	if len(restart) == 0 {
-		return ""
-	}
-	return "restart to bring into force: " + strings.Join(restart, ", ")
 }

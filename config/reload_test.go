@@ -46,9 +46,6 @@ sources: {home: {path: /home, tags: [a]}, new: {path: /new}}`)
 	if diff := cmp.Diff(wantRestart, restart); diff != "" {
 		t.Errorf("restart (-want +got):\n%s", diff)
 	}
-	if got := RestartNeeded(restart); !strings.HasSuffix(got, ": "+strings.Join(wantRestart, ", ")) || RestartNeeded(nil) != "" {
-		t.Errorf("RestartNeeded = %q", got)
-	}
 
 	_, changed, restart, err = Reload(second, path, none)
 	if err != nil || len(changed)+len(restart) > 0 {

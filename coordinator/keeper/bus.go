@@ -4,22 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"mahavishnu/messages"
 	"mahavishnu/messages/bus"
 )
-
-// BusLeases are the leases of a bus.
-func BusLeases(l *bus.Leases) Leases { return busLeases{l} }
-
-type busLeases struct{ l *bus.Leases }
-
-func (b busLeases) Acquire(ctx context.Context, name, holder string, timing messages.LeaseTiming) (Tenure, error) {
-	lease, err := b.l.Acquire(ctx, bus.LeaseOptions{Name: name, Holder: holder, Timing: timing})
-	if err != nil {
-		return nil, err // a nil lease must not become a Tenure that is none
-	}
-	return lease, nil
-}
 
 // BusRecords are documents in a bucket of a bus: that of the leases, under names of their own,
 // so that they are as durable and as far away from the service as its lease.

@@ -48,7 +48,7 @@ func TestRandomFaultsOverRealServers(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				c.leases = func(n string) keeper.Leases { return keeper.BusLeases(buses[n].Leases()) }
+				c.leases = func(n string) keeper.Leases { return busLeases{buses[n].Leases()} }
 				c.record = func(n string) keeper.Records {
 					store, err := buses[n].Store(messages.BucketLeases)
 					if err != nil {

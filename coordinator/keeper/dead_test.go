@@ -120,7 +120,7 @@ func pair(t *testing.T, b *bus.Bus, service string, stop ...string) (first, seco
 			t.Fatal(err)
 		}
 		m.k, err = keeper.New(keeper.Options{
-			Service: service, Member: name, Driver: driver, Leases: keeper.BusLeases(b.Leases()), Records: keeper.BusRecords(store),
+			Service: service, Member: name, Driver: driver, Leases: busLeases{b.Leases()}, Records: keeper.BusRecords(store),
 			Timing: messages.TimingFor(2 * time.Second), StateFile: m.state, Patience: 500 * time.Millisecond, Retake: -1,
 		})
 		if err != nil {

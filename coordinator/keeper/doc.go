@@ -10,7 +10,7 @@
 //	store, err := b.Store(messages.BucketLeases)        // b is the *bus.Bus
 //	k, err := keeper.New(keeper.Options{
 //		Service: "orders-db", Member: "pg-a", Driver: driver,
-//		Leases: keeper.BusLeases(b.Leases()), Records: keeper.BusRecords(store),
+//		Leases: leases, Records: keeper.BusRecords(store), // leases acquire by b.Leases()
 //		Timing: messages.TimingFor(2 * time.Second), StateFile: filepath.Join(dir, "orders-db.json"),
 //		Mode: keeper.Synchronous,
 //		Watchdog: func() (keeper.Watchdog, error) {

@@ -95,7 +95,7 @@ func keep(text string) error {
 		return err
 	}
 	k, err := keeper.New(keeper.Options{
-		Service: "db", Member: j.Member, Driver: driver, Leases: keeper.BusLeases(b.Leases()), Records: keeper.BusRecords(store),
+		Service: "db", Member: j.Member, Driver: driver, Leases: busLeases{b.Leases()}, Records: keeper.BusRecords(store),
 		Timing: messages.TimingFor(j.Lease), StateFile: j.State, Mode: j.Mode, SyncPatience: time.Second, Retake: time.Minute,
 		Watchdog: func() (keeper.Watchdog, error) {
 			os.Setenv(roleEnv, "watchdog")

@@ -21,10 +21,11 @@ const retryEvery = time.Second
 
 // DeskOptions are what a desk needs beside an executor.
 type DeskOptions struct {
-	// Plans are what can be executed; see SetPlans.
+	// Plans are what can be executed, until Reload brings others.
 	Plans Plans
 	// Reload reads them anew, before each evaluation and each order of a person. What
-	// it cannot read changes nothing, and is told. Optional.
+	// it cannot read changes nothing, and is told. What is under way goes on with the plan
+	// that it began with. Optional.
 	Reload func() (Plans, error)
 	// Trouble is what was wrong when they were read, if anything was.
 	Trouble error
@@ -82,15 +83,6 @@ func NewDesk(x *Executor, o DeskOptions) *Desk {
 
 // Executor is the desk's.
 func (d *Desk) Executor() *Executor { return d.x }
-
-// SetPlans replaces the plans, and has them evaluated soon. What is under way goes on
-// with the plan that it began with.
-func (d *Desk) SetPlans(plans Plans) {
-	d.mu.Lock()
-	d.plans = plans
-	d.mu.Unlock()
-	d.Changed()
-}
 
 // Changed has the plans evaluated soon: something that they depend on has changed.
 func (d *Desk) Changed() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,7 +197,9 @@ func TestDeskEvaluatesByIntervalAndOnChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		x := node{w: w}.executor(t)
-		d := NewDesk(x, DeskOptions{Plans: Plans{"small": load(t, strings.Replace(small, "about: what}", "about: what, default: db}", 1))}})
+		var files atomic.Pointer[Plans]
+		files.Store(&Plans{"small": load(t, strings.Replace(small, "about: what}", "about: what, default: db}", 1))})
+		d := NewDesk(x, DeskOptions{Plans: *files.Load(), Reload: func() (Plans, error) { return *files.Load(), nil }})
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- d.Lead(ctx, 5) }()
@@ -219,7 +222,7 @@ func TestDeskEvaluatesByIntervalAndOnChange(t *testing.T) {
 		if n := count(); n != 2 {
 			t.Errorf("%d evaluations after half an hour", n)
 		}
-		d.SetPlans(Plans{"a": load(t, small), "b": load(t, small)})
+		files.Store(&Plans{"a": load(t, small), "b": load(t, small)})
 		d.Changed()
 		time.Sleep(settle / 2)
 		d.Changed()

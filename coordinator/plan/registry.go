@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -70,12 +69,6 @@ type Call struct {
 
 // Text returns a parameter, "" when it was not given.
 func (c Call) Text(name string) string { return c.Params[name] }
-
-// Integer returns a parameter of type integer.
-func (c Call) Integer(name string) int {
-	n, _ := strconv.Atoi(c.Params[name]) // checked when the plan was read
-	return n
-}
 
 // Boolean returns a parameter of type boolean.
 func (c Call) Boolean(name string) bool { return c.Params[name] == "true" }

@@ -243,18 +243,6 @@ func (c *Conn) Server() string { return c.nc.ConnectedServerName() }
 // Where is the address of the server the connection is on, without a password, or "".
 func (c *Conn) Where() string { return c.nc.ConnectedUrlRedacted() }
 
-// ServerTime asks the server's clock for how far it is ahead of this machine's,
-// give or take half the round trip.
-func (c *Conn) ServerTime(ctx context.Context) (offset time.Duration, err error) {
-	sent := c.clock.Now()
-	info, err := c.js.Stream(ctx, streamForClock)
-	if err != nil {
-		return 0, c.failed("ask the server's clock", "", err)
-	}
-	received := c.clock.Now()
-	return info.CachedInfo().TimeStamp.Sub(sent.Add(received.Sub(sent) / 2)), nil
-}
-
 // Close flushes what was published and closes the connection.
 func (c *Conn) Close() error {
 	var err error

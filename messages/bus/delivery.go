@@ -93,12 +93,6 @@ func (d *Delivery) HandBack(ctx context.Context, delay time.Duration) error {
 	return d.insist(ctx, "hand back", body)
 }
 
-// Term gives the message up; the server's advisory with the reason becomes a
-// dead letter. Prefer Bury, which keeps the payload.
-func (d *Delivery) Term(ctx context.Context, reason string) error {
-	return d.insist(ctx, "terminate", "+TERM "+reason)
-}
-
 // Bury publishes a dead letter with the message's payload and then takes the
 // message off the queue. Repeating it after an error makes no second letter.
 // Job and attempts may be zero when the message was never understood.

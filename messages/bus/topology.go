@@ -32,8 +32,7 @@ const (
 	// that look away for a while.
 	removedFor = time.Hour
 
-	nearestGroup   = "nearest"
-	streamForClock = messages.StreamJobs
+	nearestGroup = "nearest"
 
 	maxDeliveriesAdvisory = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + messages.StreamJobs + ".>"
 	terminatedAdvisory    = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED." + messages.StreamJobs + ".>"
