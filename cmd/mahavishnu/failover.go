@@ -19,10 +19,15 @@ func newFailoverCommand(e *env) *cobra.Command {
 		`See first what is down, why, and what is done about it: failover status. Then:
 
   a server died        nothing: another takes over by itself, and what died follows it later
+  a member hangs and   stop it by hand, then: failover confirm-stopped SERVICE MEMBER --reason WHY
+  cannot be stopped
   a region died        failover execute region_failure --set from=DEAD --set to=OTHER
                        failover approve EXECUTION --key-file FILE
   a region is cut off  nothing, or: failover execute network_partition --set from=CUT --set to=OTHER
   a plan stopped       failover journal EXECUTION, then continue, rollback or commit
+  a new service has    failover execute first_primary --set service=NAME --set member=MEMBER
+  no primary yet
+  a server has to go   failover execute single_server_failure --graceful --set service=NAME --set to=MEMBER
   nobody leads         start the coordinators that failover status names, or mend the line
   it is back           failover failback
 
