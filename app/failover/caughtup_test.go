@@ -1,10 +1,37 @@
 package failover
 
 import (
+	"errors"
 	"testing"
 
+	"mahavishnu/coordinator/plan"
 	"mahavishnu/messages"
 )
+
+// A plan that waits for hours until a member has caught up ends when the primary that it follows
+// is gone: it would keep the service from failing over.
+func TestNobodyIsCaughtUpWithWhoIsGone(t *testing.T) {
+	p, _, written := led(t)
+	written("a", 0)
+	eyes := p.eyes.(*sight)
+	eyes.see(node("eu-1", "up"), node("us-1", "up"))
+	eyes.members = []messages.MemberStatus{
+		{Member: "a", Node: "eu-1", Keeper: &messages.MemberState{Member: "a", Role: "primary", Healthy: true}, Seen: messages.Seen{Verdict: "up"}},
+		{Member: "b", Node: "us-1", Keeper: &messages.MemberState{Member: "b", Role: "standby", Healthy: true, LagBytes: 9, LagMillis: 9000}, Seen: messages.Seen{Verdict: "up"}},
+	}
+	c := plan.Call{Epoch: 7, Params: map[string]string{"service": "orders", "member": "b", "lag": "1s"}}
+	if held, seen, err := p.caughtUp(t.Context(), c); held || err != nil {
+		t.Errorf("it is behind a primary that serves: %v, %s, %v", held, seen, err)
+	}
+	eyes.members[0].Verdict = "down"
+	if _, _, err := p.caughtUp(t.Context(), c); !errors.Is(err, plan.ErrNeedless) {
+		t.Errorf("its primary is gone: %v", err)
+	}
+	c.Params["lag"] = "0s"
+	if held, seen, err := p.caughtUp(t.Context(), c); held || err != nil {
+		t.Errorf("its primary was stopped for it: %v, %s, %v", held, seen, err)
+	}
+}
 
 func TestWhoHasAllOfAStoppedPrimary(t *testing.T) {
 	at := func(timeline uint64, position string) messages.MemberState {
