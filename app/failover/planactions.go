@@ -211,7 +211,9 @@ func (p *Planner) noPrimaryYet(ctx context.Context, c plan.Call) (bool, string, 
 	return false, fmt.Sprintf("%s was, in tenure %d: single_server_failure has another one take over", record.Primary, record.Epoch), nil
 }
 
-// serves holds when a member answers, and takes writes if it must.
+// serves holds when a member answers, and takes writes if it must. One that most regions hold
+// down is not waited for once it does not hold the lease: it died after it was promoted. While
+// it holds the lease the verdict may be from before that.
 func (p *Planner) serves(ctx context.Context, c plan.Call) (bool, string, error) {
 	service, name := c.Text("service"), c.Text("member")
 	if name == "" {
@@ -220,6 +222,12 @@ func (p *Planner) serves(ctx context.Context, c plan.Call) (bool, string, error)
 		}
 	}
 	m, err := p.member(service, name)
+	if err == nil && m.Verdict == "down" {
+		var without bool
+		if without, err = p.leases.without(ctx, service, name); err == nil && without {
+			err = fmt.Errorf("%w: %s does not hold the lease of %s any more, and is down: %s", plan.ErrHopeless, name, service, m.Why)
+		}
+	}
 	switch {
 	case err != nil:
 		return false, "", err

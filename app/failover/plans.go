@@ -65,9 +65,9 @@ type Planner struct {
 	mu      sync.Mutex
 	eyes    Eyes
 	noticed string // what plans were last evaluated for; see notice
-	// left are members, with their service, that do not follow by themselves any more,
-	// because they were tried too often.
-	left map[string]bool
+	// left says of members, with their service, that follow nobody and are not tried again
+	// yet, why.
+	left map[string]string
 	// unled says of services that nobody leads why nothing is done about it.
 	unled map[string]complaint
 }
@@ -213,6 +213,7 @@ func (p *Planner) Lead(ctx context.Context, epoch uint64) error {
 	}
 	defer stop()
 	var beside sync.WaitGroup
+	defer p.forgive()
 	defer beside.Wait()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -287,8 +288,8 @@ func (p *Planner) consider(ctx context.Context, service messages.ServiceStatus, 
 		p.complain(service.Service, complaint{})
 		return nil
 	case errors.Is(err, plan.ErrTooSoon):
-		p.complain(service.Service, complaint{tooOften, fmt.Sprintf("the primary of %s, %s, is gone (%s), and nothing is done about it yet: %v; a person need not wait: %s",
-			service.Service, record.Primary, why, err, byHand(service.Service, record.Primary, heir))})
+		p.complain(service.Service, complaint{tooOften, fmt.Sprintf("nothing is done yet about the primary of %s, %s, which is gone: %v; a person need not wait: %s; why it is gone: %s",
+			service.Service, record.Primary, err, byHand(service.Service, record.Primary, heir), why)})
 		return nil
 	}
 	return err

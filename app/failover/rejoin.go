@@ -44,6 +44,7 @@ func (p *Planner) reunite(ctx context.Context) {
 // to follow is that plan's business.
 func (p *Planner) reuniteService(ctx context.Context, service messages.ServiceStatus, configured config.FailoverService) error {
 	if !slices.ContainsFunc(service.Members, func(m messages.MemberStatus) bool { return idle(m.Keeper) }) {
+		p.takeBack(service)
 		return nil // which is so nearly always, and costs nothing
 	}
 	record, err := p.tenureOf(ctx, service.Service)
@@ -51,13 +52,14 @@ func (p *Planner) reuniteService(ctx context.Context, service messages.ServiceSt
 		return err
 	}
 	if primary := find(service, record.Primary); primary == nil || !reigns(primary, record) || p.away(primary.Node) {
+		p.takeBack(service)
 		return nil
 	}
 	var errs []error
 	for _, m := range service.Members {
 		name := service.Service + "/" + m.Member
 		if !astray(m, record) || p.away(m.Node) || !configured.RejoinsByItself(m.Member) || deaf(m, configured.Kind) {
-			p.leave(name, false)
+			p.leave(name, "")
 			continue
 		}
 		held, err := p.held(ctx, "service/"+service.Service)
@@ -143,25 +145,36 @@ func (p *Planner) startRejoin(ctx context.Context, service string, m messages.Me
 	case errors.Is(err, plan.ErrBusy), errors.Is(err, plan.ErrNotLeading):
 		return nil
 	case errors.Is(err, plan.ErrTooSoon):
-		if p.leave(name, true) {
-			p.log.Warn().Err(err).Str("member", name).Msg("it follows nobody and is not tried again yet; by hand: mahavishnu failover execute " +
-				RejoinMember + " --set service=" + service + " --set member=" + m.Member)
+		text := fmt.Sprintf("%s follows nobody, and nothing is done about it yet: %v; a person need not wait: mahavishnu failover execute %s --set service=%s --set member=%s; what was tried: mahavishnu failover journal",
+			name, err, RejoinMember, service, m.Member)
+		if p.leave(name, text) {
+			p.log.Warn().Str("member", name).Msg(text)
 		}
 		return nil
+	case err == nil:
+		p.leave(name, "")
 	}
 	return err
 }
 
-// leave notes whether a member is left alone, and reports whether that is news.
-func (p *Planner) leave(name string, alone bool) (news bool) {
+// leave notes why a member is left alone, for the status, and reports whether that is news.
+// Without a reason it is not left alone any more.
+func (p *Planner) leave(name, why string) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.left == nil {
-		p.left = map[string]bool{}
+		p.left = map[string]string{}
 	}
-	news = p.left[name] != alone
-	p.left[name] = alone
+	news = p.left[name] == "" && why != ""
+	p.left[name] = why
 	return news
+}
+
+// takeBack leaves no member of a service alone any more.
+func (p *Planner) takeBack(service messages.ServiceStatus) {
+	for _, m := range service.Members {
+		p.leave(service.Service+"/"+m.Member, "")
+	}
 }
 
 // stray is the member of a service that an order to follow means when it names none: one

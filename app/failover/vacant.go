@@ -147,7 +147,6 @@ func whyGone(m messages.MemberStatus) string {
 
 // vigil looks for services that nobody leads, until ctx ends.
 func (p *Planner) vigil(ctx context.Context) {
-	defer p.forgive()
 	for p.clock.Sleep(ctx, vigilEvery) == nil {
 		eyes := p.looking()
 		if eyes == nil {
@@ -224,6 +223,11 @@ func (p *Planner) complaints() []string {
 			all = append(all, c.text)
 		}
 	}
+	for _, member := range slices.Sorted(maps.Keys(p.left)) {
+		if why := p.left[member]; why != "" {
+			all = append(all, why)
+		}
+	}
 	return all
 }
 
@@ -231,7 +235,7 @@ func (p *Planner) complaints() []string {
 func (p *Planner) forgive() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.unled = nil
+	p.unled, p.left = nil, nil
 }
 
 // byHand is what to type to have a member of a service take over.

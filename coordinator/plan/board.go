@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"mahavishnu/config"
 	"mahavishnu/fault"
 )
 
@@ -23,8 +22,8 @@ type Standing struct {
 	Returning bool `json:"returning,omitempty"`
 	// Away is the committed execution that it has not come back from.
 	Away string `json:"away,omitempty"`
-	// Automatic is when executions last took it by themselves, the oldest first.
-	Automatic []time.Time `json:"automatic,omitempty"`
+	// Automatic are the last executions that took it by themselves, the oldest first.
+	Automatic []Run `json:"runs,omitempty"`
 	// Idle is when an automatic execution last ended without having changed anything.
 	Idle time.Time `json:"idle,omitzero"`
 }
@@ -118,36 +117,15 @@ func (b *board) take(e *Execution, now time.Time) error {
 				"mahavishnu failover journal\napprove it when it waits for that, or roll it back: mahavishnu failover rollback "+s.Holder+"\ncommit it when it is done: mahavishnu failover commit "+s.Holder)
 		}
 		if e.Trigger == Automatic {
-			if err := e.Plan.Limits.allow(s, now); err != nil {
+			next := e.run(now)
+			if err := e.Plan.Limits.allow(s, next); err != nil {
 				return fault.New("begin plan", e.Plan.Name, err, "a person may: mahavishnu failover execute "+e.Plan.Name)
 			}
-			s.Automatic = append(s.Automatic, now)
+			s.Automatic = append(s.Automatic, next)
 			s.Automatic = s.Automatic[max(0, len(s.Automatic)-maxAutomatic):]
 		}
 		s.Thing, s.Holder, s.Plan, s.Returning = thing, e.ID, e.Plan.Name, e.Plan.Returns
 		b.Things[thing] = s
-	}
-	return nil
-}
-
-// allow is the hysteresis of automatic executions: what failed over a moment ago
-// does not do so again, and what does it over and over is left to people.
-func (l Limits) allow(s Standing, now time.Time) error {
-	l = l.withDefaults()
-	if wait := idlePause - now.Sub(s.Idle); wait > 0 {
-		return fmt.Errorf("%w: the last one found nothing to do %v ago", ErrTooSoon, now.Sub(s.Idle).Round(time.Second))
-	}
-	recent := slices.DeleteFunc(slices.Clone(s.Automatic), func(at time.Time) bool { return now.Sub(at) >= l.Within.Std() })
-	if len(recent) == 0 {
-		return nil
-	}
-	newest := recent[len(recent)-1]
-	if wait := l.Quiet.Std() - now.Sub(newest); wait > 0 {
-		return fmt.Errorf("%w: one began %v ago; the next may in %v", ErrTooSoon, now.Sub(newest).Round(time.Second), wait.Round(time.Second))
-	}
-	if len(recent) >= l.AtMost {
-		oldest := recent[len(recent)-l.AtMost]
-		return fmt.Errorf("%w: %d within %v; the next may in %v", ErrTooSoon, len(recent), l.Within, config.Duration(l.Within.Std()-now.Sub(oldest)))
 	}
 	return nil
 }
@@ -165,9 +143,13 @@ func (x *Executor) release(ctx context.Context, epoch uint64, e *Execution) erro
 				continue
 			}
 			s.Holder, s.Plan, s.Returning = "", "", false
-			if e.Trigger == Automatic && e.State != StateCommitted && !e.changed() && len(s.Automatic) > 0 {
-				// It does not count: a real fault a moment later must not wait for it.
-				s.Automatic, s.Idle = s.Automatic[:len(s.Automatic)-1], x.now()
+			if last := len(s.Automatic) - 1; e.Trigger == Automatic && last >= 0 {
+				if e.State != StateCommitted && !e.changed() {
+					// It does not count: a real fault a moment later must not wait for it.
+					s.Automatic, s.Idle = s.Automatic[:last], x.now()
+				} else {
+					s.Automatic[last].Worked = e.worked()
+				}
 			}
 			switch {
 			case e.State != StateCommitted:

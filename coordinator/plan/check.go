@@ -103,6 +103,7 @@ func (c *checker) limits() {
 	if p.Limits.AtMost < 0 || p.Limits.AtMost > 100 {
 		c.doc.Refuse("limits.at_most", "must be from 1 to 100", "")
 	}
+	c.references("limits.each", p.Limits.Each)
 	if p.Window.Length == 0 && p.Window.Given && c.doc.Given("expired") {
 		c.doc.Refuse("expired", "has no meaning without a window", "")
 	}

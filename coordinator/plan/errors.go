@@ -30,6 +30,9 @@ var (
 	// return it, wrapped: whatever the step says about failures, what was done is taken
 	// back, and nothing waits for a person.
 	ErrNeedless = errors.New("it is not needed any more")
+	// ErrHopeless: what a step waits for will not come. Conditions return it, wrapped: it is
+	// not waited for until the step's time is over, and the step is not tried again.
+	ErrHopeless = errors.New("there is nothing to wait for")
 	// ErrEarly: what the plan starts from has never been so. It is not broken.
 	ErrEarly = errors.New("not yet")
 	// ErrUnbound: this program knows the action by name only.

@@ -201,7 +201,7 @@ func (x *Executor) supersede(ctx context.Context, epoch uint64, e *Execution) er
 		if err != nil || !holder.overtakable() {
 			return err
 		}
-		if err := e.Plan.Limits.allow(b.Things[thing], x.now()); err != nil {
+		if err := e.Plan.Limits.allow(b.Things[thing], e.run(x.now())); err != nil {
 			return fault.New("begin plan", e.Plan.Name, err, "a person may: mahavishnu failover execute "+e.Plan.Name)
 		}
 		r, err := x.claim(ctx, id, epoch)

@@ -119,7 +119,7 @@ func (x *Executor) until(ctx context.Context, r *record, s Step, condition Condi
 		seen, err := holds(ctx, condition, c)
 		looks++
 		switch {
-		case errors.Is(err, ErrFenced), errors.Is(err, ErrNeedless):
+		case errors.Is(err, ErrFenced), errors.Is(err, ErrNeedless), errors.Is(err, ErrHopeless):
 			return "", err
 		case err == nil:
 			if inRow++; inRow >= max(s.Holds, 1) {

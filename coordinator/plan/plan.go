@@ -205,6 +205,11 @@ type Limits struct {
 	// Quiet is how long after one the next may start at the earliest; 0 is two
 	// minutes.
 	Quiet config.Duration `yaml:"quiet" json:"quiet,omitempty"`
+	// Each is what Quiet is counted apart for, such as "$from": where it differs the next
+	// is about something else, and need not wait. Empty: all are alike.
+	Each Value `yaml:"each" json:"each,omitempty"`
+	// OnlyFailures has AtMost count no execution that did what it was for.
+	OnlyFailures bool `yaml:"only_failures" json:"only_failures,omitempty"`
 }
 
 const (

@@ -61,13 +61,24 @@ func (b *book) value(v Value) string {
 	})
 }
 
+// limits are those of automatic executions, in words.
+func (b *book) limits(l Limits) string {
+	often, same := fmt.Sprintf("at most %d times within %v", l.AtMost, l.Within), ""
+	if l.OnlyFailures {
+		often = fmt.Sprintf("no more once %d have failed within %v", l.AtMost, l.Within)
+	}
+	if l.Each != "" {
+		same = " with the same " + b.value(l.Each)
+	}
+	return fmt.Sprintf("%s, and not within %v of the last time%s", often, l.Quiet, same)
+}
+
 func (b *book) start() {
 	p := b.p
 	b.linef("## How it starts")
 	b.linef("")
 	if p.Start == Automatic {
-		l := p.Limits.withDefaults()
-		b.linef("By itself, as soon as most regions agree on the fault; at most %d times within %v, and not within %v of the last time. By hand:", l.AtMost, l.Within, l.Quiet)
+		b.linef("By itself, as soon as most regions agree on the fault; %s. By hand:", b.limits(p.Limits.withDefaults()))
 	} else {
 		b.linef("By hand:")
 	}

@@ -219,7 +219,7 @@ func (x *Executor) end(ctx context.Context, r *record, u unit, res result) error
 		policy := u.step.policy()
 		if errors.Is(res.err, ErrNeedless) {
 			policy = PolicyUndo
-		} else if e.failures(u.step.Name, u.undo) < u.retries {
+		} else if !errors.Is(res.err, ErrHopeless) && e.failures(u.step.Name, u.undo) < u.retries {
 			entry.Outcome = OutcomeRetry
 			return nil
 		}

@@ -46,11 +46,12 @@ func (v Verdict) Why(now time.Time) string {
 	}
 	down := 0
 	var says []string
+	told := map[string]bool{}
 	for _, w := range v.Words {
 		if w.Says == Down {
 			down++
 		}
-		says = append(says, w.why(now))
+		says = append(says, w.why(now, told))
 	}
 	head := fmt.Sprintf("%d of %d regions say down, %d needed", down, len(v.Words), v.Needed)
 	switch {
@@ -62,8 +63,8 @@ func (v Verdict) Why(now time.Time) string {
 	return head + " (" + strings.Join(says, "; ") + ")"
 }
 
-// why is a region's word with those who gave it.
-func (w Word) why(now time.Time) string {
+// why is a region's word with those who gave it. A reason that was told is not told again.
+func (w Word) why(now time.Time, told map[string]bool) string {
 	if len(w.Voices) == 0 {
 		return w.Region + " is not heard"
 	}
@@ -73,8 +74,12 @@ func (w Word) why(now time.Time) string {
 			continue
 		}
 		text := fmt.Sprintf("%s %s for %v", o.Voter, o.State, round(now.Sub(o.Since)))
-		if o.Reason != "" {
+		switch {
+		case told[o.Reason]:
+			text += ", likewise"
+		case o.Reason != "":
 			text += ": " + o.Reason
+			told[o.Reason] = true
 		}
 		said = append(said, text)
 	}
