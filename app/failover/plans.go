@@ -285,7 +285,7 @@ func (p *Planner) consider(ctx context.Context, service messages.ServiceStatus, 
 	})
 	switch {
 	case err == nil, errors.Is(err, plan.ErrBusy): // it is under way, or a person decides about what is
-		p.complain(service.Service, complaint{})
+		p.complain(service.Service, complaint{about: underWay})
 		return nil
 	case errors.Is(err, plan.ErrTooSoon):
 		p.complain(service.Service, complaint{tooOften, fmt.Sprintf("nothing is done yet about the primary of %s, %s, which is gone: %v; a person need not wait: %s; why it is gone: %s",

@@ -145,7 +145,8 @@ func whyGone(m messages.MemberStatus) string {
 	return "its keeper has stopped it: " + m.Keeper.Detail
 }
 
-// vigil looks for services that nobody leads, until ctx ends.
+// vigil looks for services that nobody leads, and for those whose primary is gone while a plan
+// is at work, until ctx ends: when that plan stops no verdict changes.
 func (p *Planner) vigil(ctx context.Context) {
 	for p.clock.Sleep(ctx, vigilEvery) == nil {
 		eyes := p.looking()
@@ -154,7 +155,7 @@ func (p *Planner) vigil(ctx context.Context) {
 		}
 		var seen []messages.ServiceStatus
 		for name, configured := range p.cfg.Failover.Services {
-			if p.leases.idle(name) == 0 {
+			if p.leases.idle(name) == 0 && !p.pending(name) {
 				continue
 			}
 			if seen == nil {
@@ -196,6 +197,7 @@ const (
 	tooOften   = "it failed over too often"
 	unreadable = "nobody knows what is to be done"
 	unknown    = "its last primary is not known"
+	underWay   = "a plan is at work" // which is no complaint yet, and has no text
 )
 
 // complain notes what keeps a service from being served, for the status, and tells it in
@@ -211,6 +213,14 @@ func (p *Planner) complain(service string, c complaint) {
 	if news && c.text != "" {
 		p.log.Error().Str("service", service).Msg(c.text)
 	}
+}
+
+// pending tells whether the primary of a service was gone, and a plan at work, when that was
+// looked at last.
+func (p *Planner) pending(service string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unled[service].about == underWay
 }
 
 // complaints are all that there are, as sentences.

@@ -309,3 +309,20 @@ func TestVotersThatCannotDecideAreRefused(t *testing.T) {
 		t.Errorf("%v is not ErrTwoRegions", err)
 	}
 }
+
+// A reason that three regions give is told once.
+func TestAReasonIsToldOnce(t *testing.T) {
+	at := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+	v := Verdict{State: Down, Needed: 2}
+	for _, region := range []string{"ap", "eu", "us"} {
+		reason := "connection refused"
+		if region == "us" {
+			reason = "no answer within 2s"
+		}
+		v.Words = append(v.Words, Word{Region: region, Says: Down, Voters: 1, Voices: []Opinion{{Voter: region + "-1", State: Down, Since: at, Reason: reason}}})
+	}
+	want := "3 of 3 regions say down, 2 needed (ap says down: ap-1 down for 3s: connection refused; eu says down: eu-1 down for 3s, likewise; us says down: us-1 down for 3s: no answer within 2s)"
+	if got := v.Why(at.Add(3 * time.Second)); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
