@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +47,13 @@ failover:
 		t.Error(err)
 	}
 	comes(t, "the other one follows", func() bool { return members["a"].Has() == 1 })
+	itself := p.ask(t, plan.Request{Ask: plan.AskExecute, Plan: "single_server_failure", Variant: plan.Graceful, Params: map[string]string{"to": "b"}, By: "ann"})
+	if err := itself.Err(); !errors.Is(err, plan.ErrRefused) || !strings.Contains(err.Error(), "b takes the writes already") || !slices.Equal(itself.Hints, []string{"name another member: a"}) {
+		t.Errorf("it takes over from itself: %v, hints %q", err, itself.Hints)
+	}
+	if err := members["b"].Write(); err != nil {
+		t.Error(err)
+	}
 	order.Params = map[string]string{"member": "a"}
 	var refused plan.Execution
 	begun := p.ask(t, order)

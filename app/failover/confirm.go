@@ -1,9 +1,12 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"mahavishnu/coordinator/plan"
@@ -22,7 +25,8 @@ func (p *Planner) confirmStopped(ctx context.Context, epoch uint64, q plan.Reque
 	refuse := func(err error, hint string) (string, error) {
 		return "", fault.New("count as stopped", name, err, hint)
 	}
-	if _, err := p.member(q.Service, q.Member); err != nil {
+	m, err := p.member(q.Service, q.Member)
+	if err != nil {
 		return "", err
 	}
 	if q.By == "" || q.Reason == "" {
@@ -43,7 +47,7 @@ func (p *Planner) confirmStopped(ctx context.Context, epoch uint64, q plan.Reque
 	case reply.Code == messages.MemberStale:
 		return refuse(fmt.Errorf("%w: %s", plan.ErrFenced, reply.Message), "")
 	case !reply.OK:
-		return refuse(fmt.Errorf("%w: %s", plan.ErrRefused, reply.Message), reply.Hint)
+		return refuse(fmt.Errorf("%w: %s", plan.ErrRefused, reply.Message), cmp.Or(reply.Hint, p.handOver(q.Service, m)))
 	}
 	text := fmt.Sprintf("%s says that %s was stopped by hand (%s): it counts as stopped, and others may take over", q.By, name, q.Reason)
 	p.log.Warn().Str("event", "notice").Str("service", q.Service).Str("member", q.Member).Msg(text)
@@ -59,4 +63,14 @@ func (p *Planner) confirmStopped(ctx context.Context, epoch uint64, q plan.Reque
 		return "", fault.New("tell everybody of", name, errors.Join(err, errors.New(text)), "")
 	}
 	return text, nil
+}
+
+// handOver is what to type to have a primary that works stopped, another taking its place;
+// "" for a member that takes no writes, or has nobody to follow it.
+func (p *Planner) handOver(service string, m messages.MemberStatus) string {
+	others := without(slices.Sorted(maps.Keys(p.cfg.Failover.Services[service].Members)), m.Member)
+	if m.Keeper == nil || !m.Keeper.Holds || len(others) == 0 {
+		return ""
+	}
+	return "to have another take its place, and stop it: mahavishnu failover execute " + ServerFailure + " --graceful --set service=" + service + " --set to=" + others[0]
 }

@@ -48,6 +48,12 @@ func TestAPersonsWordReachesTheKeeper(t *testing.T) {
 		t.Errorf("a member that is well: %v", err)
 	}
 	mu.Lock()
+	reply = messages.MemberReply{Message: "it is leading"}
+	mu.Unlock()
+	if _, err := p.confirmStopped(t.Context(), 7, q); !slices.ContainsFunc(fault.Hints(err), func(h string) bool { return strings.Contains(h, "--graceful --set service=orders --set to=a") }) {
+		t.Errorf("a primary that is well, hints %q", fault.Hints(err))
+	}
+	mu.Lock()
 	reply = messages.MemberReply{Message: "too late", Code: messages.MemberStale}
 	mu.Unlock()
 	if _, err := p.confirmStopped(t.Context(), 7, q); !errors.Is(err, plan.ErrFenced) {

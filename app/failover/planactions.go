@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"mahavishnu/coordinator/plan"
@@ -48,14 +49,23 @@ func (p *Planner) member(service, member string) (messages.MemberStatus, error) 
 	if eyes == nil {
 		return messages.MemberStatus{}, errors.New("the coordinator does not run yet")
 	}
+	known := []string{}
 	for _, s := range eyes.Status().Services {
-		if s.Service == service {
-			if m := find(s, member); m != nil {
-				return *m, nil
-			}
+		if s.Service != service {
+			continue
+		}
+		if m := find(s, member); m != nil {
+			return *m, nil
+		}
+		for _, m := range s.Members {
+			known = append(known, m.Member)
 		}
 	}
-	return messages.MemberStatus{}, fault.New("find member", service+"/"+member, errors.New("no such member is configured"), "see failover.services in the configuration")
+	err := fmt.Errorf("service %s has no such member; it has %s", service, strings.Join(known, ", "))
+	if len(known) == 0 {
+		err = fmt.Errorf("there is no service %s; there are %s", service, strings.Join(p.names(plan.TypeService), ", "))
+	}
+	return messages.MemberStatus{}, fault.New("find member", service+"/"+member, err, "see failover.services in the configuration")
 }
 
 // checkRoute tries what leading clients needs.
@@ -130,7 +140,11 @@ func (p *Planner) memberDown(ctx context.Context, c plan.Call) (bool, string, er
 	if err != nil {
 		return false, "", err
 	}
-	return p.lost(ctx, c.Text("service"), m)
+	lost, why, err := p.lost(ctx, c.Text("service"), m)
+	if err == nil && !lost && c.Variant == plan.Ungraceful && m.Keeper != nil && m.Keeper.Holds && c.Plan == ServerFailure {
+		why += "; one that works is moved with --graceful"
+	}
+	return lost, why, err
 }
 
 // keeperAnswers holds when the keeper of a member answers now: what it said earlier does

@@ -142,7 +142,7 @@ func newPlanner(o Options, routes map[string]Routes) (*Planner, error) {
 	}
 	executor, err := plan.NewExecutor(plan.Options{
 		Journal: plan.FromBus(store), Registry: registry, Node: o.Config.Node.Name, Approvers: approvers,
-		Window: f.CommitWindow.Std(), Names: p.names, Resolve: p.resolve, Sensible: p.sensible, Tell: p.tell, Audit: p.auditEntry, Clock: o.Clock,
+		Window: f.CommitWindow.Std(), Names: p.names, Resolve: p.resolve, Suits: p.suits, Sensible: p.sensible, Tell: p.tell, Audit: p.auditEntry, Clock: o.Clock,
 	})
 	if err != nil {
 		return nil, err

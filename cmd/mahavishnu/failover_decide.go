@@ -94,6 +94,6 @@ func runFailoverDecide(ctx context.Context, e *env, ask plan.Ask, id string, o f
 		if err != nil {
 			return err
 		}
-		return e.afterOrder(ctx, x, reply, o.detach)
+		return e.afterOrder(ctx, x, reply, ask, o.detach)
 	})
 }

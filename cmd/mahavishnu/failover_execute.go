@@ -79,12 +79,12 @@ func runFailoverExecute(ctx context.Context, e *env, name string, o failoverExec
 			}
 			return nil
 		}
-		return e.afterOrder(ctx, x, reply, o.detach)
+		return e.afterOrder(ctx, x, reply, plan.AskExecute, o.detach)
 	})
 }
 
-// afterOrder shows an execution that was begun, and follows it.
-func (e *env) afterOrder(ctx context.Context, x *plan.Executor, reply plan.Reply, detach bool) error {
+// afterOrder shows an execution that was begun or decided about, and follows it.
+func (e *env) afterOrder(ctx context.Context, x *plan.Executor, reply plan.Reply, ask plan.Ask, detach bool) error {
 	if reply.Execution == nil {
 		return fault.New("carry out plan", "", errors.New("the leading coordinator sent no execution"), "mahavishnu failover journal")
 	}
@@ -94,14 +94,15 @@ func (e *env) afterOrder(ctx context.Context, x *plan.Executor, reply plan.Reply
 		return nil
 	}
 	e.term.Sayf("%s; it goes on when this is interrupted: mahavishnu failover journal %[1]s", reply.Execution.ID)
-	return e.followExecution(ctx, x, reply.Execution.ID)
+	return e.followExecution(ctx, x, reply.Execution.ID, ask)
 }
 
 // followEvery is how often a followed execution is read.
 const followEvery = 250 * time.Millisecond
 
-// followExecution tells what is journaled, until nothing more happens by itself.
-func (e *env) followExecution(ctx context.Context, x *plan.Executor, id string) error {
+// followExecution tells what is journaled, until nothing more happens by itself. What was
+// asked for decides what counts as success; "" is nothing.
+func (e *env) followExecution(ctx context.Context, x *plan.Executor, id string, ask plan.Ask) error {
 	told := map[int]plan.Outcome{}
 	question := plan.Question{}
 	for {
@@ -132,7 +133,7 @@ func (e *env) followExecution(ctx context.Context, x *plan.Executor, id string) 
 				State     plan.State `json:"state"`
 				Error     string     `json:"error,omitempty"`
 			}{now.ID, now.State, now.Error})
-			return e.standing(&now)
+			return e.standing(&now, ask)
 		}
 		if err := e.clock.Sleep(ctx, followEvery); err != nil {
 			return err
@@ -141,7 +142,7 @@ func (e *env) followExecution(ctx context.Context, x *plan.Executor, id string) 
 }
 
 // standing says how an execution stands and what can be done about it.
-func (e *env) standing(x *plan.Execution) error {
+func (e *env) standing(x *plan.Execution, ask plan.Ask) error {
 	switch x.State {
 	case plan.StateFailedOver:
 		if x.Overdue != "" {
@@ -157,6 +158,10 @@ func (e *env) standing(x *plan.Execution) error {
 		return fault.New("carry out plan", x.ID, fmt.Errorf("it stopped: %s", x.Error),
 			fmt.Sprintf("repair it, then: mahavishnu failover continue %[1]s\nor take back what was done: mahavishnu failover rollback %[1]s\nor, when all is done by hand: mahavishnu failover commit %[1]s\nwhat to do by hand: mahavishnu failover plan %[2]s --runbook", x.ID, x.Plan.Name))
 	case plan.StateRolledBack:
+		if x.Error != "" && ask == plan.AskRollback { // why it had stopped, which is settled by this
+			e.term.Printf("%s is taken back, as was asked; it had stopped: %s", x.ID, x.Error)
+			return nil
+		}
 		if x.Error != "" {
 			return fault.New("carry out plan", x.ID, fmt.Errorf("it ended, and what it had done is taken back: %s", x.Error), "mahavishnu failover journal "+x.ID)
 		}

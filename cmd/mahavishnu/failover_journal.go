@@ -112,7 +112,7 @@ func runFailoverJournal(ctx context.Context, e *env, x *plan.Executor, id string
 		return err
 	}
 	if o.follow {
-		return e.followExecution(ctx, x, found.ID)
+		return e.followExecution(ctx, x, found.ID, "")
 	}
 	e.term.Document(found)
 	e.term.Printf("%s: %s", found.ID, found.State)

@@ -68,6 +68,10 @@ func recentOf(x *plan.Execution) recentExecution {
 	}
 	if x.State == plan.StateStopped {
 		r.Wants = fmt.Sprintf("stopped: %s; look, then decide: mahavishnu failover journal %s", x.Error, x.ID)
+		if x.Trigger == plan.ByHand { // a newer fault ends what began by itself
+			r.Wants += fmt.Sprintf("; until then nothing fails over by itself on %s; to let go of it: mahavishnu failover rollback %s, or as it stands: mahavishnu failover commit %[2]s",
+				strings.Join(x.Things, " and "), x.ID)
+		}
 	}
 	if x.Overdue != "" {
 		r.Wants = "is not taken back although its window has ended: " + x.Overdue + "; " + x.OverdueHint()

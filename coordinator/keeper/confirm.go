@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mahavishnu/coordinator/standby"
-	"mahavishnu/fault"
 )
 
 // Remedy is what a person does about a member that could not be stopped, which is one whose
@@ -24,7 +23,7 @@ func (r *runner) obeyConfirm(q *request) {
 			q.reply(r.answer(now.Epoch, "it is fenced already"), nil)
 			return
 		}
-		q.reply(Answer{}, fault.WithHint(fmt.Errorf("it is %s, and not one that could not be stopped", now.State), "to stop it: mahavishnu failover plan"))
+		q.reply(Answer{}, fmt.Errorf("it is %s, and not one that could not be stopped", now.State))
 		return
 	}
 	r.abort(ErrFenced) // which tries to stop it once more

@@ -155,7 +155,7 @@ func (x *Executor) release(ctx context.Context, epoch uint64, e *Execution) erro
 			case e.State != StateCommitted:
 			case e.Plan.Returns:
 				s.Away = ""
-			case e.Plan.Failback != "":
+			case e.Plan.Failback != "" && !e.inPlace():
 				s.Away = e.ID
 			}
 			b.Things[thing] = s

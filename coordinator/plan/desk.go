@@ -327,7 +327,7 @@ func (d *Desk) failback(ctx context.Context, q Request) (Execution, error) {
 		return from, fault.New(op, from.ID, fmt.Errorf("%w: it is %s", ErrRefused, from.State),
 			"commit it, or roll it back: mahavishnu failover commit "+from.ID)
 	case from.Plan.Failback == "":
-		return from, fault.New(op, from.ID, fmt.Errorf("%w: plan %s has no failback", ErrRefused, from.Plan.Name), "")
+		return from, fault.New(op, from.ID, fmt.Errorf("%w: plan %s has no failback", ErrRefused, from.Plan.Name), from.elsewhere())
 	}
 	p, err := d.Plans().Get(from.Plan.Failback)
 	if err != nil {

@@ -115,6 +115,10 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 		result.Later = early(err)
 		return result
 	}
+	if errors.Is(err, ErrRefused) {
+		result.Error = early(err) // which says what could be ordered instead
+		return result
+	}
 	if err != nil {
 		result.Error = err.Error()
 		return result

@@ -245,6 +245,12 @@ func (e *Execution) touched(s Step) bool {
 // changed reports whether any step may have changed something.
 func (e *Execution) changed() bool { return slices.ContainsFunc(e.Steps(), e.touched) }
 
+// inPlace reports whether nothing moved: the primary that was gone began again itself.
+func (e *Execution) inPlace() bool {
+	from, to := e.Plan.Parameters["from"], e.Plan.Parameters["to"]
+	return from.Type == TypeMember && to.Type == TypeMember && e.Params["from"] == e.Params["to"]
+}
+
 // Current returns the step that is next or under way, or at which the execution
 // stopped: what people ask for first. ok is false when none is left.
 func (e *Execution) Current() (step Step, undo, ok bool) {

@@ -33,6 +33,10 @@ type Options struct {
 	// for one. It is asked once, before an execution begins, so that its answer never
 	// changes under way. Optional.
 	Resolve func(ctx context.Context, p *Plan, given map[string]string) (map[string]string, error)
+	// Suits refuses complete parameters that do not go together as things are: one that
+	// would take over from itself. It is asked before an execution is written down; its
+	// error wraps [ErrRefused] and has a hint. Nil refuses none.
+	Suits func(ctx context.Context, p *Plan, v Variant, params map[string]string) error
 	// Sensible tells whether a plan would ever be carried out with these parameters;
 	// with others it is not evaluated. Nil: every combination of names is.
 	Sensible func(p *Plan, params map[string]string) bool
@@ -139,8 +143,11 @@ func (x *Executor) prepare(ctx context.Context, o Order) (Execution, error) {
 		return Execution{}, fault.New("begin plan", p.Name, errors.New("it does not start by itself"), "")
 	}
 	params, err := x.complete(ctx, &p, o.Params)
-	if errors.Is(err, ErrEarly) {
-		return Execution{}, fault.New("begin plan", p.Name, err, "") // it says what comes first
+	if err == nil && x.o.Suits != nil {
+		err = x.o.Suits(ctx, &p, o.Variant, params)
+	}
+	if errors.Is(err, ErrEarly) || errors.Is(err, ErrRefused) {
+		return Execution{}, fault.New("begin plan", p.Name, err, "") // it says what comes first, or instead
 	}
 	if err != nil {
 		return Execution{}, fault.New("begin plan", p.Name, err, "mahavishnu failover plan "+p.Name)

@@ -67,3 +67,11 @@ func (e *Execution) OverdueHint() string {
 	}
 	return hint + "; or take back what can be: mahavishnu failover rollback " + e.ID + " --force"
 }
+
+// elsewhere is what to do rather than go back from an execution that cannot be gone back from.
+func (e *Execution) elsewhere() string {
+	if service := e.Params["service"]; service != "" {
+		return "to have another member take over: mahavishnu failover execute single_server_failure --graceful --set service=" + service
+	}
+	return "the plans there are: mahavishnu failover plan"
+}
