@@ -1,13 +1,20 @@
 package failover
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"mahavishnu/clock"
+	"mahavishnu/coordinator/keeper"
 	"mahavishnu/coordinator/plan"
 	"mahavishnu/messages"
 )
@@ -68,5 +75,66 @@ func TestWhatWaitsForAPlanIsLookedAtAgain(t *testing.T) {
 	p.complain("orders", complaint{})
 	if p.pending("orders") {
 		t.Error("it is looked at though nothing is gone")
+	}
+}
+
+// What limits keep from being done is told with its cause and what a person can type, and first
+// of all; the verdict, which is long, comes last.
+func TestWhatLimitsForbidIsTold(t *testing.T) {
+	p, _ := planned(t)
+	eyes, bound := p.eyes, p.bus
+	p.cfg.Node.Name = "eu-1"
+	p, err := newPlanner(Options{Config: p.cfg, Bus: bound, Timing: messages.TimingFor(time.Second), Clock: clock.System(), Log: zerolog.Nop()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.eyes = eyes
+	recorded(t, p, keeper.Record{Primary: "a", Epoch: 9})
+	// Two failovers and three attempts to follow were a moment ago.
+	now := time.Now().UTC()
+	runs := func(n int) (all []plan.Run) {
+		for range n {
+			all = append(all, plan.Run{At: now, Each: "c"})
+		}
+		return all
+	}
+	data, err := json.Marshal(map[string]any{"epoch": 1, "things": map[string]plan.Standing{
+		"service/orders":  {Thing: "service/orders", Automatic: runs(2)},
+		"member/orders/b": {Thing: "member/orders/b", Automatic: runs(3)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := bound.Store(messages.BucketLeases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), "plan.board", data); err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	led := make(chan error, 1)
+	go func() { led <- p.desk.Lead(ctx, 7) }()
+	t.Cleanup(func() { end(); <-led })
+	service := messages.ServiceStatus{Service: "orders", Members: []messages.MemberStatus{
+		{Member: "a", Node: "eu-1", Region: "eu", Seen: messages.Seen{Verdict: "down", Why: "what regions say"}},
+		{Member: "b", Node: "us-1", Region: "us", Seen: messages.Seen{Verdict: "up"}, Keeper: &messages.MemberState{Healthy: true, Role: "standby", State: "fenced", Tenure: 3}},
+	}}
+	for len(p.complaints()) < 2 { // until it leads
+		if err := p.consider(t.Context(), service, p.cfg.Failover.Services["orders"]); err != nil && !errors.Is(err, plan.ErrNotLeading) {
+			t.Fatal(err)
+		}
+		if err := p.startRejoin(t.Context(), "orders", service.Members[1], "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for i, want := range []string{
+		`^nothing is done yet about the primary of orders, a, which is gone: begin plan single_server_failure: too many automatic executions: 2 within 1h; the next may in (1h|59m\d*s?), at [-0-9]+ [:0-9]+ UTC; a person need not wait: mahavishnu failover execute single_server_failure --set service=orders --set from=a --set to=b; why it is gone: what regions say$`,
+		`^orders/b follows nobody, and nothing is done about it yet: begin plan rejoin_member: too many automatic executions: 3 failed within 1d; the next may in .*, at [-0-9]+ [:0-9]+ UTC; a person need not wait: mahavishnu failover execute rejoin_member --set service=orders --set member=b; what was tried: mahavishnu failover journal$`,
+	} {
+		if got := p.complaints()[i]; !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
 	}
 }

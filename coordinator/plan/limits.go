@@ -65,4 +65,6 @@ func (l Limits) allow(s Standing, next Run) error {
 }
 
 // ago is how long before now something was, for people.
-func ago(now, then time.Time) config.Duration { return config.Duration(now.Sub(then).Round(time.Second)) }
+func ago(now, then time.Time) config.Duration {
+	return config.Duration(now.Sub(then).Round(time.Second))
+}
