@@ -45,7 +45,7 @@ func (l Limits) allow(s Standing, next Run) error {
 		if run.Each == next.Each {
 			keeps(run.At.Add(l.Quiet.Std()), fmt.Sprintf("one began %v ago", ago(next.At, run.At)))
 		}
-		if next.At.Sub(run.At) < l.Within.Std() && !(l.OnlyFailures && run.Worked) {
+		if next.At.Sub(run.At) < l.Within.Std() && (!l.OnlyFailures || !run.Worked) {
 			counted = append(counted, run.At)
 		}
 	}
