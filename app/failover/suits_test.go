@@ -41,6 +41,7 @@ func TestNothingTakesOverFromItself(t *testing.T) {
 		{"failback_service", plan.Graceful, "from=a to=b", "", ""},
 		{"failback_service", plan.Graceful, "from=a to=a", "a cannot take over from itself", "name another member: c"},
 		{"failback_service", plan.Graceful, "from=b to=b", "b takes the writes already", "name another member: a, c"},
+		{"failback_service", plan.Ungraceful, "from=b to=b", "b takes the writes already", "name another member: a, c"},
 		{"failback_service", plan.Graceful, "from=b to=a", "b takes the writes already", "name another member: a, c"},
 		{"rejoin_member", plan.Graceful, "member=a primary=b", "", ""},
 		{"rejoin_member", plan.Graceful, "member=b primary=b", "b takes the writes already", "name another member: a, c"},
