@@ -39,13 +39,16 @@ func (p *Planner) suits(ctx context.Context, definition *plan.Plan, v plan.Varia
 }
 
 // suitsMembers is suits for two members of a service. Its last primary, when it is gone and
-// nobody else can take over, may begin again: that it is gone is for the plan to see.
+// nobody else can take over, may begin again, and so may any member when the last primary is
+// none any more: that it is gone is for the plan to see.
 func (p *Planner) suitsMembers(ctx context.Context, service, source, target string, beginsAgain bool) error {
 	record, err := p.tenureOf(ctx, service)
 	if err != nil {
 		return err
 	}
-	if source != target && target != record.Primary || beginsAgain && source == target && target == record.Primary {
+	_, there := p.cfg.Failover.Services[service].Members[record.Primary]
+	beginsAgain = beginsAgain && source == target && (target == record.Primary || record.Primary != "" && !there)
+	if source != target && target != record.Primary || beginsAgain {
 		return nil
 	}
 	what := target + " cannot take over from itself"

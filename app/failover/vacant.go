@@ -172,15 +172,27 @@ func (p *Planner) vigil(ctx context.Context) {
 	}
 }
 
-// masterless complains of a service whose last primary is in no configuration any more:
-// which of the others has most, nobody can compare with it.
+// masterless complains of a service whose last primary is in no configuration any more: that
+// one of the others takes over, whatever only that primary has, is for a person to say.
 func (p *Planner) masterless(ctx context.Context, service messages.ServiceStatus, record keeper.Record) error {
 	quiet, err := p.leases.vacant(ctx, service.Service)
 	if err != nil || quiet == 0 {
 		return err
 	}
-	p.complain(service.Service, complaint{unknown, fmt.Sprintf("nobody leads %s: its last primary, %s, is not in failover.services any more; have another one take over: %s",
-		service.Service, record.Primary, byHand(service.Service, "MEMBER", "MEMBER"))})
+	heir := heirOf(service, record, p.cfg.Failover.Services[service.Service].Mode, p.away)
+	from := heir
+	for _, m := range service.Members {
+		if m.Member != heir {
+			from = m.Member // is stopped, and follows again
+		}
+	}
+	text := fmt.Sprintf("nobody leads %s: its last primary, %s, is not in failover.services any more", service.Service, record.Primary)
+	if heir == "" {
+		text += ", and no other member can take over: put it back there, or mend one of the others"
+	} else {
+		text += "; have another one take over: " + byHand(service.Service, from, heir)
+	}
+	p.complain(service.Service, complaint{unknown, text})
 	return nil
 }
 

@@ -142,3 +142,40 @@ func TestAnOldPrimaryThatWasQuicker(t *testing.T) {
 		}
 	}
 }
+
+// A service whose last primary was taken out of the configuration, and that nobody leads,
+// is complained of with an order that is taken.
+func TestALastPrimaryThatIsNoMemberAnyMore(t *testing.T) {
+	p, _, written := led(t)
+	recorded(t, p, keeper.Record{Primary: "z", Epoch: 2})
+	written("z", 3*time.Hour)
+	eyes := p.eyes.(*sight)
+	eyes.see(node("eu-1", "up"), node("us-1", "up"))
+	for what, c := range map[string]struct {
+		roles [2]string
+		want  string
+	}{
+		"one stands by": {[2]string{"unknown", "standby"}, "--set from=a --set to=b"},
+		"none does":     {[2]string{"unknown", "fenced"}, "put it back there, or mend one of the others"},
+	} {
+		for i := range eyes.members {
+			eyes.members[i].Keeper = &messages.MemberState{Healthy: true, Role: c.roles[i]}
+			eyes.members[i].Verdict = "up"
+		}
+		if err := p.consider(t.Context(), eyes.Status().Services[0], p.cfg.Failover.Services["orders"]); err != nil {
+			t.Fatal(err)
+		}
+		if all := p.complaints(); len(all) != 1 || !strings.Contains(all[0], c.want) {
+			t.Errorf("%s: %q", what, all)
+		}
+	}
+	if err := p.suitsMembers(t.Context(), "orders", "a", "b", true); err != nil {
+		t.Error(err)
+	}
+	if err := p.suitsMembers(t.Context(), "orders", "b", "b", true); err != nil {
+		t.Errorf("the only one that is left: %v", err)
+	}
+	if err := p.suitsMembers(t.Context(), "orders", "b", "b", false); err == nil {
+		t.Error("in good order nothing takes over from itself")
+	}
+}
