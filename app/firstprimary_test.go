@@ -41,6 +41,22 @@ failover:
 			return m.Keeper == nil || m.Keeper.Role != "standby" || m.Keeper.Holds
 		})
 	})
+	for name, given := range map[string]map[string]string{
+		"single_server_failure": {"to": "b"}, "rejoin_member": {"member": "b"}, "failback_service": nil,
+	} {
+		const first = "mahavishnu failover execute first_primary --set service=orders"
+		reply := p.ask(t, plan.Request{Ask: plan.AskExecute, Plan: name, Params: given, By: "ann"})
+		if name == "failback_service" { // is never ordered by itself, and looked at all the same
+			reply = p.ask(t, plan.Request{Ask: plan.AskTry, Plan: name, By: "ann"})
+			if e := reply.Evaluation; e == nil || e.Later != "not yet: orders has had no primary: "+first {
+				t.Errorf("%s: %+v", name, reply)
+			}
+			continue
+		}
+		if !strings.Contains(reply.Error, "orders has had no primary") || !slices.Contains(reply.Hints, first) {
+			t.Errorf("%s: %q, hints %q", name, reply.Error, reply.Hints)
+		}
+	}
 	order := plan.Request{Ask: plan.AskExecute, Plan: "first_primary", Params: map[string]string{"member": "b"}, By: "ann"}
 	p.carriedOut(t, order)
 	if err := members["b"].Write(); err != nil {

@@ -107,7 +107,7 @@ func (p *Planner) checkMove(ctx context.Context, c plan.Call) (string, error) {
 		}
 		texts = append(texts, fmt.Sprintf("%s from %s to %s", m.service, m.from, m.to))
 	}
-	texts = append(texts, stay...)
+	texts = append(stay, texts...) // first: the rest is what everybody expects
 	if len(texts) == 0 && len(errs) == 0 {
 		return "no service has its primary in " + c.Text("from"), nil
 	}
