@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,6 +158,14 @@ func TestAKeeperDiesAndItsMemberAnswers(t *testing.T) {
 		}
 		x.launch("eu-1")
 		x.until("what was stopped follows", func() bool { a := x.says("a"); return a.Healthy && a.Role == "standby" })
+	})
+	t.Run("in good order", func(t *testing.T) {
+		t.Parallel()
+		x := newCounting(t, "")
+		x.all["eu-1"].signal(syscall.SIGTERM)
+		began := time.Now()
+		x.served("the other member takes writes", func(name string) bool { return name == "b" })
+		t.Logf("it took a write %v after the old primary's keeper was told to stop", time.Since(began))
 	})
 	t.Run("and is restarted", func(t *testing.T) {
 		t.Parallel()
