@@ -100,7 +100,13 @@ func (e *Evaluation) Unmet() string {
 // be carried out now: what it calls is bound, its parameters are good, and its own
 // Check finds nothing in the way. Whether a condition holds is not asked: before the
 // day, "the region is down" does not. See Try.
-func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
+func (x *Executor) Evaluate(ctx context.Context, o Order) Evaluation {
+	// What does not go together as things are may on the day: a way back is looked at before
+	// anything has moved.
+	return x.evaluate(ctx, o, nil)
+}
+
+func (x *Executor) evaluate(ctx context.Context, o Order, suits func(context.Context, *Plan, Variant, map[string]string) error) (result Evaluation) {
 	began := x.clock.Now()
 	if o.Variant == "" {
 		o.Variant = o.Plan.Variant()
@@ -110,7 +116,7 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 		result.Choice = "to"
 	}
 	defer func() { result.Took = x.clock.Now().Sub(began) }()
-	e, err := x.prepare(ctx, o)
+	e, err := x.compose(ctx, o, suits)
 	if errors.Is(err, ErrEarly) {
 		result.Later = early(err)
 		return result
@@ -147,7 +153,7 @@ func (x *Executor) Evaluate(ctx context.Context, o Order) (result Evaluation) {
 // changed whether they hold, and tells, as the error too, why the order would be refused
 // if it were given now.
 func (x *Executor) Try(ctx context.Context, o Order) (Evaluation, error) {
-	result := x.Evaluate(ctx, o)
+	result := x.evaluate(ctx, o, x.o.Suits)
 	if result.Later != "" {
 		result.Error = result.Later // whoever orders it now is refused
 	}

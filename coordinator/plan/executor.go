@@ -132,6 +132,11 @@ func (x *Executor) Start(ctx context.Context, epoch uint64, o Order) (Execution,
 
 // prepare makes an execution of an order.
 func (x *Executor) prepare(ctx context.Context, o Order) (Execution, error) {
+	return x.compose(ctx, o, x.o.Suits)
+}
+
+// compose is prepare with what refuses parameters that do not go together; nil refuses none.
+func (x *Executor) compose(ctx context.Context, o Order, suits func(context.Context, *Plan, Variant, map[string]string) error) (Execution, error) {
 	p := *o.Plan
 	if o.Variant == "" {
 		o.Variant = p.Variant()
@@ -143,8 +148,8 @@ func (x *Executor) prepare(ctx context.Context, o Order) (Execution, error) {
 		return Execution{}, fault.New("begin plan", p.Name, errors.New("it does not start by itself"), "")
 	}
 	params, err := x.complete(ctx, &p, o.Params)
-	if err == nil && x.o.Suits != nil {
-		err = x.o.Suits(ctx, &p, o.Variant, params)
+	if err == nil && suits != nil {
+		err = suits(ctx, &p, o.Variant, params)
 	}
 	if errors.Is(err, ErrEarly) || errors.Is(err, ErrRefused) {
 		return Execution{}, fault.New("begin plan", p.Name, err, "") // it says what comes first, or instead
