@@ -16,7 +16,7 @@ import (
 func (p *Planner) caughtUp(ctx context.Context, c plan.Call) (bool, string, error) {
 	m, err := p.member(c.Text("service"), c.Text("member"))
 	if err == nil && c.Duration("lag") > 0 {
-		err = p.followsNobody(ctx, c.Text("service"), m.Member)
+		err = p.stillLed(ctx, c.Text("service"), m.Member)
 	}
 	switch {
 	case err != nil:
@@ -64,20 +64,20 @@ func hasAll(m, of messages.MemberState) bool {
 	return m.Position != "" && m.Position == of.Position
 }
 
-// followsNobody is an error when the primary that a member is to catch up with is gone: then the
+// stillLed is an error when the primary that a member is to catch up with is gone: then the
 // service fails over, which a plan that waits for hours must not keep it from.
-func (p *Planner) followsNobody(ctx context.Context, service, member string) error {
+func (p *Planner) stillLed(ctx context.Context, service, member string) error {
 	record, err := p.tenureOf(ctx, service)
 	if err != nil || record.Primary == "" || record.Primary == member {
-		return nil //nolint:nilerr // nobody can tell; it is asked again
+		return err
 	}
 	primary, err := p.member(service, record.Primary)
 	if err != nil {
-		return nil //nolint:nilerr // the same
+		return err
 	}
 	lost, why, err := p.lost(ctx, service, primary)
 	if err != nil || !lost {
-		return nil //nolint:nilerr // the same
+		return err
 	}
 	return fault.New("wait for", service+"/"+member, fmt.Errorf("%w: %s, which it follows, is gone: %s", plan.ErrNeedless, record.Primary, why), "")
 }

@@ -16,14 +16,9 @@ import (
 	"mahavishnu/messages/bus"
 )
 
-const (
-	// vigilEvery is how often the leader looks whether nobody leads a service: that a lease
-	// has lapsed no verdict tells.
-	vigilEvery = 500 * time.Millisecond
-	// standardRetake is how long a keeper leaves the service to others where the
-	// configuration says nothing.
-	standardRetake = 10 * time.Second
-)
+// vigilEvery is how often the leader looks whether nobody leads a service: that a lease has
+// lapsed no verdict tells.
+const vigilEvery = 500 * time.Millisecond
 
 // idle is for how long a lease has not been written that nobody holds, as far as this
 // machine has seen; 0 is one that somebody holds, or held a moment ago. One that was given
@@ -92,7 +87,7 @@ func (p *Planner) lost(ctx context.Context, service string, m messages.MemberSta
 func (p *Planner) patience(service string) time.Duration {
 	retake := p.cfg.Failover.Services[service].Retake.Std()
 	if retake == 0 {
-		retake = standardRetake
+		retake = keeper.DefaultRetake
 	}
 	return retake + p.leases.lapses
 }

@@ -107,7 +107,7 @@ type Options struct {
 	// that is down is given up at once.
 	Patience time.Duration
 	// Retake is how long a primary that was given up leaves the service to others before it
-	// comes back itself; 0 is 10 seconds, below zero never.
+	// comes back itself; 0 is [DefaultRetake], below zero never.
 	Retake time.Duration
 	// PromoteTime bounds a promotion, which may have to replay much; 0 is 5 minutes.
 	PromoteTime time.Duration
@@ -121,12 +121,14 @@ type Options struct {
 	Clock clock.Clock
 }
 
+// DefaultRetake is [Options].Retake where nothing is said.
+const DefaultRetake = 10 * time.Second
+
 const (
 	defaultLease        = 5 * time.Second
 	defaultSyncPatience = 3 * time.Second
 	defaultProbeEvery   = 250 * time.Millisecond
 	defaultPatience     = 2 * time.Second
-	defaultRetake       = 10 * time.Second
 	defaultPromoteTime  = 5 * time.Minute
 	defaultShutdownTime = 30 * time.Second
 )
@@ -156,7 +158,7 @@ func (o *Options) check() error {
 	}
 	for value, standard := range map[*time.Duration]time.Duration{
 		&o.SyncPatience: defaultSyncPatience, &o.ProbeEvery: defaultProbeEvery, &o.Patience: defaultPatience,
-		&o.Retake: defaultRetake, &o.PromoteTime: defaultPromoteTime, &o.ShutdownTime: defaultShutdownTime,
+		&o.Retake: DefaultRetake, &o.PromoteTime: defaultPromoteTime, &o.ShutdownTime: defaultShutdownTime,
 	} {
 		if *value == 0 {
 			*value = standard
