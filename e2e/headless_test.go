@@ -1,10 +1,7 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,96 +9,33 @@ import (
 
 	"mahavishnu/coordinator/plan"
 	"mahavishnu/coordinator/standby/standbytest"
-	"mahavishnu/messages"
-	"mahavishnu/messages/bus"
 )
 
-// counting is three machines in three regions, two of them beside a member of a service
-// that counts: members that live on when their keepers die, and go on answering.
+// counting is three machines with a service that counts, whose members live on when their keepers
+// die, and go on answering.
 type counting struct {
-	*system
-	bus     *bus.Bus
+	*three
 	members map[string]*standbytest.Service
-	all     map[string]*running
-	more    string // of the service's configuration
 }
 
 // homes are the machines of the members.
 var homes = map[string]string{"a": "eu-1", "b": "us-1"}
 
-func newCounting(t *testing.T, more string) *counting {
+func newCounting(t *testing.T) *counting {
 	t.Helper()
-	x := &counting{system: newSystem(t, t.TempDir(), ""), members: map[string]*standbytest.Service{}, all: map[string]*running{}, more: more}
+	x := &counting{members: map[string]*standbytest.Service{}}
 	group := standbytest.NewGroup()
-	for _, name := range []string{"a", "b"} {
+	member := func(name string) string {
 		x.members[name] = group.Member(t, name)
+		node := homes[name]
+		return fmt.Sprintf("{node: %s, region: %s, address: %q}", node, node[:2], x.members[name].URL())
 	}
-	x.all["ap-1"] = x.start("ap-1", "up", "--config", x.machine("ap-1"))
-	x.until("the queue's address", func() bool {
-		x.all["ap-1"].alive()
-		text, err := os.ReadFile(filepath.Join(x.dir, "ap-1", "nats.url"))
-		x.queue = strings.TrimSpace(string(text))
-		return err == nil && x.queue != ""
-	})
-	x.bus = x.bind(x.all["ap-1"])
-	for _, node := range []string{"eu-1", "us-1"} {
-		x.launch(node)
-	}
-	x.until("a leads and b follows", func() bool {
-		a, b := x.says("a"), x.says("b")
-		return a.Holds && a.Writable && b.Healthy && b.Role == "standby"
-	})
+	x.three = newThree(t, "http", member("a"), member("b"))
 	x.until("a coordinator leads that sees it", func() bool {
 		code, out, _ := x.run("failover", "execute", "single_server_failure", "--graceful", "--dry-run", "--set", "service=orders", "--config", x.path("us-1"))
 		return code == 0 && strings.Contains(out, "could be carried out")
 	})
 	return x
-}
-
-// launch starts a coordinator.
-func (x *counting) launch(node string) {
-	x.t.Helper()
-	x.all[node] = x.start(node, "coordinator", "--config", x.machine(node))
-}
-
-func (x *counting) path(node string) string { return filepath.Join(x.dir, node+".yml") }
-
-// machine writes the configuration of one of them.
-func (x *counting) machine(node string) string {
-	x.t.Helper()
-	queue := "listen: 127.0.0.1:0"
-	if x.queue != "" {
-		queue = fmt.Sprintf("url: %q, replicas: 1", x.queue)
-	}
-	text := fmt.Sprintf(`
-backup: {storage: {local: {path: %q}}, encryption: {key_path: %q}}
-regions: [eu, us, ap]
-node: {name: %s, region: %s, data_dir: %q, listen: "", log_format: json}
-nats: {%s}
-failover:
-  coordinators: [{node: eu-1, region: eu}, {node: us-1, region: us}, {node: ap-1, region: ap}]
-  services:
-    orders:
-      kind: http
-%s
-      members:
-        a: {node: eu-1, region: eu, address: %q}
-        b: {node: us-1, region: us, address: %q}
-`, x.access.Location, x.access.KeyPath, node, node[:2], filepath.Join(x.dir, node), queue, x.more, x.members["a"].URL(), x.members["b"].URL())
-	if err := os.WriteFile(x.path(node), []byte(text), 0o600); err != nil {
-		x.t.Fatal(err)
-	}
-	return x.path(node)
-}
-
-// says is what a member's keeper says; nothing when it does not answer.
-func (x *counting) says(name string) messages.MemberState {
-	x.t.Helper()
-	reply, err := x.bus.CommandMember(x.t.Context(), messages.MemberCommand{Verb: messages.VerbStatus, Service: "orders", Member: name})
-	if err != nil && !errors.Is(err, bus.ErrNobody) {
-		x.t.Fatal(err)
-	}
-	return reply.State
 }
 
 // served waits until one of the members takes writes, and says which. Never do both.
@@ -143,7 +77,7 @@ func TestAKeeperDiesAndItsMemberAnswers(t *testing.T) {
 	t.Parallel()
 	t.Run("for good", func(t *testing.T) {
 		t.Parallel()
-		x := newCounting(t, "")
+		x := newCounting(t)
 		began := time.Now()
 		x.all["eu-1"].Kill()
 		x.served("the other member takes writes", func(name string) bool { return name == "b" })
@@ -161,7 +95,7 @@ func TestAKeeperDiesAndItsMemberAnswers(t *testing.T) {
 	})
 	t.Run("in good order", func(t *testing.T) {
 		t.Parallel()
-		x := newCounting(t, "")
+		x := newCounting(t)
 		x.all["eu-1"].signal(syscall.SIGTERM)
 		began := time.Now()
 		x.served("the other member takes writes", func(name string) bool { return name == "b" })
@@ -169,7 +103,7 @@ func TestAKeeperDiesAndItsMemberAnswers(t *testing.T) {
 	})
 	t.Run("and is restarted", func(t *testing.T) {
 		t.Parallel()
-		x := newCounting(t, "")
+		x := newCounting(t)
 		by := "a"
 		for _, pause := range []time.Duration{0, 3 * time.Second, 3600 * time.Millisecond} { // the lease's, and about when it is free
 			x.all[homes[by]].Kill()
