@@ -290,7 +290,10 @@ func TestDatabasesThroughFaults(t *testing.T) {
 // to promote came at once: what detection takes is not in it.
 func (tr *trial) report(took map[string][]time.Duration) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d rows acknowledged, none lost. From the fault to a standby that takes writes, lease %v:\n", len(tr.acked), lease)
+	tr.mu.Lock()
+	acked := len(tr.acked)
+	tr.mu.Unlock()
+	fmt.Fprintf(&b, "%d rows acknowledged, none lost. From the fault to a standby that takes writes, lease %v:\n", acked, lease)
 	fmt.Fprintf(&b, "%-48s %5s %9s %9s %9s\n", "", "runs", "median", "p99", "worst")
 	for _, f := range faults {
 		all := slices.Sorted(slices.Values(took[f.name]))

@@ -133,12 +133,12 @@ func (t *trial) prepare(ctx context.Context, withLeader bool) (err error) {
 	if _, err := bus.Repin(ctx, t.conn, bus.RepinOptions{Away: t.primary.region}); err != nil {
 		return err
 	}
+	t.clients.begin() // first: whoever is served then was told something by the old primary
 	began := t.clock.Now()
 	err = t.until(ctx, "clients are served", patience, func() (bool, error) { return t.clients.served(t.o.Ways, began, settled), nil })
 	if err != nil {
 		return err
 	}
-	t.clients.begin()
 	if err := t.clock.Sleep(ctx, 100*time.Millisecond+rand.N(500*time.Millisecond)); err != nil {
 		return err
 	}
