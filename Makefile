@@ -11,6 +11,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Google's library carries a second transport, which is not used: a sixth of the binary.
 TAGS    := disable_grpc_modules
+# One set of flags for the product, the linter and the tools: Go compiles every library once for
+# each. The tests' programs have them too (lab/process).
+BUILD   := CGO_ENABLED=0 GOFLAGS='$(strip $(shell $(GO) env GOFLAGS) -trimpath -tags=$(TAGS))'
 
 # What "make bench" compares on: bytes of each corpus, how often, and where the
 # work is done and the figures are put. Three and a half times BENCHSIZE must be free there.
@@ -31,6 +34,8 @@ DEMO_SOURCE ?=
 LINTER  := $(BIN)/golangci-lint
 TESTERS := $(BIN)/gotestsum $(BIN)/nats
 TOOLS   := $(LINTER) $(TESTERS) $(BIN)/gofumpt $(BIN)/govulncheck
+# Checks types for other operating systems, from the source.
+ELSEWHERE := $(BIN)/elsewhere
 SERVERS := $(BIN)/versitygw $(BIN)/fake-gcs-server
 
 # A program with the race detector sleeps for a second before it exits, in case another goroutine
@@ -49,23 +54,23 @@ help: ## list the targets
 demo: build ## the whole story on this machine in under a minute: back up, break, verify, restore
 	@$(BIN)/mahavishnu demo $(if $(DEMO_SOURCE),--source "$(DEMO_SOURCE)")
 
+# "make lint" vets already, and nobody debugs a test's program: both would take minutes.
 .PHONY: test
 test: $(TESTERS) $(SERVERS) build ## every test with the race detector on; says how many and how long
 	@.ci/packages
 	@mkdir -p $(BIN)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/gotestsum --format pkgname-and-test-fails --hide-summary=skipped \
-		--jsonfile-timing-events $(BIN)/test.json -- -race -p $(AT_ONCE) -timeout 15m $(TESTFLAGS) $(PKG)
+		--jsonfile-timing-events $(BIN)/test.json -- -race -vet off -ldflags=-w -p $(AT_ONCE) -timeout 15m $(TESTFLAGS) $(PKG)
 
 .PHONY: build
 build: ## the static binary bin/mahavishnu
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	$(BUILD) $(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 .PHONY: lint
-lint: $(LINTER) ## the linters, the floors of the architecture, and the other operating systems
-	$(BIN)/golangci-lint run ./...
-	GOOS=darwin $(GO) vet ./...
-	GOOS=windows $(GO) vet ./...
+lint: $(LINTER) $(ELSEWHERE) ## the linters, the floors of the architecture, and the other operating systems
+	$(BUILD) $(BIN)/golangci-lint run ./...
+	$(BIN)/elsewhere darwin windows
 
 .PHONY: format
 format: $(LINTER) ## format the code the way lint wants it
@@ -118,16 +123,20 @@ docs: build ## regenerate what is generated from the code: commands, configurati
 	$(GO) generate ./config
 
 .PHONY: tools
-tools: $(TOOLS) $(SERVERS) ## build the pinned tools and test servers below tools/ into bin/
+tools: $(TOOLS) $(ELSEWHERE) $(SERVERS) ## build the pinned tools and test servers below tools/ into bin/
 
 $(TOOLS): tools/go.mod tools/go.sum
 	@mkdir -p $(BIN)
-	$(GO) build -C tools -o ../$@ $$(sed -n 's|^\t\(.*/$(@F)\)$$|\1|p' tools/go.mod)
+	$(BUILD) $(GO) build -C tools -o ../$@ $$(sed -n 's|^\t\(.*/$(@F)\)$$|\1|p' tools/go.mod)
 	@touch $@
+
+$(ELSEWHERE): tools/go.mod tools/go.sum tools/elsewhere/main.go
+	@mkdir -p $(BIN)
+	$(BUILD) $(GO) build -C tools -o ../$@ ./elsewhere
 
 $(SERVERS): tools/servers/go.mod tools/servers/go.sum
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -C tools/servers -o ../../$@ $$(sed -n 's|^\t\([^ ]*/$(@F)\)$$|\1|p' tools/servers/go.mod)
+	$(BUILD) $(GO) build -C tools/servers -o ../../$@ $$(sed -n 's|^\t\([^ ]*/$(@F)\)$$|\1|p' tools/servers/go.mod)
 	@touch $@
 
 .PHONY: clean

@@ -1,11 +1,11 @@
 package e2e
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
@@ -27,7 +27,7 @@ func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "mahavishnu-e2e-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		mahavishnu, err = build(dir, "..", "./cmd/mahavishnu")
+		mahavishnu, err = process.Build(context.Background(), ".", "mahavishnu/cmd/mahavishnu", dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -35,7 +35,7 @@ func run(m *testing.M) int {
 	}
 	if natsCLI, err = exec.LookPath("nats"); err != nil {
 		// Not on the path: `make test` puts it there, a plain `go test` builds it.
-		natsCLI, err = build(dir, "../tools", "github.com/nats-io/natscli/nats")
+		natsCLI, err = process.Build(context.Background(), "../tools", "github.com/nats-io/natscli/nats", dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -53,16 +53,3 @@ func run(m *testing.M) int {
 // testsAtATime is how many parallel tests run at once: they wait for others' timers half of their
 // time, so that it may be more than there are processors.
 func testsAtATime() int { return max(4, runtime.GOMAXPROCS(0)) }
-
-func build(dir, module, pkg string) (string, error) {
-	program := filepath.Join(dir, filepath.Base(pkg))
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	cmd := exec.Command("go", "build", "-C", module, "-o", program, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-	}
-	return program, nil
-}

@@ -2,20 +2,18 @@ package loadtest
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"mahavishnu/lab/process"
 	"mahavishnu/loadtest/corpus"
 )
 
 func program(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "mahavishnu.exe") // the ending matters on one system and harms on none
-	cmd := exec.Command("go", "build", "-o", path, "mahavishnu/cmd/mahavishnu")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	path, err := process.Build(t.Context(), ".", "mahavishnu/cmd/mahavishnu", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }

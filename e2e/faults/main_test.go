@@ -3,11 +3,10 @@
 package faults
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
@@ -30,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "mahavishnu-faults-")
 	if err == nil {
-		mahavishnu, err = build(dir)
+		mahavishnu, err = process.Build(context.Background(), ".", "mahavishnu/cmd/mahavishnu", dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -46,16 +45,6 @@ func TestMain(m *testing.M) {
 	code := process.Verify(mahavishnu, m.Run())
 	os.RemoveAll(dir)
 	os.Exit(code)
-}
-
-func build(dir string) (string, error) {
-	program := filepath.Join(dir, "mahavishnu")
-	cmd := exec.Command("go", "build", "-C", "../..", "-o", program, "./cmd/mahavishnu")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return program, nil
 }
 
 // now is a clock that all processes of this machine share, in nanoseconds.

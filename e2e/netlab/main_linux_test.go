@@ -3,8 +3,6 @@ package netlab
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -26,12 +24,7 @@ func buildProgram(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "mahavishnu-netlab-"); built.err != nil {
 			return
 		}
-		built.path = filepath.Join(built.dir, "mahavishnu")
-		cmd := exec.Command("go", "build", "-C", "../..", "-o", built.path, "./cmd/mahavishnu")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("%w\n%s", err, out)
-		}
+		built.path, built.err = process.Build(t.Context(), ".", "mahavishnu/cmd/mahavishnu", built.dir)
 	})
 	if built.err != nil {
 		t.Fatal(built.err)

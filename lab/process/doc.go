@@ -1,4 +1,4 @@
-// Package process starts the programs that tests and measurements kill and freeze, keeps
+// Package process builds and starts the programs that tests and measurements kill and freeze, keeps
 // what they print, and sees to it that nothing of them is left.
 //
 // A process of this system that keeps a member of a service starts a watchdog, which outlives

@@ -2,15 +2,14 @@ package compare
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	lab "mahavishnu/lab/process"
 	"mahavishnu/loadtest/corpus"
 	"mahavishnu/loadtest/peers"
 	"mahavishnu/loadtest/process"
@@ -37,10 +36,10 @@ func programs(t *testing.T) (process.Runner, []peers.Program) {
 		if built.dir, built.err = os.MkdirTemp("", "loadtest-programs-"); built.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", built.dir+string(filepath.Separator), "mahavishnu/cmd/mahavishnu", "mahavishnu/cmd/loadtest")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("build: %w\n%s", err, out)
+		for _, name := range []string{"mahavishnu", "loadtest"} {
+			if _, built.err = lab.Build(t.Context(), ".", "mahavishnu/cmd/"+name, built.dir); built.err != nil {
+				return
+			}
 		}
 	})
 	if built.err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,11 +28,9 @@ func TestMain(m *testing.M) {
 // are served by the other member, nothing that was acknowledged is lost, every phase is
 // known, and nothing is left behind.
 func TestAFailoverIsMeasured(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "mahavishnu")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "mahavishnu/cmd/mahavishnu")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	program, err := process.Build(t.Context(), ".", "mahavishnu/cmd/mahavishnu", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	self, err := os.Executable()
 	if err != nil {

@@ -2,7 +2,6 @@ package upload
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"mahavishnu/lab/process"
 	"mahavishnu/loadtest/corpus"
 )
 
@@ -27,11 +27,9 @@ func tools(t *testing.T) []string {
 
 func build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "mahavishnu.exe") // the ending matters on one system and harms on none
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "mahavishnu/cmd/mahavishnu")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	path, err := process.Build(t.Context(), ".", "mahavishnu/cmd/mahavishnu", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
