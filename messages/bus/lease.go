@@ -148,25 +148,28 @@ func (l *Lease) renew(sent time.Time) {
 	}
 }
 
+// unsettledPause is how long a write that is on its way is waited for before it is looked again.
+const unsettledPause = 10 * time.Millisecond
+
 // write puts a value in place of the last one. A conflict with our own write,
-// whose acknowledgement was lost, is resolved by writing again on top of it:
-// only an acknowledged write counts.
+// whose acknowledgement was lost or not waited for, is resolved by writing again on top
+// of it: only an acknowledged write counts. The leader of the queue knows of a write before
+// it can be read: while it refuses for one that it does not show yet, that one is waited for.
 func (l *Lease) write(ctx context.Context, value func(sent time.Time) messages.LeaseValue) renewal {
+	try, cancel := context.WithTimeout(ctx, l.c.o.Timing.RenewDeadline)
+	defer cancel()
 	revision := l.revision
-	for range 2 {
+	for overtaken := 0; overtaken < 2; {
 		r := renewal{sent: l.c.clock.Now()}
 		data, err := value(r.sent).Encode()
 		if err != nil {
 			return renewal{sent: r.sent, err: err}
 		}
-		try, cancel := context.WithTimeout(ctx, l.c.o.Timing.RenewDeadline)
 		r.revision, r.err = l.c.store.Update(try, l.c.o.Name, data, revision)
 		if !errors.Is(r.err, ErrConflict) {
-			cancel()
 			return r
 		}
 		now, err := l.c.store.Get(try, l.c.o.Name)
-		cancel()
 		if err != nil {
 			r.err = err
 			if errors.Is(err, ErrNotFound) {
@@ -178,7 +181,13 @@ func (l *Lease) write(ctx context.Context, value func(sent time.Time) messages.L
 		if err != nil || held.Nonce != l.c.nonce || held.Holder == "" {
 			return r
 		}
-		revision = now.Revision
+		if now.Revision > revision {
+			revision, overtaken = now.Revision, overtaken+1
+			continue
+		}
+		if err := l.c.clock.Sleep(try, unsettledPause); err != nil {
+			return renewal{sent: r.sent, err: err}
+		}
 	}
 	return renewal{sent: l.c.clock.Now(), err: errors.New("renewals overtook each other")}
 }

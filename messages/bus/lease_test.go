@@ -22,6 +22,7 @@ type memory struct {
 	revision uint64
 	value    Value
 	watchers map[chan Value]bool
+	pending  bool          // a write is under way
 	ahead    time.Duration // of the clock of who writes, before that of who tells the time
 	// mishap is asked at every write; see the constants.
 	mishap func(holder string) mishap
@@ -35,6 +36,9 @@ const (
 	unreachable
 	// unheard: the write is done, the caller hears nothing.
 	unheard
+	// underWay: likewise, but it is done only after a while. Until then the bucket shows what it
+	// held, and refuses other writes.
+	underWay
 )
 
 const trip = 5 * time.Millisecond
@@ -75,14 +79,23 @@ func (m *memory) Update(ctx context.Context, key string, data []byte, revision u
 	time.Sleep(trip)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if revision != m.revision {
+	if revision != m.revision || m.pending {
 		return 0, ErrConflict
 	}
-	m.revision++
-	m.value = Value{Key: key, Data: data, Revision: m.revision, Time: time.Now().Add(m.ahead)}
-	for w := range m.watchers {
-		w <- m.value
+	if f == underWay {
+		m.pending = true
+		time.AfterFunc(10*trip, func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.pending = false
+			m.set(key, data)
+		})
+		m.mu.Unlock()
+		<-ctx.Done()
+		m.mu.Lock()
+		return 0, context.Cause(ctx)
 	}
+	m.set(key, data)
 	if f == unheard {
 		m.mu.Unlock()
 		<-ctx.Done()
@@ -90,6 +103,15 @@ func (m *memory) Update(ctx context.Context, key string, data []byte, revision u
 		return 0, context.Cause(ctx)
 	}
 	return m.revision, nil
+}
+
+// set is a write that is done, under the lock.
+func (m *memory) set(key string, data []byte) {
+	m.revision++
+	m.value = Value{Key: key, Data: data, Revision: m.revision, Time: time.Now().Add(m.ahead)}
+	for w := range m.watchers {
+		w <- m.value
+	}
 }
 
 func (m *memory) Now(ctx context.Context) (time.Time, error) { return time.Now(), context.Cause(ctx) }
@@ -160,6 +182,36 @@ func TestLeaseRenewsAndReleases(t *testing.T) {
 		}
 		if !errors.Is(context.Cause(b.Context()), context.Canceled) {
 			t.Errorf("a released lease ends with %v", context.Cause(b.Context()))
+		}
+	})
+}
+
+// The queue refuses a release for a renewal that it was sent just before, and does not show
+// yet: the lease must not be left to lapse for that.
+func TestALeaseIsReleasedWhileARenewalIsUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		sent := make(chan struct{})
+		writes := 0 // one after the other
+		m.mishap = func(string) mishap {
+			writes++
+			if writes != 2 {
+				return fine
+			}
+			close(sent)
+			return underWay
+		}
+		a := acquire(t, m, "a")
+		<-sent
+		time.Sleep(2 * trip)
+		if err := a.Release(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if held, err := messages.DecodeLease(m.value.Data); err != nil || held.Holder != "" || m.pending {
+			t.Errorf("the lease is left as %+v, %v, with a renewal under way: %v", held, err, m.pending)
 		}
 	})
 }
@@ -445,6 +497,8 @@ func TestNeverTwoHolders(t *testing.T) {
 						return unreachable
 					case n < 4:
 						return unheard
+					case n < 5:
+						return underWay
 					}
 					return fine
 				}
