@@ -70,6 +70,7 @@ build: ## the static binary bin/mahavishnu
 .PHONY: lint
 lint: $(LINTER) $(ELSEWHERE) ## the linters, the floors of the architecture, and the other operating systems
 	$(BUILD) $(BIN)/golangci-lint run ./...
+	$(BUILD) $(GO) test -C tools ./elsewhere
 	$(BIN)/elsewhere darwin windows
 
 .PHONY: format

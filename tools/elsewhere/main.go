@@ -1,4 +1,4 @@
-// Elsewhere checks that the product's packages and their tests compile on the operating systems
+// Command elsewhere checks that the product's packages and their tests compile on the operating systems
 // that are named, without compiling them: types are checked from the source, and of libraries
 // only what they declare is looked at. `go vet` for another system compiles every library
 // for it first, which takes minutes.
